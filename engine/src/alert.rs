@@ -1,0 +1,27 @@
+//! What someone should know although nobody asked.
+
+use docdb_protocol::{DatabaseName, Error};
+
+/// One message for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// The database concerned; `None` for the data directory as a whole.
+    pub database: Option<DatabaseName>,
+    /// What happened.
+    pub kind: AlertKind,
+}
+
+/// What an alert is about. A closed list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlertKind {
+    /// A write or sync of the log failed; writing goes on in a new segment.
+    LogFailed(Error),
+    /// The database takes no more writes until it is opened again.
+    ReadOnly(Error),
+    /// Acknowledged data is missing or damaged; the database is open for reading.
+    Damage(Error),
+    /// The catalog was unreadable and was rebuilt from the databases' folders.
+    CatalogRebuilt(Error),
+    /// Preparing something ahead of need failed; it will be tried again when needed.
+    PreparationFailed(Error),
+}

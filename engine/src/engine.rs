@@ -1,0 +1,85 @@
+//! The one door of the engine.
+
+use docdb_protocol::{DatabaseId, Request, Response};
+
+use crate::alert::Alert;
+use crate::clock::{Instant, Now};
+use crate::disk::{Completion, DiskOp, OpId};
+use crate::options::Options;
+use crate::view::View;
+
+/// Names a request in flight; chosen by the driver's user, never twice at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Everything that can touch the engine. A closed list.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A client asks something.
+    Request {
+        /// Names the request in its response.
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+    },
+    /// A disk operation ended.
+    Completed(Completion),
+    /// The time asked for by [`Output::WakeAt`] has come.
+    Timer,
+    /// Take no new requests, finish what is pending, close every database, then [`Output::Stopped`].
+    Shutdown,
+}
+
+/// Everything the engine can do to the world. A closed list.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Run this operation.
+    Disk {
+        /// Names it in its completion.
+        id: OpId,
+        /// The operation.
+        op: DiskOp,
+    },
+    /// Answer a request.
+    Respond {
+        /// Which.
+        request: RequestId,
+        /// The answer.
+        response: Response,
+    },
+    /// Show readers a new state; comes before the responses that rest on it.
+    Publish {
+        /// Of which database.
+        database: DatabaseId,
+        /// The state; `None` when the database was closed.
+        view: Option<View>,
+    },
+    /// Send [`Input::Timer`] at this time or soon after; replaces an earlier wish.
+    WakeAt(Instant),
+    /// Tell someone.
+    Alert(Alert),
+    /// The engine has shut down. Nothing follows.
+    Stopped,
+}
+
+/// The engine of one data directory.
+#[derive(Clone, Debug)]
+pub struct Engine {}
+
+impl Engine {
+    /// An engine that begins by reading the catalog, or writing the first one.
+    #[must_use]
+    pub fn new(_options: Options) -> Engine {
+        Engine {}
+    }
+
+    /// Takes one input. Drain [`Engine::poll_output`] afterwards.
+    pub fn handle(&mut self, _now: Now, _input: Input) {
+        todo!()
+    }
+
+    /// The next thing to do, or `None` when nothing is to be done before the next input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        None
+    }
+}

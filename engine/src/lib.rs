@@ -1,0 +1,27 @@
+//! The deterministic engine of DocDB: a state machine over the [`Disk`] and [`Clock`] traits.
+//!
+//! It has one door: [`Engine::handle`] takes one [`Input`], then [`Engine::poll_output`] is drained.
+//! It owns every decision about what is stored, in which order it becomes durable, and who is told when.
+//!
+//! It never touches a file, a socket, a thread, a clock or randomness of its own, and its whole
+//! state is plain data that a simulator can clone at any step.
+
+mod alert;
+mod buffer;
+mod clock;
+mod disk;
+mod driver;
+mod engine;
+mod options;
+mod view;
+
+pub use alert::{Alert, AlertKind};
+pub use buffer::Buffer;
+pub use clock::{Clock, Instant, Now, WallTime};
+pub use disk::{
+    Completion, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode, SECTOR_BYTES,
+};
+pub use driver::{Driver, Outside};
+pub use engine::{Engine, Input, Output, RequestId};
+pub use options::Options;
+pub use view::{Lookup, View};

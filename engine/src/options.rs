@@ -1,0 +1,42 @@
+//! What can be set about an engine. Everything has a default fit for production.
+
+/// The settings of one engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A log segment is full at this many bytes; one larger batch may exceed it.
+    pub segment_bytes_max: u64,
+    /// The first segment of an opening is this long; each later one doubles up to the limit.
+    pub segment_bytes_min: u64,
+    /// A batch takes no further transaction beyond this many bytes of documents.
+    pub batch_bytes_max: usize,
+    /// New documents are refused beyond this many bytes in memory, of all databases together.
+    pub memory_bytes_max: u64,
+    /// Requests that may wait in the engine.
+    pub pending_requests_max: usize,
+    /// Bytes of documents that may wait in the engine.
+    pub pending_bytes_max: usize,
+    /// How long after the last batch its durability is proven by a record of its own, in nanoseconds.
+    pub watermark_delay_ns: u64,
+    /// Seeds the jitter of retries.
+    pub seed: u64,
+    /// Mistakes planted on purpose, for the simulator to find.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<crate::planted::Bug>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes_max: 64 * 1024 * 1024,
+            segment_bytes_min: 256 * 1024,
+            batch_bytes_max: 4 * 1024 * 1024,
+            memory_bytes_max: 4 * 1024 * 1024 * 1024,
+            pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,
+            pending_bytes_max: docdb_protocol::limits::PENDING_BYTES_MAX,
+            watermark_delay_ns: 50_000_000,
+            seed: 0,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+        }
+    }
+}
