@@ -1,10 +1,25 @@
-//! The one door of the engine.
+//! The one door of the engine, and what concerns the data directory as a whole: the catalog, the
+//! databases' comings and goings, and the bounds on what waits.
+//!
+//! What happens within one database is that database's. Nothing here touches a log.
 
-use docdb_protocol::{DatabaseId, Request, Response};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::alert::Alert;
+use docdb_protocol::limits::{DATABASES_MAX, OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
+use docdb_protocol::{
+    DatabaseId, DatabaseInfo, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response, Stats,
+};
+
+use crate::alert::{Alert, AlertKind};
+use crate::catalog::{Catalog, Closed, Entry};
 use crate::clock::{Instant, Now};
+use crate::database::Database;
 use crate::disk::{Completion, DiskOp, OpId};
+use crate::io::{DiskResult, Io, Owner, Progress};
+use crate::jobs::catalog_write::CatalogWrite;
+use crate::jobs::create::Create;
+use crate::jobs::start::Start;
+use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::options::Options;
 use crate::view::View;
 
@@ -64,22 +79,499 @@ pub enum Output {
 
 /// The engine of one data directory.
 #[derive(Clone, Debug)]
-pub struct Engine {}
+pub struct Engine {
+    options: Options,
+    io: Io,
+    phase: Phase,
+    catalog: Catalog,
+    writing: Option<CatalogWrite>,
+    /// Who waits for the catalog being written, and who for the next one.
+    writing_for: Vec<CatalogWaiter>,
+    next_for: Vec<CatalogWaiter>,
+    /// Databases that a durable catalog may not name yet.
+    unsettled: BTreeSet<DatabaseId>,
+    creating: BTreeMap<DatabaseName, Creating>,
+    databases: BTreeMap<DatabaseId, Database>,
+    /// Requests that came before the catalog was read.
+    early: VecDeque<(RequestId, Request)>,
+    /// What waits for its answer, with the bytes of its documents.
+    waiting: BTreeMap<RequestId, usize>,
+    waiting_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Starting(Box<Start>),
+    Running,
+    /// The catalog could not be read: every request gets this error.
+    Failed(Error),
+    Stopping,
+    Stopped,
+}
+
+#[derive(Clone, Debug)]
+struct Creating {
+    job: Create,
+    id: DatabaseId,
+    waiting: Vec<(RequestId, Request)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CatalogWaiter {
+    /// The first catalog of a directory, or a rebuilt one.
+    Started,
+    Created(DatabaseId),
+    Closed(DatabaseId),
+}
 
 impl Engine {
     /// An engine that begins by reading the catalog, or writing the first one.
     #[must_use]
-    pub fn new(_options: Options) -> Engine {
-        Engine {}
+    pub fn new(mut options: Options) -> Engine {
+        options.segment_bytes_min = options.segment_bytes_min.max(SEGMENT_HEADER_BYTES as u64);
+        options.segment_bytes_max = options.segment_bytes_max.max(options.segment_bytes_min);
+        let mut io = Io::default();
+        let (start, first) = Start::new(&mut io);
+        io.submit(Owner::Start, first);
+        Engine {
+            options,
+            io,
+            phase: Phase::Starting(Box::new(start)),
+            catalog: Catalog::empty(),
+            writing: None,
+            writing_for: Vec::new(),
+            next_for: Vec::new(),
+            unsettled: BTreeSet::new(),
+            creating: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            early: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
+        }
     }
 
     /// Takes one input. Drain [`Engine::poll_output`] afterwards.
-    pub fn handle(&mut self, _now: Now, _input: Input) {
-        todo!()
+    ///
+    /// # Panics
+    /// When the driver breaks its contract: an operation completed twice, a request id used twice at a time.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Request { id, request } => self.admit(now, id, request),
+            Input::Completed(completion) => self.completed(now, completion),
+            Input::Timer => {
+                self.io.woken();
+                let ids: Vec<DatabaseId> = self.databases.keys().copied().collect();
+                for id in ids {
+                    self.advance(now, id);
+                }
+            }
+            Input::Shutdown => self.shutdown(now),
+        }
+        self.maybe_stopped();
     }
 
     /// The next thing to do, or `None` when nothing is to be done before the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        let output = self.io.pop()?;
+        if let Output::Respond { request, .. } = &output {
+            let bytes = self.waiting.remove(request).expect("each request is answered exactly once");
+            self.waiting_bytes -= bytes;
+        }
+        Some(output)
+    }
+
+    /// Bounds what waits, then runs the request or lets it wait.
+    fn admit(&mut self, now: Now, id: RequestId, request: Request) {
+        let bytes = document_bytes(&request);
+        let previous = self.waiting.insert(id, bytes);
+        assert!(previous.is_none(), "a request id is in use once at a time");
+        self.waiting_bytes += bytes;
+        let full = self.waiting.len() > self.options.pending_requests_max
+            || self.waiting_bytes > self.options.pending_bytes_max;
+        let refused = match (&self.phase, &request) {
+            (Phase::Stopping | Phase::Stopped, _) => Some(Error::new(ErrorCode::PoolStopped)),
+            (Phase::Failed(error), _) => Some(error.clone()),
+            (Phase::Starting(_) | Phase::Running, _) if full => Some(Error::new(ErrorCode::QueueFull)),
+            (_, Request::Execute { operations, .. }) if operations.len() > OPERATIONS_PER_REQUEST_MAX => {
+                let detail = format!("{} operations, at most {OPERATIONS_PER_REQUEST_MAX}", operations.len());
+                Some(Error::new(ErrorCode::LimitExceeded).detail(detail))
+            }
+            (_, Request::Execute { .. }) if bytes > REQUEST_BYTES_MAX => {
+                let detail = format!("{bytes} bytes of documents, at most {REQUEST_BYTES_MAX}");
+                Some(Error::new(ErrorCode::PayloadTooLarge).detail(detail))
+            }
+            (Phase::Starting(_) | Phase::Running, _) => None,
+        };
+        if let Some(error) = refused {
+            return self.io.respond(id, Err(error));
+        }
+        match self.phase {
+            Phase::Starting(_) => self.early.push_back((id, request)),
+            Phase::Running | Phase::Failed(_) | Phase::Stopping | Phase::Stopped => self.run(now, id, request),
+        }
+    }
+
+    fn run(&mut self, now: Now, id: RequestId, request: Request) {
+        match &request {
+            Request::Stats => {
+                let stats = self.stats();
+                self.io.respond(id, Ok(Reply::Stats(stats)));
+            }
+            Request::ListDatabases => {
+                let databases = self.list();
+                self.io.respond(id, Ok(Reply::Databases(databases)));
+            }
+            Request::OpenDatabase { name, if_missing } => match (self.catalog.find(name), if_missing) {
+                (Some(database), _) => self.enter(now, database, id, request),
+                (None, IfMissing::Fail) => {
+                    let error = Error::new(ErrorCode::DbNotFound).database(name.as_str());
+                    self.io.respond(id, Err(error));
+                }
+                (None, IfMissing::Create) => self.create(now, name.clone(), id, request),
+            },
+            Request::CloseDatabase { database } | Request::Execute { database, .. } => {
+                let database = *database;
+                if self.catalog.entries.contains_key(&database) {
+                    self.enter(now, database, id, request);
+                } else {
+                    let detail = format!("id {database}");
+                    self.io.respond(id, Err(Error::new(ErrorCode::DbNotFound).detail(detail)));
+                }
+            }
+        }
+    }
+
+    /// Carries a request into its database, which is opened first where need be.
+    fn enter(&mut self, now: Now, id: DatabaseId, request_id: RequestId, request: Request) {
+        if !self.databases.contains_key(&id) {
+            if matches!(request, Request::CloseDatabase { .. }) {
+                return self.io.respond(request_id, Ok(Reply::Closed));
+            }
+            let entry = self.catalog.entries.get(&id).expect("the caller looked it up");
+            let database = Database::opening(id, entry, &self.options, &mut self.io);
+            self.databases.insert(id, database);
+        }
+        let database = self.databases.get_mut(&id).expect("inserted when it was missing");
+        if self.unsettled.contains(&id) {
+            database.queue.push_back((request_id, request));
+            if !self.writing_for.contains(&CatalogWaiter::Created(id)) {
+                self.write_catalog(CatalogWaiter::Created(id));
+            }
+            return;
+        }
+        if !database.is_open() {
+            return database.queue.push_back((request_id, request));
+        }
+        self.run_in(id, request_id, request);
+        self.advance(now, id);
+    }
+
+    /// Runs a request in a database that is open.
+    fn run_in(&mut self, id: DatabaseId, request_id: RequestId, request: Request) {
+        let others: u64 =
+            self.databases.iter().filter(|(other, _)| **other != id).map(|(_, other)| other.memory_bytes()).sum();
+        let database = self.databases.get_mut(&id).expect("the caller looked it up");
+        match request {
+            Request::OpenDatabase { .. } => self.io.respond(request_id, Ok(Reply::Database(id))),
+            Request::CloseDatabase { .. } => database.close(Some(request_id)),
+            Request::Execute { operations, atomicity, .. } => {
+                let free = self.options.memory_bytes_max.saturating_sub(others);
+                database.execute(request_id, operations, atomicity, free, &self.options, &mut self.io);
+            }
+            Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
+        }
+    }
+
+    /// Lets a database go on, runs what waited for it, and ends its closing.
+    fn advance(&mut self, now: Now, id: DatabaseId) {
+        loop {
+            let Some(database) = self.databases.get_mut(&id) else { return };
+            database.advance(now, &self.options, &mut self.io);
+            if let Some(closed) = database.closed() {
+                return self.closed(id, closed);
+            }
+            if !database.is_open() || self.unsettled.contains(&id) {
+                return;
+            }
+            match database.queue.pop_front() {
+                Some((request_id, request)) => self.run_in(id, request_id, request),
+                // What came to be open while the engine is stopping is closed again.
+                None if matches!(self.phase, Phase::Stopping) => database.close(None),
+                None => return,
+            }
+        }
+    }
+
+    fn create(&mut self, now: Now, name: DatabaseName, request_id: RequestId, request: Request) {
+        if let Some(creating) = self.creating.get_mut(&name) {
+            return creating.waiting.push((request_id, request));
+        }
+        let id = self.catalog.next_database;
+        let after = id.next();
+        let count = self.catalog.entries.len() + self.creating.len();
+        let (Some(after), true) = (after, count < DATABASES_MAX) else {
+            let detail = format!("at most {DATABASES_MAX} databases");
+            return self.io.respond(request_id, Err(Error::new(ErrorCode::LimitExceeded).detail(detail)));
+        };
+        // Used up even if the creation fails: an id is never used again.
+        self.catalog.next_database = after;
+        let header = SegmentHeader { database: id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
+        let (job, first) = Create::new(header, name.clone(), self.io.new_file(), &self.options);
+        self.io.submit(Owner::Create(name.clone()), first);
+        self.creating.insert(name, Creating { job, id, waiting: vec![(request_id, request)] });
+    }
+
+    fn completed(&mut self, now: Now, completion: Completion) {
+        let result = completion.result;
+        match self.io.owner(completion.id) {
+            Owner::Start => self.start_completed(now, result),
+            Owner::Catalog => self.catalog_completed(now, result),
+            Owner::Create(name) => self.create_completed(now, name, result),
+            Owner::Log(id) => {
+                let database = self.databases.get_mut(&id).expect("stays while its log has something in flight");
+                if let Some(error) = database.completed(now, result, &self.options, &mut self.io) {
+                    return self.opening_failed(id, &error);
+                }
+                self.advance(now, id);
+            }
+            Owner::Spare(id) => {
+                // Nobody waits for the spare of a database that has become read-only and was closed.
+                let Some(database) = self.databases.get_mut(&id) else { return };
+                database.spare_completed(result, &mut self.io);
+                self.advance(now, id);
+            }
+            Owner::Nobody => {}
+        }
+    }
+
+    fn start_completed(&mut self, now: Now, result: DiskResult) {
+        // A shutdown that came first: nothing was changed, nobody waits.
+        let Phase::Starting(job) = &mut self.phase else { return };
+        match job.step(result, &mut self.io) {
+            Progress::Submit(op) => self.io.submit(Owner::Start, op),
+            Progress::Done(started) => {
+                self.catalog = started.catalog;
+                if let Some(error) = started.rebuilt {
+                    self.io.alert(None, AlertKind::CatalogRebuilt(error));
+                }
+                if started.write { self.write_catalog(CatalogWaiter::Started) } else { self.started(now) }
+            }
+            Progress::Failed(error) => self.start_failed(error),
+        }
+    }
+
+    fn started(&mut self, now: Now) {
+        if !matches!(self.phase, Phase::Starting(_)) {
+            return;
+        }
+        self.phase = Phase::Running;
+        while let Some((id, request)) = self.early.pop_front() {
+            self.run(now, id, request);
+        }
+    }
+
+    fn start_failed(&mut self, error: Error) {
+        for (id, _) in std::mem::take(&mut self.early) {
+            self.io.respond(id, Err(error.clone()));
+        }
+        if matches!(self.phase, Phase::Starting(_)) {
+            self.phase = Phase::Failed(error);
+        }
+    }
+
+    fn create_completed(&mut self, now: Now, name: DatabaseName, result: DiskResult) {
+        let Creating { mut job, id, waiting } = self.creating.remove(&name).expect("its job is in flight");
+        match job.step(result) {
+            Progress::Submit(op) => {
+                self.io.submit(Owner::Create(name.clone()), op);
+                self.creating.insert(name, Creating { job, id, waiting });
+            }
+            Progress::Done(segment) => {
+                let entry = Entry { name, created_at: job.header.created_at, closed: Closed::default() };
+                let mut database = Database::created(id, &entry, segment, job.header.epoch);
+                database.publish(&mut self.io);
+                database.queue.extend(waiting);
+                self.databases.insert(id, database);
+                self.catalog.entries.insert(id, entry);
+                // Nobody is told of it before a durable catalog names it.
+                self.unsettled.insert(id);
+                self.write_catalog(CatalogWaiter::Created(id));
+                self.advance(now, id);
+            }
+            Progress::Failed(error) => {
+                if let Some(file) = job.opened() {
+                    self.io.close(file);
+                }
+                let error = error.database(name.as_str());
+                for (request_id, _) in waiting {
+                    self.io.respond(request_id, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn opening_failed(&mut self, id: DatabaseId, error: &Error) {
+        let mut database = self.databases.remove(&id).expect("its opening was in flight");
+        let closers = database.take_closers().into_iter();
+        let waiting = database.queue.into_iter().map(|(request_id, _)| request_id);
+        for request_id in closers.chain(waiting) {
+            self.io.respond(request_id, Err(error.clone()));
+        }
+    }
+
+    /// A database has let go of its files: its end is recorded before anybody is told.
+    fn closed(&mut self, id: DatabaseId, closed: Closed) {
+        if self.writing_for.contains(&CatalogWaiter::Closed(id)) || self.next_for.contains(&CatalogWaiter::Closed(id)) {
+            return;
+        }
+        let entry = self.catalog.entries.get_mut(&id).expect("an open database is in the catalog");
+        if closed != Closed::default() {
+            entry.closed = closed;
+        }
+        self.write_catalog(CatalogWaiter::Closed(id));
+    }
+
+    /// Writes the catalog for `waiter`; while one is being written, the next waits.
+    fn write_catalog(&mut self, waiter: CatalogWaiter) {
+        if !self.next_for.contains(&waiter) {
+            self.next_for.push(waiter);
+        }
+        if self.writing.is_none() {
+            let (job, first) = CatalogWrite::new(self.catalog.encode(), self.io.new_file(), &self.options);
+            self.io.submit(Owner::Catalog, first);
+            self.writing = Some(job);
+            self.writing_for = std::mem::take(&mut self.next_for);
+        }
+    }
+
+    fn catalog_completed(&mut self, now: Now, result: DiskResult) {
+        let job = self.writing.as_mut().expect("its operation was in flight");
+        let outcome = match job.step(result) {
+            Progress::Submit(op) => return self.io.submit(Owner::Catalog, op),
+            Progress::Done(()) => Ok(()),
+            Progress::Failed(error) => {
+                if let Some(file) = job.opened() {
+                    self.io.close(file);
+                }
+                Err(error)
+            }
+        };
+        self.writing = None;
+        for waiter in std::mem::take(&mut self.writing_for) {
+            self.catalog_written(now, waiter, &outcome);
+        }
+        if let Some(waiter) = self.next_for.first().copied() {
+            self.write_catalog(waiter);
+        }
+    }
+
+    fn catalog_written(&mut self, now: Now, waiter: CatalogWaiter, outcome: &Result<(), Error>) {
+        match waiter {
+            CatalogWaiter::Started => match outcome {
+                Ok(()) => self.started(now),
+                Err(error) => self.start_failed(error.clone()),
+            },
+            CatalogWaiter::Created(id) => {
+                match outcome {
+                    Ok(()) => {
+                        self.unsettled.remove(&id);
+                    }
+                    Err(error) => {
+                        let queue = self.databases.get_mut(&id).map(|database| std::mem::take(&mut database.queue));
+                        for (request_id, _) in queue.unwrap_or_default() {
+                            self.io.respond(request_id, Err(error.clone()));
+                        }
+                    }
+                }
+                self.advance(now, id);
+            }
+            CatalogWaiter::Closed(id) => {
+                let mut database = self.databases.remove(&id).expect("stays until its closing is recorded");
+                self.io.push(Output::Publish { database: id, view: None });
+                let reply = outcome.clone().map(|()| Reply::Closed);
+                for request_id in database.take_closers() {
+                    self.io.respond(request_id, reply.clone());
+                }
+                for (request_id, request) in std::mem::take(&mut database.queue) {
+                    match self.phase {
+                        Phase::Running => self.enter(now, id, request_id, request),
+                        Phase::Starting(_) | Phase::Failed(_) | Phase::Stopping | Phase::Stopped => {
+                            self.io.respond(request_id, Err(Error::new(ErrorCode::PoolStopped)));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn shutdown(&mut self, now: Now) {
+        for (id, _) in std::mem::take(&mut self.early) {
+            self.io.respond(id, Err(Error::new(ErrorCode::PoolStopped)));
+        }
+        if !matches!(self.phase, Phase::Stopped) {
+            self.phase = Phase::Stopping;
+        }
+        let ids: Vec<DatabaseId> = self.databases.keys().copied().collect();
+        for id in ids {
+            if let Some(database) = self.databases.get_mut(&id) {
+                database.close(None);
+            }
+            self.advance(now, id);
+        }
+    }
+
+    /// After a shutdown: closes what came to be open meanwhile, and ends when nothing is left.
+    fn maybe_stopped(&mut self) {
+        if !matches!(self.phase, Phase::Stopping) {
+            return;
+        }
+        if self.databases.is_empty() && self.creating.is_empty() && self.writing.is_none() && self.io.is_idle() {
+            self.phase = Phase::Stopped;
+            self.io.push(Output::Stopped);
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = Stats { databases: self.catalog.entries.len() as u64, ..Stats::default() };
+        for database in self.databases.values().filter(|database| database.is_open()) {
+            stats.databases_open += 1;
+            stats.transactions += database.last_tx();
+            stats.log_bytes += database.log_bytes();
+            stats.memory_bytes += database.memory_bytes();
+        }
+        stats
+    }
+
+    fn list(&self) -> Vec<DatabaseInfo> {
+        let mut list: Vec<DatabaseInfo> =
+            self.catalog.entries.iter().map(|(id, entry)| self.describe(*id, entry)).collect();
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        list
+    }
+
+    fn describe(&self, id: DatabaseId, entry: &Entry) -> DatabaseInfo {
+        let mut info = DatabaseInfo {
+            name: entry.name.clone(),
+            id,
+            created_at_unix_ns: entry.created_at.0,
+            open: false,
+            read_only: false,
+            log_bytes: entry.closed.log_bytes,
+            memory_bytes: 0,
+            documents: entry.closed.documents,
+        };
+        if let Some(database) = self.databases.get(&id) {
+            database.describe(&mut info);
+        }
+        info
+    }
+}
+
+fn document_bytes(request: &Request) -> usize {
+    match request {
+        Request::Execute { operations, .. } => {
+            operations.iter().filter_map(|operation| operation.action.document()).map(Document::len).sum()
+        }
+        Request::OpenDatabase { .. } | Request::CloseDatabase { .. } | Request::Stats | Request::ListDatabases => 0,
     }
 }

@@ -7,21 +7,35 @@
 //! state is plain data that a simulator can clone at any step.
 
 mod alert;
+mod batch;
 mod buffer;
+mod catalog;
 mod clock;
+mod database;
 mod disk;
 mod driver;
 mod engine;
+mod execute;
+mod io;
+mod jobs;
+mod log;
+mod map;
 mod options;
+mod planted;
+mod retry;
 mod view;
 
 pub use alert::{Alert, AlertKind};
 pub use buffer::Buffer;
+pub use catalog::{CATALOG_MAGIC, FORMAT_VERSION};
 pub use clock::{Clock, Instant, Now, WallTime};
 pub use disk::{
     Completion, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode, SECTOR_BYTES,
 };
 pub use driver::{Driver, Outside};
 pub use engine::{Engine, Input, Output, RequestId};
+pub use log::Lsn;
 pub use options::Options;
+#[cfg(feature = "planted-bugs")]
+pub use planted::Bug;
 pub use view::{Lookup, View};

@@ -1,11 +1,61 @@
 //! What readers of one database see: the published state, shared and immutable.
+//!
+//! The same type serves as the newest pending state inside the engine. A clone is cheap and never
+//! changes under its holder. A view knows nothing of files: until tables exist, every document is in it.
 
-use docdb_protocol::{CollectionName, Document, DocumentId, Error, TxId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, TxId};
+
+use crate::map::Map;
+
+/// What one entry costs besides its document's bytes, for accounting.
+const ENTRY_BYTES: u64 = 64;
+
+/// A document within its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) collection: CollectionId,
+    pub(crate) document: DocumentId,
+}
+
+/// What is known of a document.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    /// The transaction that wrote it.
+    pub(crate) tx: TxId,
+    pub(crate) content: Content,
+}
+
+/// The stored bytes, or that they are lost.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Live(Document),
+    /// The log proves that it was written, and its bytes are damaged.
+    Damaged,
+}
+
+/// What the log lost without saying which documents were concerned.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Damage {
+    /// One error a lost part, naming file and offset.
+    pub(crate) parts: Vec<Error>,
+    /// Whatever is older than this transaction may have been replaced or deleted in a lost part.
+    pub(crate) uncertain_below: TxId,
+}
 
 /// A consistent state of one database, durable up to [`View::last_tx`]. Clones share everything; any
 /// thread may hold one for as long as it likes.
 #[derive(Clone, Debug)]
-pub struct View {}
+pub struct View {
+    documents: Map<Key, Version>,
+    collections: Arc<BTreeMap<CollectionName, CollectionId>>,
+    last_tx: TxId,
+    document_bytes: u64,
+    damaged: u64,
+    damage: Arc<Damage>,
+}
 
 /// What a lookup found.
 #[derive(Clone, Debug)]
@@ -22,34 +72,131 @@ impl View {
     /// The newest transaction in this state.
     #[must_use]
     pub fn last_tx(&self) -> TxId {
-        todo!()
+        self.last_tx
     }
+
     /// Looks one document up. `collection` is a name as text; an unknown one holds nothing.
     #[must_use]
-    pub fn lookup(&self, _collection: &str, _id: DocumentId) -> Lookup<'_> {
-        todo!()
+    pub fn lookup(&self, collection: &str, id: DocumentId) -> Lookup<'_> {
+        let key = self.collections.get(collection).map(|&collection| Key { collection, document: id });
+        let found = key.and_then(|key| self.documents.get(&key));
+        match found {
+            Some(Version { tx, content: Content::Live(document) }) if *tx >= self.damage.uncertain_below => {
+                Lookup::Found(document)
+            }
+            None if self.damage.uncertain_below == TxId(0) => Lookup::Absent,
+            Some(_) | None => Lookup::Damaged(corrupt(collection, id)),
+        }
     }
+
     /// The names of all collections, sorted; `_default` is always among them.
     pub fn collections(&self) -> impl Iterator<Item = &CollectionName> {
-        [].iter()
+        self.collections.keys()
     }
-    /// The documents of a collection in the order of their ids, from `from` on (inclusive). A damaged one is an
-    /// `Err` with its id and error; the rest follows.
+
+    /// The documents of a collection in the order of their ids, from `from` on, that one included. A
+    /// damaged one is an `Err` with its id and error; the rest follows.
     pub fn scan(
         &self,
-        _collection: &str,
-        _from: DocumentId,
+        collection: &str,
+        from: DocumentId,
     ) -> impl Iterator<Item = Result<(DocumentId, &Document), (DocumentId, Error)>> {
-        [].into_iter()
+        let found = self.collections.get_key_value(collection);
+        found.into_iter().flat_map(move |(name, &collection)| {
+            self.documents
+                .range(Key { collection, document: from })
+                .take_while(move |(key, _)| key.collection == collection)
+                .map(move |(key, version)| match &version.content {
+                    Content::Live(document) if version.tx >= self.damage.uncertain_below => {
+                        Ok((key.document, document))
+                    }
+                    Content::Live(_) | Content::Damaged => Err((key.document, corrupt(name.as_str(), key.document))),
+                })
+        })
     }
-    /// How many documents can be read, in all collections.
+
+    /// How many documents are held, damaged ones not counted, in all collections.
     #[must_use]
     pub fn documents(&self) -> u64 {
-        todo!()
+        self.documents.len() as u64 - self.damaged
     }
-    /// What is damaged and not named by a document; empty in a healthy database.
+
+    /// Bytes of the documents and their index in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.document_bytes + self.documents.len() as u64 * ENTRY_BYTES
+    }
+
+    /// The parts of the log that are lost; empty in a healthy database.
     #[must_use]
     pub fn damage(&self) -> &[Error] {
-        &[]
+        &self.damage.parts
     }
+
+    pub(crate) fn empty() -> View {
+        let collections = BTreeMap::from([(CollectionName::default_collection(), CollectionId::DEFAULT)]);
+        View {
+            documents: Map::new(),
+            collections: Arc::new(collections),
+            last_tx: TxId(0),
+            document_bytes: 0,
+            damaged: 0,
+            damage: Arc::default(),
+        }
+    }
+
+    pub(crate) fn collection(&self, name: &CollectionName) -> Option<CollectionId> {
+        self.collections.get(name).copied()
+    }
+
+    pub(crate) fn collection_count(&self) -> usize {
+        self.collections.len()
+    }
+
+    /// The id for the next collection; ids of this database are never used again.
+    pub(crate) fn next_collection(&self) -> CollectionId {
+        CollectionId(self.collections.values().max().map_or(0, |id| id.0) + 1)
+    }
+
+    pub(crate) fn version(&self, key: Key) -> Option<&Version> {
+        self.documents.get(&key)
+    }
+
+    pub(crate) fn add_collection(&mut self, name: CollectionName, id: CollectionId) {
+        Arc::make_mut(&mut self.collections).insert(name, id);
+    }
+
+    pub(crate) fn put(&mut self, key: Key, version: Version) {
+        match &version.content {
+            Content::Live(document) => self.document_bytes += document.len() as u64,
+            Content::Damaged => self.damaged += 1,
+        }
+        let replaced = self.documents.insert(key, version);
+        self.forget(replaced);
+    }
+
+    pub(crate) fn delete(&mut self, key: Key) {
+        let removed = self.documents.remove(&key);
+        self.forget(removed);
+    }
+
+    pub(crate) fn set_last_tx(&mut self, tx: TxId) {
+        self.last_tx = tx;
+    }
+
+    pub(crate) fn set_damage(&mut self, damage: Damage) {
+        self.damage = Arc::new(damage);
+    }
+
+    fn forget(&mut self, version: Option<Version>) {
+        match version.map(|version| version.content) {
+            Some(Content::Live(document)) => self.document_bytes -= document.len() as u64,
+            Some(Content::Damaged) => self.damaged -= 1,
+            None => {}
+        }
+    }
+}
+
+fn corrupt(collection: &str, id: DocumentId) -> Error {
+    Error::new(ErrorCode::CorruptRecord).collection(collection).document(id)
 }

@@ -1,0 +1,149 @@
+//! The catalog: which databases there are. Its entries, and their bytes in the file `catalog`.
+//!
+//! The file holds the same content twice, in different sectors, so that one damaged sector does not
+//! lose it. It is always written anew under another name and renamed into place. If both copies are
+//! lost, the databases' own headers name themselves and it is rebuilt from them.
+
+use std::collections::BTreeMap;
+
+use docdb_protocol::limits::DATABASES_MAX;
+use docdb_protocol::{DatabaseId, DatabaseName, ErrorCode};
+
+use crate::clock::WallTime;
+use crate::disk::SECTOR_BYTES;
+use crate::log::{Fields, Lsn, put_u32, put_u64};
+
+/// The first bytes of the file, read by whoever wants to know whether a directory is a data directory.
+pub const CATALOG_MAGIC: &[u8; 8] = b"DOCDBCAT";
+/// The version this build writes, and the newest it reads. It stands behind the magic, little-endian.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Magic, version, length of the body, checksum of version, length and body.
+const FIXED_BYTES: usize = 20;
+
+/// One database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: DatabaseName,
+    pub(crate) created_at: WallTime,
+    /// What the last closing stored; zeros before the first.
+    pub(crate) closed: Closed,
+}
+
+/// What a closing stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// The log reaches at least to here: one that ends earlier is damaged.
+    pub(crate) log_end: Lsn,
+    pub(crate) log_bytes: u64,
+    pub(crate) documents: u64,
+}
+
+/// The catalog in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Catalog {
+    /// The id for the next database; larger than every id ever given.
+    pub(crate) next_database: DatabaseId,
+    pub(crate) entries: BTreeMap<DatabaseId, Entry>,
+}
+
+impl Catalog {
+    pub(crate) fn empty() -> Catalog {
+        Catalog { next_database: DatabaseId::FIRST, entries: BTreeMap::new() }
+    }
+
+    pub(crate) fn find(&self, name: &DatabaseName) -> Option<DatabaseId> {
+        self.entries.iter().find(|(_, entry)| entry.name == *name).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        put_u64(&mut body, self.next_database.get());
+        put_u32(&mut body, u32::try_from(self.entries.len()).expect("at most DATABASES_MAX"));
+        for (id, entry) in &self.entries {
+            put_u64(&mut body, id.get());
+            put_u64(&mut body, entry.created_at.0);
+            put_u64(&mut body, entry.closed.log_end.0);
+            put_u64(&mut body, entry.closed.log_bytes);
+            put_u64(&mut body, entry.closed.documents);
+            body.push(u8::try_from(entry.name.as_str().len()).expect("a name is at most 64 bytes"));
+            body.extend_from_slice(entry.name.as_str().as_bytes());
+        }
+        let mut covered = Vec::with_capacity(body.len() + 8);
+        put_u32(&mut covered, FORMAT_VERSION);
+        put_u32(&mut covered, u32::try_from(body.len()).expect("DATABASES_MAX entries stay below 4 GiB"));
+        covered.extend_from_slice(&body);
+        let mut bytes = Vec::new();
+        for _ in 0..2 {
+            bytes.extend_from_slice(CATALOG_MAGIC);
+            bytes.extend_from_slice(&covered[..8]);
+            put_u32(&mut bytes, crc32fast::hash(&covered));
+            bytes.extend_from_slice(&body);
+            bytes.resize(bytes.len().next_multiple_of(SECTOR_BYTES), 0);
+        }
+        bytes
+    }
+
+    /// # Errors
+    /// `NewerFormat` when a whole copy says so; `CatalogDamaged` when neither copy is valid.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Catalog, ErrorCode> {
+        let copies = [bytes, &bytes[bytes.len() / 2..]];
+        copies.into_iter().find_map(decode_copy).unwrap_or(Err(ErrorCode::CatalogDamaged))
+    }
+}
+
+fn decode_copy(bytes: &[u8]) -> Option<Result<Catalog, ErrorCode>> {
+    let mut fields = Fields::new(bytes);
+    let magic = fields.bytes(CATALOG_MAGIC.len())?;
+    let (version, body_bytes, crc32) = (fields.u32()?, fields.u32()? as usize, fields.u32()?);
+    let body = fields.bytes(body_bytes)?;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[8..16]);
+    hasher.update(body);
+    if magic != CATALOG_MAGIC || hasher.finalize() != crc32 {
+        return None;
+    }
+    if version > FORMAT_VERSION {
+        return Some(Err(ErrorCode::NewerFormat));
+    }
+    let mut fields = Fields::new(body);
+    let next_database = DatabaseId::new(fields.u64()?)?;
+    let count = fields.u32()? as usize;
+    let mut entries = BTreeMap::new();
+    for _ in 0..count.min(DATABASES_MAX) {
+        let id = DatabaseId::new(fields.u64()?)?;
+        let created_at = WallTime(fields.u64()?);
+        let closed = Closed { log_end: Lsn(fields.u64()?), log_bytes: fields.u64()?, documents: fields.u64()? };
+        let name_bytes = fields.u8()? as usize;
+        let name = DatabaseName::parse(std::str::from_utf8(fields.bytes(name_bytes)?).ok()?).ok()?;
+        entries.insert(id, Entry { name, created_at, closed });
+    }
+    Some(Ok(Catalog { next_database, entries }))
+}
+
+const _: () = assert!(FIXED_BYTES == CATALOG_MAGIC.len() + 12);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_any_one_damaged_sector() {
+        let mut catalog = Catalog::empty();
+        for number in 1..40 {
+            let id = DatabaseId::new(number).unwrap();
+            let name = DatabaseName::parse(&format!("database {number}")).unwrap();
+            let closed = Closed { log_end: Lsn(number * 512), log_bytes: number, documents: 3 };
+            catalog.entries.insert(id, Entry { name, created_at: WallTime(number), closed });
+            catalog.next_database = id.next().unwrap();
+        }
+        let bytes = catalog.encode();
+        assert_eq!(Catalog::decode(&bytes), Ok(catalog.clone()));
+        for sector in 0..bytes.len() / SECTOR_BYTES {
+            let mut damaged = bytes.clone();
+            damaged[sector * SECTOR_BYTES..][..SECTOR_BYTES].fill(0);
+            assert_eq!(Catalog::decode(&damaged), Ok(catalog.clone()), "sector {sector}");
+        }
+        assert_eq!(Catalog::decode(&[]), Err(ErrorCode::CatalogDamaged));
+    }
+}

@@ -1,0 +1,189 @@
+//! Running the operations of a request against a state: pure, and where every answer is decided.
+//!
+//! Whether a document exists is decided against the newest pending state, so that two creates of
+//! one batch cannot both succeed; reads see the published state, so that nobody is shown what a power
+//! loss could take back. Within a request, a read sees what the operations before it wrote.
+
+use std::collections::BTreeSet;
+
+use docdb_protocol::limits::COLLECTIONS_PER_DATABASE_MAX;
+use docdb_protocol::{
+    Action, Atomicity, Document, DocumentId, Error, ErrorCode, Operation, OperationReply, OperationResult, TxId,
+};
+
+use crate::log::{Payload, Record, RecordKind};
+use crate::view::{Content, Key, Lookup, Version, View};
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Executed {
+    /// One result an operation; a whole failure for a transaction that failed.
+    pub(crate) results: Result<Vec<OperationResult>, Error>,
+    /// What to write; already carried into the pending state.
+    pub(crate) records: Vec<Record>,
+    /// Whether an answer rests on a version that is not durable yet.
+    pub(crate) rests_on_pending: bool,
+}
+
+/// What bounds a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    /// The error that every write gets, in a read-only database.
+    pub(crate) read_only: Option<Error>,
+    /// Bytes that this database may still take into memory.
+    pub(crate) memory_bytes_free: u64,
+}
+
+/// Runs `operations` on `pending`, which afterwards holds what they wrote.
+pub(crate) fn execute(
+    pending: &mut View,
+    published: &View,
+    operations: &[Operation],
+    atomicity: Atomicity,
+    bounds: &Bounds,
+) -> Executed {
+    let mut run =
+        Run { pending, published, bounds, records: Vec::new(), written: BTreeSet::new(), rests_on_pending: false };
+    let results = match atomicity {
+        Atomicity::EachAlone => Ok(operations.iter().map(|operation| run.alone(operation)).collect()),
+        Atomicity::AllOrNothing => run.together(operations),
+    };
+    Executed { results, records: run.records, rests_on_pending: run.rests_on_pending }
+}
+
+struct Run<'run> {
+    pending: &'run mut View,
+    published: &'run View,
+    bounds: &'run Bounds,
+    records: Vec<Record>,
+    /// What this request wrote, for the reads behind it.
+    written: BTreeSet<Key>,
+    rests_on_pending: bool,
+}
+
+impl Run<'_> {
+    fn alone(&mut self, operation: &Operation) -> OperationResult {
+        let tx = TxId(self.pending.last_tx().0 + 1);
+        let before = self.records.len();
+        let result = self.one(operation, tx);
+        self.commit(before, tx);
+        result
+    }
+
+    fn together(&mut self, operations: &[Operation]) -> Result<Vec<OperationResult>, Error> {
+        let tx = TxId(self.pending.last_tx().0 + 1);
+        let restore = self.pending.clone();
+        let mut results = Vec::with_capacity(operations.len());
+        for (index, operation) in operations.iter().enumerate() {
+            match self.one(operation, tx) {
+                Ok(reply) => results.push(Ok(reply)),
+                Err(error) => {
+                    *self.pending = restore;
+                    self.records.clear();
+                    return Err(error.operation(index));
+                }
+            }
+        }
+        self.commit(0, tx);
+        Ok(results)
+    }
+
+    /// Ends the transaction whose records begin at `from`, if it wrote anything.
+    fn commit(&mut self, from: usize, tx: TxId) {
+        let operations = self.records.len() - from;
+        if operations > 0 {
+            self.pending.set_last_tx(tx);
+            self.records.push(Record {
+                kind: RecordKind::Commit,
+                tx,
+                collection: docdb_protocol::CollectionId::DEFAULT,
+                document: DocumentId(operations as u64),
+                payload: Payload::None,
+            });
+        }
+    }
+
+    fn one(&mut self, operation: &Operation, tx: TxId) -> OperationResult {
+        match &operation.action {
+            Action::Read => self.read(operation),
+            Action::Create(document) => self.write(operation, RecordKind::Create, Some(document), tx),
+            Action::Update(document) => self.write(operation, RecordKind::Update, Some(document), tx),
+            Action::Delete => self.write(operation, RecordKind::Delete, None, tx),
+        }
+    }
+
+    fn key(&self, operation: &Operation) -> Option<Key> {
+        let collection = self.pending.collection(&operation.collection)?;
+        Some(Key { collection, document: operation.document_id })
+    }
+
+    fn read(&mut self, operation: &Operation) -> OperationResult {
+        let own = self.key(operation).is_some_and(|key| self.written.contains(&key));
+        let view = if own { &*self.pending } else { self.published };
+        match view.lookup(operation.collection.as_str(), operation.document_id) {
+            Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
+            Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(operation.document_id)),
+            Lookup::Damaged(error) => Err(error),
+        }
+    }
+
+    fn write(
+        &mut self,
+        operation: &Operation,
+        kind: RecordKind,
+        document: Option<&Document>,
+        tx: TxId,
+    ) -> OperationResult {
+        if let Some(error) = &self.bounds.read_only {
+            return Err(error.clone());
+        }
+        let key = self.key(operation);
+        let newest = key.and_then(|key| self.pending.version(key));
+        let refused = match (kind, newest) {
+            (RecordKind::Create, Some(_)) => Some(ErrorCode::DocExists),
+            (RecordKind::Update | RecordKind::Delete, None) => Some(ErrorCode::DocNotFound),
+            _ => None,
+        };
+        if let Some(code) = refused {
+            let durable = key.and_then(|key| self.published.version(key)).map(|version| version.tx);
+            self.rests_on_pending |= newest.map(|version| version.tx) != durable;
+            return Err(Error::new(code).document(operation.document_id));
+        }
+        if let Some(document) = document {
+            let grown = self.pending.memory_bytes() + document.len() as u64;
+            if grown > self.bounds.memory_bytes_free {
+                return Err(Error::new(ErrorCode::MemoryLimit).document(operation.document_id));
+            }
+        }
+        let collection = match key {
+            Some(key) => key.collection,
+            None if self.pending.collection_count() >= COLLECTIONS_PER_DATABASE_MAX => {
+                return Err(Error::new(ErrorCode::LimitExceeded).collection(operation.collection.as_str()));
+            }
+            None => {
+                let id = self.pending.next_collection();
+                let name = operation.collection.clone();
+                self.pending.add_collection(name.clone(), id);
+                let payload = Payload::Name(name);
+                let kind = RecordKind::CreateCollection;
+                self.records.push(Record { kind, tx, collection: id, document: DocumentId(0), payload });
+                id
+            }
+        };
+        let key = Key { collection, document: operation.document_id };
+        let payload = match document {
+            Some(document) => {
+                let version = Version { tx, content: Content::Live(document.clone()) };
+                self.pending.put(key, version);
+                Payload::Document(document.clone())
+            }
+            None => {
+                self.pending.delete(key);
+                Payload::None
+            }
+        };
+        self.records.push(Record { kind, tx, collection, document: operation.document_id, payload });
+        self.written.insert(key);
+        Ok(OperationReply::Written(tx))
+    }
+}

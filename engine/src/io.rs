@@ -1,0 +1,122 @@
+//! What the engine's parts want of the world, gathered for [`crate::Engine::poll_output`].
+//!
+//! It numbers operations and files, and remembers whose each operation is, so that a completion
+//! finds its job. It decides nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode, Response};
+
+use crate::alert::{Alert, AlertKind};
+use crate::clock::Instant;
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
+use crate::engine::{Output, RequestId};
+
+/// Whose operation it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Reading the catalog.
+    Start,
+    /// Writing the catalog.
+    Catalog,
+    /// Making the folder of a new database.
+    Create(DatabaseName),
+    /// A database's log: opening, commit, new segment and closing take turns, so one is in flight.
+    Log(DatabaseId),
+    /// Preparing a database's spare segment.
+    Spare(DatabaseId),
+    /// Nobody waits: a file is closed.
+    Nobody,
+}
+
+/// What a job wants after a step. The same for every job.
+#[derive(Debug)]
+pub(crate) enum Progress<T> {
+    /// One more operation; the job waits for it.
+    Submit(DiskOp),
+    /// The job has ended well.
+    Done(T),
+    /// The job has ended badly.
+    Failed(Error),
+}
+
+/// How an operation ended.
+pub(crate) type DiskResult = Result<DiskReply, DiskError>;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Io {
+    outputs: VecDeque<Output>,
+    owners: BTreeMap<OpId, Owner>,
+    operations: u64,
+    files: u64,
+    wake_at: Option<Instant>,
+}
+
+impl Io {
+    pub(crate) fn submit(&mut self, owner: Owner, op: DiskOp) {
+        let id = OpId(self.operations);
+        self.operations += 1;
+        self.owners.insert(id, owner);
+        self.outputs.push_back(Output::Disk { id, op });
+    }
+
+    /// Forgets a file; nobody waits for it, and nothing rests on it.
+    pub(crate) fn close(&mut self, file: FileId) {
+        self.submit(Owner::Nobody, DiskOp::Close { file });
+    }
+
+    pub(crate) fn new_file(&mut self) -> FileId {
+        self.files += 1;
+        FileId(self.files)
+    }
+
+    /// # Panics
+    /// When the disk completes an operation twice, or one that was never submitted.
+    pub(crate) fn owner(&mut self, id: OpId) -> Owner {
+        self.owners.remove(&id).expect("a disk completes each operation exactly once")
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    pub(crate) fn respond(&mut self, request: RequestId, response: Response) {
+        self.outputs.push_back(Output::Respond { request, response });
+    }
+
+    pub(crate) fn alert(&mut self, database: Option<&DatabaseName>, kind: AlertKind) {
+        self.outputs.push_back(Output::Alert(Alert { database: database.cloned(), kind }));
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Asks for a timer at `time` or earlier.
+    pub(crate) fn wake_by(&mut self, time: Instant) {
+        if self.wake_at.is_none_or(|wake_at| time < wake_at) {
+            self.wake_at = Some(time);
+            self.outputs.push_back(Output::WakeAt(time));
+        }
+    }
+
+    /// The timer has come; whoever still waits asks again.
+    pub(crate) fn woken(&mut self) {
+        self.wake_at = None;
+    }
+}
+
+/// The frozen error for a failed operation: `code`, unless the disk says something more precise.
+pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) -> Error {
+    let code = match error.kind {
+        DiskErrorKind::NoSpace => ErrorCode::DiskFull,
+        DiskErrorKind::Permission => ErrorCode::PermissionDenied,
+        DiskErrorKind::NotFound | DiskErrorKind::Exists | DiskErrorKind::Transient | DiskErrorKind::Io => code,
+    };
+    Error::new(code).file(path.as_str()).detail(error.to_string())
+}

@@ -1,0 +1,103 @@
+//! Replacing the catalog.
+//!
+//! ```text
+//! unlink catalog.new            an earlier process may have left one
+//! create it, write it, sync it  the rename says nothing about the bytes, so they come first
+//! rename it over catalog        atomic: one or the other, never neither
+//! sync the data directory       only now is the change durable
+//! ```
+
+use docdb_protocol::{Error, ErrorCode};
+
+use super::new_segment::written;
+use crate::buffer::Buffer;
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
+use crate::io::{DiskResult, Progress, disk_error};
+use crate::options::Options;
+use crate::planted::planted;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct CatalogWrite {
+    options: Options,
+    bytes: Buffer,
+    file: FileId,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    UnlinkStale,
+    Create,
+    Write,
+    /// The rename says nothing about the bytes.
+    Sync,
+    Close,
+    Rename,
+    /// A rename is durable only with its directory.
+    SyncRoot,
+}
+
+impl CatalogWrite {
+    pub(crate) fn new(bytes: Vec<u8>, file: FileId, options: &Options) -> (CatalogWrite, DiskOp) {
+        let job = CatalogWrite { options: options.clone(), bytes: bytes.into(), file, step: Step::UnlinkStale };
+        (job, DiskOp::Unlink { path: new_path() })
+    }
+
+    /// The file to close when the job has failed, if it is open.
+    pub(crate) fn opened(&self) -> Option<FileId> {
+        match self.step {
+            Step::UnlinkStale | Step::Create | Step::Close | Step::Rename | Step::SyncRoot => None,
+            Step::Write | Step::Sync => Some(self.file),
+        }
+    }
+
+    pub(crate) fn step(&mut self, result: DiskResult) -> Progress<()> {
+        let file = self.file;
+        match (self.step, result) {
+            (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
+                failed(ErrorCode::FileOpen, &error)
+            }
+            (Step::UnlinkStale, Ok(_) | Err(_)) => {
+                self.go(Step::Create, DiskOp::Open { file, path: new_path(), mode: OpenMode::CreateNew })
+            }
+            (Step::Create, Ok(_)) => {
+                self.go(Step::Write, DiskOp::Write { file, offset: 0, buffers: vec![self.bytes.clone()] })
+            }
+            (Step::Write, Ok(reply)) => match written(&self.options, &reply, self.bytes.len() as u64) {
+                Ok(()) if planted!(self.options, CatalogWithoutSync) => self.go(Step::Close, DiskOp::Close { file }),
+                Ok(()) => self.go(Step::Sync, DiskOp::Sync { file }),
+                Err(error) => failed(ErrorCode::FileWrite, &error),
+            },
+            (Step::Sync, Ok(_)) => self.go(Step::Close, DiskOp::Close { file }),
+            (Step::Close, Ok(_)) => {
+                self.go(Step::Rename, DiskOp::Rename { from: new_path(), to: path(), replace: true })
+            }
+            (Step::Rename, Ok(_)) if planted!(self.options, CatalogWithoutDirectorySync) => Progress::Done(()),
+            (Step::Rename, Ok(_)) => self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() }),
+            (Step::SyncRoot, Ok(_)) => Progress::Done(()),
+            (Step::Create | Step::Close | Step::Rename, Err(error)) => failed(ErrorCode::FileOpen, &error),
+            (Step::Write, Err(error)) => failed(ErrorCode::FileWrite, &error),
+            (Step::Sync | Step::SyncRoot, Err(error)) => failed(ErrorCode::FileSync, &error),
+        }
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<()> {
+        self.step = step;
+        Progress::Submit(op)
+    }
+}
+
+/// Where the catalog is.
+pub(crate) fn path() -> DiskPath {
+    DiskPath::root().join("catalog")
+}
+
+fn new_path() -> DiskPath {
+    DiskPath::root().join("catalog.new")
+}
+
+fn failed(code: ErrorCode, error: &DiskError) -> Progress<()> {
+    let error: Error = disk_error(code, &path(), error);
+    Progress::Failed(error)
+}

@@ -1,0 +1,135 @@
+//! Making the folder and first segment of a new database.
+//!
+//! ```text
+//! make db/NAME                      may be left of a creation that never reached the catalog
+//! remove what that left in it
+//! create NAME.wal, zero-fill, write its header, sync it
+//! sync db/NAME, sync db             every directory up to the data directory
+//! ```
+//!
+//! Only then may the catalog name the database. A folder that the catalog does not name and that
+//! holds more than a creation leaves is not touched: it may be somebody's data.
+
+use docdb_protocol::{DatabaseName, Error, ErrorCode};
+
+use super::new_segment::{Made, written};
+use super::start::databases_path;
+use crate::buffer::Buffer;
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
+use crate::io::{DiskResult, Progress, disk_error};
+use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, active};
+use crate::options::Options;
+use crate::planted::planted;
+
+/// A creation leaves one file; one more is looked at so that a second is noticed.
+const LEFTOVERS_MAX: u32 = 2;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Create {
+    pub(crate) header: SegmentHeader,
+    options: Options,
+    name: DatabaseName,
+    directory: DiskPath,
+    made: Made,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    MakeDirectory,
+    ListLeftovers,
+    UnlinkLeftover,
+    CreateFile,
+    Allocate,
+    WriteHeader,
+    SyncFile,
+    /// The file's name.
+    SyncFolder,
+    /// The folder's name.
+    SyncParent,
+}
+
+impl Create {
+    pub(crate) fn new(header: SegmentHeader, name: DatabaseName, file: FileId, options: &Options) -> (Create, DiskOp) {
+        let directory = databases_path().join(name.as_str());
+        let made = Made { file, file_bytes: options.segment_bytes_min };
+        let first = DiskOp::MakeDirectory { path: directory.clone() };
+        let job = Create { header, options: options.clone(), name, directory, made, step: Step::MakeDirectory };
+        (job, first)
+    }
+
+    /// The file to close when the job has failed, if it is open.
+    pub(crate) fn opened(&self) -> Option<FileId> {
+        match self.step {
+            Step::MakeDirectory | Step::ListLeftovers | Step::UnlinkLeftover | Step::CreateFile => None,
+            Step::Allocate | Step::WriteHeader | Step::SyncFile | Step::SyncFolder | Step::SyncParent => {
+                Some(self.made.file)
+            }
+        }
+    }
+
+    pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
+        let file = self.made.file;
+        match (self.step, result) {
+            (Step::MakeDirectory, Ok(_)) => self.create_file(),
+            (Step::MakeDirectory, Err(error)) if error.kind == DiskErrorKind::Exists => {
+                let list = DiskOp::List { path: self.directory.clone(), after: "".into(), limit: LEFTOVERS_MAX };
+                self.go(Step::ListLeftovers, list)
+            }
+            (Step::ListLeftovers, Ok(DiskReply::Names(names))) => match names.as_slice() {
+                [] => self.create_file(),
+                [name] if SegmentName::parse(&self.name, name) == Some(SegmentName::Active) => {
+                    let path = self.directory.join(name);
+                    self.go(Step::UnlinkLeftover, DiskOp::Unlink { path })
+                }
+                [..] => {
+                    let detail = "the folder holds files of a database that the catalog does not know; move it away";
+                    let error = Error::new(ErrorCode::FileOpen).file(self.directory.as_str()).detail(detail);
+                    Progress::Failed(error)
+                }
+            },
+            (Step::UnlinkLeftover, Ok(_)) => self.create_file(),
+            (Step::CreateFile, Ok(_)) => {
+                self.go(Step::Allocate, DiskOp::Allocate { file, offset: 0, bytes: self.made.file_bytes })
+            }
+            (Step::Allocate, Ok(_)) => {
+                let buffers = vec![Buffer::from(self.header.encode())];
+                self.go(Step::WriteHeader, DiskOp::Write { file, offset: 0, buffers })
+            }
+            (Step::WriteHeader, Ok(reply)) => match written(&self.options, &reply, SEGMENT_HEADER_BYTES as u64) {
+                Ok(()) => self.go(Step::SyncFile, DiskOp::Sync { file }),
+                Err(error) => self.failed(ErrorCode::FileWrite, &error),
+            },
+            (Step::SyncFile, Ok(_)) => {
+                self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
+            }
+            (Step::SyncFolder, Ok(_)) if planted!(self.options, FolderNotSynced) => Progress::Done(self.made),
+            (Step::SyncFolder, Ok(_)) => self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() }),
+            (Step::SyncParent, Ok(_)) => Progress::Done(self.made),
+            (Step::ListLeftovers, Ok(_)) => self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io)),
+            (Step::ListLeftovers, Err(error)) => self.failed(ErrorCode::FileRead, &error),
+            (Step::MakeDirectory | Step::UnlinkLeftover | Step::CreateFile, Err(error)) => {
+                self.failed(ErrorCode::FileOpen, &error)
+            }
+            (Step::Allocate | Step::WriteHeader, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
+            (Step::SyncFile | Step::SyncFolder | Step::SyncParent, Err(error)) => {
+                self.failed(ErrorCode::FileSync, &error)
+            }
+        }
+    }
+
+    fn create_file(&mut self) -> Progress<Made> {
+        let path = self.directory.join(&active(&self.name));
+        self.go(Step::CreateFile, DiskOp::Open { file: self.made.file, path, mode: OpenMode::CreateNew })
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<Made> {
+        self.step = step;
+        Progress::Submit(op)
+    }
+
+    fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
+        Progress::Failed(disk_error(code, &self.directory, error))
+    }
+}

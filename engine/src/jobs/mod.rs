@@ -1,0 +1,19 @@
+//! The jobs: everything that takes more than one disk operation, one file each.
+//!
+//! A job is an enum of steps, each named after the one effect it waits for. It advances only on a
+//! completion, has one operation in flight, and ends in [`crate::io::Progress::Done`] or `Failed`. It never
+//! answers a client: whoever started it does, once it is done.
+//!
+//! Which jobs may be in flight together:
+//!
+//! | | start | catalog | create | opening | commit | new segment | spare | closing |
+//! |---|---|---|---|---|---|---|---|---|
+//! | of one data directory | alone | one | one a name | any | any | any | any | any |
+//! | of one database | - | - | before all | alone | not with new segment | not with commit, not while a spare is made | with commit | alone |
+
+pub(crate) mod catalog_write;
+pub(crate) mod create;
+pub(crate) mod new_segment;
+pub(crate) mod opening;
+pub(crate) mod spare;
+pub(crate) mod start;

@@ -1,0 +1,232 @@
+//! Going on in a new segment: at rotation, after a failed write or sync, and at every opening.
+//!
+//! ```text
+//! NAME.wal.next := the spare, or a new zero-filled file
+//! write the tail; sync        everything recovered or retried from start_lsn on, before a header vouches for it
+//! write the header; sync      only now is the file part of the log: all below start_lsn is durable already
+//! sync the directory          the name `next`, before the old active's name goes
+//! rename NAME.wal to NAME.wal.N; sync the directory
+//! rename NAME.wal.next to NAME.wal; sync the directory
+//! ```
+//!
+//! Until the last step nothing that rests on the tail may be published, acknowledged or read. A
+//! crash before the header leaves a `next` that is no part of the log; a crash after it leaves one
+//! that is, and opening finishes the renames. No name is ever replaced.
+
+use docdb_protocol::{DatabaseName, Error, ErrorCode};
+
+use super::spare::Spare;
+use crate::buffer::Buffer;
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
+use crate::io::{DiskResult, Progress, disk_error};
+use crate::log::{Encoded, SEGMENT_HEADER_BYTES, SegmentHeader, active, next, sealed, spare};
+use crate::options::Options;
+use crate::planted::planted;
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) header: SegmentHeader,
+    /// The batches to write behind the header, if any.
+    pub(crate) tail: Option<Encoded>,
+    /// The epoch of the segment that is `NAME.wal` now; `None` when there is none.
+    pub(crate) seal: Option<u64>,
+    /// A file prepared ahead of need.
+    pub(crate) spare: Option<Spare>,
+    /// An id for the file when there is no spare.
+    pub(crate) file: FileId,
+    /// The length of the file when there is no spare.
+    pub(crate) file_bytes: u64,
+}
+
+/// The new active segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    pub(crate) file: FileId,
+    pub(crate) file_bytes: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSegment {
+    pub(crate) plan: Plan,
+    options: Options,
+    directory: DiskPath,
+    database: DatabaseName,
+    made: Made,
+    step: Step,
+    is_transient: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// A `next` without a valid header may be left of an attempt that failed.
+    UnlinkStale,
+    /// The spare becomes `next`; its name need not be durable before its header is.
+    TakeSpare,
+    Create,
+    Allocate,
+    WriteTail,
+    /// The header vouches for the tail, so the tail comes first.
+    SyncTail,
+    WriteHeader,
+    SyncHeader,
+    /// `next` must be there for certain before the active segment loses its name.
+    SyncNext,
+    Seal,
+    /// The sealed name must be there for certain before another file takes the active name.
+    SyncSealed,
+    Promote,
+    /// The last one: what follows will be acknowledged on the strength of this name.
+    SyncPromoted,
+}
+
+impl NewSegment {
+    pub(crate) fn new(
+        plan: Plan,
+        directory: DiskPath,
+        database: DatabaseName,
+        options: &Options,
+    ) -> (NewSegment, DiskOp) {
+        let path = directory.join(&next(&database));
+        let made = plan.spare.map_or(Made { file: plan.file, file_bytes: plan.file_bytes }, |spare| Made {
+            file: spare.file,
+            file_bytes: spare.file_bytes,
+        });
+        let job = NewSegment {
+            plan,
+            options: options.clone(),
+            directory,
+            database,
+            made,
+            step: Step::UnlinkStale,
+            is_transient: false,
+        };
+        (job, DiskOp::Unlink { path })
+    }
+
+    /// Whether a failure so far left nothing that could be part of the log.
+    pub(crate) fn is_before_header(&self) -> bool {
+        self.step < Step::WriteHeader
+    }
+
+    /// Whether what made it fail passes by itself.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is_transient
+    }
+
+    /// The file to close when the job has failed, if it came to be opened.
+    pub(crate) fn opened(&self) -> Option<FileId> {
+        (self.plan.spare.is_some() || self.step > Step::Create).then_some(self.made.file)
+    }
+
+    pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
+        let skip_names = planted!(self.options, NoDirectorySyncAfterRotation);
+        match (self.step, result) {
+            (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
+                self.failed(ErrorCode::FileOpen, &error)
+            }
+            (Step::UnlinkStale, Ok(_) | Err(_)) if self.plan.spare.is_some() => {
+                let from = self.directory.join(&spare(&self.database));
+                self.go(Step::TakeSpare, DiskOp::Rename { from, to: self.next(), replace: false })
+            }
+            (Step::UnlinkStale, Ok(_) | Err(_)) => {
+                let open = DiskOp::Open { file: self.made.file, path: self.next(), mode: OpenMode::CreateNew };
+                self.go(Step::Create, open)
+            }
+            (Step::TakeSpare | Step::Allocate, Ok(_)) => self.write_tail(),
+            (Step::Create, Ok(_)) => {
+                let op = DiskOp::Allocate { file: self.made.file, offset: 0, bytes: self.made.file_bytes };
+                self.go(Step::Allocate, op)
+            }
+            (Step::WriteTail, Ok(reply)) => {
+                let expected = self.plan.tail.as_ref().map_or(0, |tail| tail.bytes);
+                match written(&self.options, &reply, expected) {
+                    Ok(()) if planted!(self.options, HeaderBeforeTail) => self.write_header(),
+                    Ok(()) => self.go(Step::SyncTail, DiskOp::Sync { file: self.made.file }),
+                    Err(error) => self.failed(ErrorCode::FileWrite, &error),
+                }
+            }
+            (Step::SyncTail, Ok(_)) => self.write_header(),
+            (Step::WriteHeader, Ok(reply)) => match written(&self.options, &reply, SEGMENT_HEADER_BYTES as u64) {
+                Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
+                Err(error) => self.failed(ErrorCode::FileWrite, &error),
+            },
+            (Step::SyncHeader, Ok(_)) if skip_names => self.seal(),
+            (Step::SyncHeader, Ok(_)) => {
+                self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
+            }
+            (Step::SyncNext, Ok(_)) => self.seal(),
+            (Step::Seal, Ok(_)) if skip_names => self.promote(),
+            (Step::Seal, Ok(_)) => self.go(Step::SyncSealed, DiskOp::SyncDirectory { path: self.directory.clone() }),
+            (Step::SyncSealed, Ok(_)) => self.promote(),
+            (Step::Promote, Ok(_)) if skip_names => Progress::Done(self.made),
+            (Step::Promote, Ok(_)) => {
+                self.go(Step::SyncPromoted, DiskOp::SyncDirectory { path: self.directory.clone() })
+            }
+            (Step::SyncPromoted, Ok(_)) => Progress::Done(self.made),
+            (Step::TakeSpare | Step::Create | Step::Seal | Step::Promote, Err(error)) => {
+                self.failed(ErrorCode::FileOpen, &error)
+            }
+            (Step::Allocate | Step::WriteTail | Step::WriteHeader, Err(error)) => {
+                self.failed(ErrorCode::FileWrite, &error)
+            }
+            (
+                Step::SyncTail | Step::SyncHeader | Step::SyncNext | Step::SyncSealed | Step::SyncPromoted,
+                Err(error),
+            ) => self.failed(ErrorCode::FileSync, &error),
+        }
+    }
+
+    fn next(&self) -> DiskPath {
+        self.directory.join(&next(&self.database))
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<Made> {
+        self.step = step;
+        Progress::Submit(op)
+    }
+
+    fn write_tail(&mut self) -> Progress<Made> {
+        let Some(tail) = &self.plan.tail else {
+            // Nothing to vouch for; a fresh file's length is made durable with the header.
+            return self.write_header();
+        };
+        let op =
+            DiskOp::Write { file: self.made.file, offset: SEGMENT_HEADER_BYTES as u64, buffers: tail.buffers.clone() };
+        self.go(Step::WriteTail, op)
+    }
+
+    fn write_header(&mut self) -> Progress<Made> {
+        let buffers = vec![Buffer::from(self.plan.header.encode())];
+        self.go(Step::WriteHeader, DiskOp::Write { file: self.made.file, offset: 0, buffers })
+    }
+
+    fn seal(&mut self) -> Progress<Made> {
+        let Some(epoch) = self.plan.seal else { return self.promote() };
+        let from = self.directory.join(&active(&self.database));
+        let to = self.directory.join(&sealed(&self.database, epoch));
+        self.go(Step::Seal, DiskOp::Rename { from, to, replace: false })
+    }
+
+    fn promote(&mut self) -> Progress<Made> {
+        let to = self.directory.join(&active(&self.database));
+        self.go(Step::Promote, DiskOp::Rename { from: self.next(), to, replace: false })
+    }
+
+    fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
+        self.is_transient = error.kind == DiskErrorKind::Transient;
+        let error: Error = disk_error(code, &self.next(), error);
+        Progress::Failed(error)
+    }
+}
+
+/// Whether a write took everything. A short one counts as failed: which of the rest arrived is unknown.
+pub(crate) fn written(options: &Options, reply: &crate::disk::DiskReply, expected: u64) -> Result<(), DiskError> {
+    let crate::disk::DiskReply::Written(bytes) = reply else { return Err(DiskError::new(DiskErrorKind::Io)) };
+    if *bytes == expected || planted!(options, IgnoreShortWrite) {
+        Ok(())
+    } else {
+        Err(DiskError::new(DiskErrorKind::Io))
+    }
+}

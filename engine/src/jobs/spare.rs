@@ -1,0 +1,99 @@
+//! Preparing a segment ahead of need: overwriting allocated, zero-filled space nearly doubles the
+//! durable appends of a file that grows.
+//!
+//! ```text
+//! unlink NAME.wal.spare          an earlier process may have left one
+//! create NAME.wal.spare
+//! zero-fill it, in pieces        so that no single operation takes long
+//! sync it                        so that the first commits into it do not pay for it
+//! ```
+//!
+//! A spare has no header, so it is no part of the log, and its name need not be durable.
+
+use docdb_protocol::{DatabaseName, Error, ErrorCode};
+
+use crate::disk::{DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
+use crate::io::{DiskResult, Progress, disk_error};
+use crate::log::spare;
+
+/// One operation zero-fills at most this much.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// A prepared file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spare {
+    pub(crate) file: FileId,
+    /// The length of the file, header included.
+    pub(crate) file_bytes: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct SpareJob {
+    path: DiskPath,
+    spare: Spare,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Unlink,
+    Create,
+    Allocate { done_bytes: u64 },
+    Sync,
+}
+
+impl SpareJob {
+    pub(crate) fn new(
+        directory: &DiskPath,
+        database: &DatabaseName,
+        file: FileId,
+        file_bytes: u64,
+    ) -> (SpareJob, DiskOp) {
+        let path = directory.join(&spare(database));
+        let first = DiskOp::Unlink { path: path.clone() };
+        (SpareJob { path, spare: Spare { file, file_bytes }, step: Step::Unlink }, first)
+    }
+
+    pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Spare> {
+        let file = self.spare.file;
+        match (self.step, result) {
+            (Step::Unlink, Err(error)) if error.kind != DiskErrorKind::NotFound => {
+                self.failed(ErrorCode::FileOpen, &error)
+            }
+            (Step::Unlink, Ok(_) | Err(_)) => {
+                self.step = Step::Create;
+                Progress::Submit(DiskOp::Open { file, path: self.path.clone(), mode: OpenMode::CreateNew })
+            }
+            (Step::Create, Ok(_)) => self.allocate(0),
+            (Step::Allocate { done_bytes }, Ok(_)) if done_bytes < self.spare.file_bytes => self.allocate(done_bytes),
+            (Step::Allocate { .. }, Ok(_)) => {
+                self.step = Step::Sync;
+                Progress::Submit(DiskOp::Sync { file })
+            }
+            (Step::Sync, Ok(_)) => Progress::Done(self.spare),
+            (Step::Create, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
+            (Step::Allocate { .. }, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
+            (Step::Sync, Err(error)) => self.failed(ErrorCode::FileSync, &error),
+        }
+    }
+
+    /// The file to close when the job has failed, if it came to be opened.
+    pub(crate) fn opened(&self) -> Option<FileId> {
+        match self.step {
+            Step::Unlink | Step::Create => None,
+            Step::Allocate { .. } | Step::Sync => Some(self.spare.file),
+        }
+    }
+
+    fn allocate(&mut self, from: u64) -> Progress<Spare> {
+        let bytes = PIECE_BYTES.min(self.spare.file_bytes - from);
+        self.step = Step::Allocate { done_bytes: from + bytes };
+        Progress::Submit(DiskOp::Allocate { file: self.spare.file, offset: from, bytes })
+    }
+
+    fn failed(&self, code: ErrorCode, error: &crate::disk::DiskError) -> Progress<Spare> {
+        let error: Error = disk_error(code, &self.path, error);
+        Progress::Failed(error)
+    }
+}

@@ -1,0 +1,224 @@
+//! Starting: what databases are there?
+//!
+//! ```text
+//! read catalog
+//!   whole      -> make db; sync the data directory   what can be read need not be durable: the rename may not be
+//!   none, and nothing in db -> the same, then write the first one
+//!   damaged, or none -> ask every folder in db for the header of one of its segments, and rebuild it
+//! ```
+
+use std::sync::Arc;
+
+use docdb_protocol::{DatabaseName, Error, ErrorCode};
+
+use super::catalog_write::path;
+use crate::catalog::{Catalog, Closed, Entry};
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
+use crate::io::{DiskResult, Io, Progress, disk_error};
+use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+
+/// One page of a listing.
+const NAMES_MAX: u32 = 1024;
+/// One read of the catalog.
+const READ_BYTES_MAX: u32 = 1024 * 1024;
+/// Files of one folder that are asked for a header.
+const FOLDER_FILES_MAX: u32 = 16;
+
+/// Where the databases' folders are.
+pub(crate) fn databases_path() -> DiskPath {
+    DiskPath::root().join("db")
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Started {
+    pub(crate) catalog: Catalog,
+    /// Whether it has to be written before anything else.
+    pub(crate) write: bool,
+    /// Set when it was rebuilt: why, and what could not be read.
+    pub(crate) rebuilt: Option<Error>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    step: Step,
+    file: FileId,
+    bytes: Vec<u8>,
+    found: Option<Catalog>,
+    lost: Option<Error>,
+    folders: Vec<Arc<str>>,
+    folder: usize,
+    files: Vec<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    OpenCatalog,
+    ReadCatalog,
+    MakeFolder,
+    SyncRoot,
+    ListFolders,
+    ListFiles,
+    OpenSegment,
+    ReadHeader,
+}
+
+impl Start {
+    pub(crate) fn new(io: &mut Io) -> (Start, DiskOp) {
+        let file = io.new_file();
+        let job = Start {
+            step: Step::OpenCatalog,
+            file,
+            bytes: Vec::new(),
+            found: None,
+            lost: None,
+            folders: Vec::new(),
+            folder: 0,
+            files: Vec::new(),
+        };
+        (job, DiskOp::Open { file, path: path(), mode: OpenMode::Read })
+    }
+
+    pub(crate) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Started> {
+        match (self.step, result) {
+            (Step::OpenCatalog, Ok(_)) => self.read_catalog(),
+            (Step::OpenCatalog, Err(error)) if error.kind == DiskErrorKind::NotFound => self.make_folder(),
+            (Step::ReadCatalog, Ok(DiskReply::Data(data))) if !data.is_empty() => {
+                self.bytes.extend_from_slice(data.as_slice());
+                self.read_catalog()
+            }
+            (Step::ReadCatalog, Ok(_)) => {
+                io.close(self.file);
+                match Catalog::decode(&self.bytes) {
+                    Ok(catalog) => self.found = Some(catalog),
+                    Err(ErrorCode::NewerFormat) => {
+                        return Progress::Failed(Error::new(ErrorCode::NewerFormat).file(path().as_str()));
+                    }
+                    Err(code) => self.lost = Some(Error::new(code).file(path().as_str())),
+                }
+                self.make_folder()
+            }
+            (Step::MakeFolder, Err(error)) if error.kind != DiskErrorKind::Exists => {
+                failed(ErrorCode::FileOpen, &databases_path(), &error)
+            }
+            (Step::MakeFolder, Ok(_) | Err(_)) => {
+                self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() })
+            }
+            (Step::SyncRoot, Ok(_)) => match self.found.take() {
+                Some(catalog) => Progress::Done(Started { catalog, write: false, rebuilt: None }),
+                None => self.list_folders(),
+            },
+            (Step::ListFolders, Ok(DiskReply::Names(names))) => {
+                let more = names.len() as u64 == u64::from(NAMES_MAX);
+                self.folders.extend(names);
+                if more {
+                    return self.list_folders();
+                }
+                if !self.folders.is_empty() {
+                    let missing = Error::new(ErrorCode::CatalogDamaged).file(path().as_str());
+                    self.lost.get_or_insert(missing);
+                }
+                self.found = Some(Catalog::empty());
+                self.list_files()
+            }
+            (Step::ListFiles, Ok(DiskReply::Names(names))) => {
+                self.files = names;
+                self.open_segment(io)
+            }
+            (Step::OpenSegment, Ok(_)) => {
+                let bytes = u32::try_from(SEGMENT_HEADER_BYTES).expect("4096");
+                self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: 0, bytes })
+            }
+            (Step::ReadHeader, Ok(DiskReply::Data(data))) => {
+                io.close(self.file);
+                match SegmentHeader::decode(data.as_slice()) {
+                    Some(header) => self.found_database(header),
+                    None => self.open_segment(io),
+                }
+            }
+            (Step::ReadHeader, Ok(_) | Err(_)) => {
+                io.close(self.file);
+                self.open_segment(io)
+            }
+            // Whatever stands in db and is no database's folder is left alone.
+            (Step::ListFiles, Ok(_) | Err(_)) => self.next_folder(),
+            (Step::OpenSegment, Err(_)) => self.open_segment(io),
+            (Step::ListFolders, Ok(_)) => {
+                failed(ErrorCode::FileRead, &databases_path(), &DiskError::new(DiskErrorKind::Io))
+            }
+            (Step::ListFolders, Err(error)) => failed(ErrorCode::FileRead, &databases_path(), &error),
+            (Step::OpenCatalog, Err(error)) => failed(ErrorCode::FileOpen, &path(), &error),
+            (Step::ReadCatalog, Err(error)) => {
+                io.close(self.file);
+                failed(ErrorCode::FileRead, &path(), &error)
+            }
+            (Step::SyncRoot, Err(error)) => failed(ErrorCode::FileSync, &DiskPath::root(), &error),
+        }
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<Started> {
+        self.step = step;
+        Progress::Submit(op)
+    }
+
+    fn read_catalog(&mut self) -> Progress<Started> {
+        let op = DiskOp::Read { file: self.file, offset: self.bytes.len() as u64, bytes: READ_BYTES_MAX };
+        self.go(Step::ReadCatalog, op)
+    }
+
+    fn make_folder(&mut self) -> Progress<Started> {
+        self.go(Step::MakeFolder, DiskOp::MakeDirectory { path: databases_path() })
+    }
+
+    fn list_folders(&mut self) -> Progress<Started> {
+        let after = self.folders.last().cloned().unwrap_or_else(|| "".into());
+        self.go(Step::ListFolders, DiskOp::List { path: databases_path(), after, limit: NAMES_MAX })
+    }
+
+    fn list_files(&mut self) -> Progress<Started> {
+        let Some(folder) = self.folders.get(self.folder) else {
+            let catalog = self.found.take().expect("set before the first folder is asked");
+            return Progress::Done(Started { catalog, write: true, rebuilt: self.lost.take() });
+        };
+        let path = databases_path().join(folder);
+        self.go(Step::ListFiles, DiskOp::List { path, after: "".into(), limit: FOLDER_FILES_MAX })
+    }
+
+    fn next_folder(&mut self) -> Progress<Started> {
+        self.folder += 1;
+        self.list_files()
+    }
+
+    /// Opens the next file of this folder that may be a segment.
+    fn open_segment(&mut self, io: &mut Io) -> Progress<Started> {
+        let folder = Arc::clone(&self.folders[self.folder]);
+        let Ok(database) = DatabaseName::parse(&folder) else { return self.next_folder() };
+        while let Some(name) = self.files.pop() {
+            match SegmentName::parse(&database, &name) {
+                Some(SegmentName::Active | SegmentName::Next | SegmentName::Sealed(_)) => {
+                    self.file = io.new_file();
+                    let path = databases_path().join(&folder).join(&name);
+                    return self.go(Step::OpenSegment, DiskOp::Open { file: self.file, path, mode: OpenMode::Read });
+                }
+                Some(SegmentName::Spare) | None => {}
+            }
+        }
+        self.next_folder()
+    }
+
+    fn found_database(&mut self, header: SegmentHeader) -> Progress<Started> {
+        let catalog = self.found.as_mut().expect("set before the first folder is asked");
+        if let Ok(name) = DatabaseName::parse(&self.folders[self.folder]) {
+            let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
+            catalog.entries.insert(header.database, entry);
+            let after = header.database.next().unwrap_or(header.database);
+            catalog.next_database = catalog.next_database.max(after);
+        }
+        self.next_folder()
+    }
+}
+
+fn failed(code: ErrorCode, path: &DiskPath, error: &DiskError) -> Progress<Started> {
+    Progress::Failed(disk_error(code, path, error))
+}

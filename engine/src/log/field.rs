@@ -1,0 +1,43 @@
+//! Little-endian fields, read and written one behind the other.
+
+/// Reads fields off the front of a slice. Past its end every read answers `None`.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields<'bytes> {
+    rest: &'bytes [u8],
+}
+
+impl<'bytes> Fields<'bytes> {
+    pub(crate) fn new(bytes: &'bytes [u8]) -> Fields<'bytes> {
+        Fields { rest: bytes }
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'bytes [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.bytes(1).map(|bytes| bytes[0])
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        let (taken, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u32::from_le_bytes(*taken))
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        let (taken, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*taken))
+    }
+}
+
+pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}

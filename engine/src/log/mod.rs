@@ -1,0 +1,35 @@
+//! The log of one database: its bytes, written and read back.
+//!
+//! Everything here is pure: it turns transactions into buffers and bytes into transactions. It
+//! submits no operation and decides nothing about durability; the jobs do. The byte tables are in FORMAT.md.
+
+mod batch;
+mod field;
+mod names;
+mod record;
+mod replay;
+mod segment;
+
+pub(crate) use batch::{BatchPlace, Encoded, Repetition, encode, encoded_bytes};
+pub(crate) use field::{Fields, put_u32, put_u64};
+pub(crate) use names::{SegmentName, active, next, sealed, spare};
+pub(crate) use record::{Payload, Record, RecordKind};
+pub(crate) use replay::{Replay, Tail};
+pub(crate) use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+
+/// A byte position in the endless log of one database. Positions from the first byte of the first
+/// batch on; headers of segments have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+/// What was recovered beyond `start_lsn`, as the one batch that opens a new segment.
+pub(crate) fn encode_tail(
+    database: docdb_protocol::DatabaseId,
+    epoch: u64,
+    start_lsn: Lsn,
+    before: Option<&Repetition>,
+    records: &[Record],
+) -> Option<Encoded> {
+    let place = BatchPlace { database, epoch, start_lsn, lsn: start_lsn, watermark: start_lsn };
+    (!records.is_empty()).then(|| encode(place, before, records))
+}

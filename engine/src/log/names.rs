@@ -1,0 +1,49 @@
+//! The names of a database's log files within its folder.
+
+use docdb_protocol::DatabaseName;
+
+/// What a file of the folder is to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SegmentName {
+    /// `NAME.wal`: the one that is written.
+    Active,
+    /// `NAME.wal.next`: being prepared, and part of the log once its header is valid.
+    Next,
+    /// `NAME.wal.spare`: zero-filled ahead of need, no part of the log.
+    Spare,
+    /// `NAME.wal.N`: immutable; N is the epoch it was written in.
+    Sealed(u64),
+}
+
+impl SegmentName {
+    /// `None` for files that are not the log's.
+    pub(crate) fn parse(database: &DatabaseName, file: &str) -> Option<SegmentName> {
+        let rest = file.strip_prefix(database.as_str())?.strip_prefix(".wal")?;
+        match rest {
+            "" => Some(SegmentName::Active),
+            ".next" => Some(SegmentName::Next),
+            ".spare" => Some(SegmentName::Spare),
+            _ => {
+                let number: u64 = rest.strip_prefix('.')?.parse().ok()?;
+                // `wal.01` or `wal.+1` would name another file than the one we would write.
+                (rest == format!(".{number}")).then_some(SegmentName::Sealed(number))
+            }
+        }
+    }
+}
+
+pub(crate) fn active(database: &DatabaseName) -> String {
+    format!("{database}.wal")
+}
+
+pub(crate) fn next(database: &DatabaseName) -> String {
+    format!("{database}.wal.next")
+}
+
+pub(crate) fn spare(database: &DatabaseName) -> String {
+    format!("{database}.wal.spare")
+}
+
+pub(crate) fn sealed(database: &DatabaseName, epoch: u64) -> String {
+    format!("{database}.wal.{epoch}")
+}

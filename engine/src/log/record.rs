@@ -1,0 +1,140 @@
+//! One record of the log: an operation, a commit, a new collection.
+//!
+//! A record says under its own checksum whose it is, when it was written (epoch) and where (Lsn), so
+//! that it is recognised by itself and what an earlier use of the same bytes left is never taken for one.
+
+use std::sync::Arc;
+
+use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, DocumentId, TxId};
+
+use super::{Fields, Lsn, put_u32, put_u64};
+
+/// The fixed part; the payload follows it.
+pub(crate) const RECORD_HEADER_BYTES: usize = 64;
+
+/// What a record says happened. The numbers are the format's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum RecordKind {
+    Create = 1,
+    Update = 3,
+    Delete = 4,
+    /// Ends a transaction; its document field counts the transaction's other records.
+    Commit = 5,
+    /// The payload is the collection's name.
+    CreateCollection = 6,
+}
+
+impl RecordKind {
+    pub(crate) fn from_number(number: u8) -> Option<RecordKind> {
+        Some(match number {
+            1 => RecordKind::Create,
+            3 => RecordKind::Update,
+            4 => RecordKind::Delete,
+            5 => RecordKind::Commit,
+            6 => RecordKind::CreateCollection,
+            _ => return None,
+        })
+    }
+}
+
+/// What follows a record's header.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    None,
+    Document(Document),
+    Name(CollectionName),
+}
+
+impl Payload {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Payload::None => &[],
+            Payload::Document(document) => document.bytes(),
+            Payload::Name(name) => name.as_str().as_bytes(),
+        }
+    }
+
+    pub(crate) fn crc32(&self) -> u32 {
+        match self {
+            Payload::None => 0,
+            Payload::Document(document) => document.crc32(),
+            Payload::Name(name) => crc32fast::hash(name.as_str().as_bytes()),
+        }
+    }
+}
+
+/// A record, wherever it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: RecordKind,
+    pub(crate) tx: TxId,
+    pub(crate) collection: CollectionId,
+    pub(crate) document: DocumentId,
+    pub(crate) payload: Payload,
+}
+
+/// Where a record stands and in whose log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) database: DatabaseId,
+    pub(crate) epoch: u64,
+    pub(crate) lsn: Lsn,
+}
+
+impl Record {
+    pub(crate) fn bytes(&self) -> usize {
+        RECORD_HEADER_BYTES + self.payload.bytes().len()
+    }
+
+    /// Appends the header alone; the payload goes to disk from the buffer it is in.
+    pub(crate) fn encode_header(&self, place: Place, out: &mut Vec<u8>) {
+        let start = out.len();
+        put_u32(out, 0);
+        out.extend_from_slice(&[self.kind as u8, 0, 0, 0]);
+        put_u64(out, place.database.get());
+        put_u64(out, place.epoch);
+        put_u64(out, place.lsn.0);
+        put_u64(out, self.tx.0);
+        put_u64(out, self.document.0);
+        put_u32(out, self.collection.0);
+        let payload_bytes = u32::try_from(self.payload.bytes().len()).expect("a document is at most 16 MiB");
+        put_u32(out, payload_bytes);
+        put_u32(out, self.payload.crc32());
+        put_u32(out, 0);
+        assert_eq!(out.len() - start, RECORD_HEADER_BYTES, "the layout is as FORMAT.md says");
+        let crc32 = crc32fast::hash(&out[start + 4..]);
+        out[start..start + 4].copy_from_slice(&crc32.to_le_bytes());
+    }
+
+    /// The record at the front of `bytes`, if it is whole and stands where it says.
+    pub(crate) fn decode(place: Place, bytes: &[u8]) -> Option<Record> {
+        let header = bytes.get(..RECORD_HEADER_BYTES)?;
+        let mut fields = Fields::new(header);
+        let crc32 = fields.u32()?;
+        let kind = fields.u8()?;
+        fields.bytes(3)?;
+        let written = (fields.u64()?, fields.u64()?, fields.u64()?);
+        // The cheap comparison first: salvaging looks for records at every byte.
+        if written != (place.database.get(), place.epoch, place.lsn.0) || crc32 != crc32fast::hash(&header[4..]) {
+            return None;
+        }
+        let (tx, document) = (TxId(fields.u64()?), DocumentId(fields.u64()?));
+        let collection = CollectionId(fields.u32()?);
+        let (payload_bytes, payload_crc32) = (fields.u32()? as usize, fields.u32()?);
+        let payload = bytes.get(RECORD_HEADER_BYTES..)?.get(..payload_bytes)?;
+        let kind = RecordKind::from_number(kind)?;
+        let payload = match kind {
+            RecordKind::Create | RecordKind::Update => {
+                let document = Document::trusted(Arc::from(payload));
+                (document.crc32() == payload_crc32).then_some(Payload::Document(document))?
+            }
+            RecordKind::CreateCollection => {
+                let name = CollectionName::parse(std::str::from_utf8(payload).ok()?).ok()?;
+                (crc32fast::hash(payload) == payload_crc32).then_some(Payload::Name(name))?
+            }
+            RecordKind::Delete | RecordKind::Commit => payload.is_empty().then_some(Payload::None)?,
+        };
+        Some(Record { kind, tx, collection, document, payload })
+    }
+}
