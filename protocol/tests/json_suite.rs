@@ -2,6 +2,8 @@
 //! validator: what must be accepted is, what must be refused is, and what a parser may decide is decided
 //! here, case by case.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests, like a test, fails where it stands")]
+
 mod common;
 
 /// A case a line: its name, a tab, its bytes with all but printable ASCII written as `\xNN`. The two

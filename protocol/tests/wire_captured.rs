@@ -1,6 +1,8 @@
 //! Captured conversations with the ancestor, byte for byte: what its clients send is understood, what
 //! they expect is what we answer, and our own client says the same.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests, like a test, fails where it stands")]
+
 use docdb_protocol::wire::{
     Command, FrameReader, Status, WireAction, WireOp, WireRequest, WireResponse, encode_error, encode_executed,
     encode_response, part_outcome,

@@ -29,7 +29,7 @@ pub(crate) fn assert_agreement(text: &[u8]) {
         // What comes behind the byte at fault makes no difference.
         assert_eq!(refusal(&text[..text.len().min(offset + 1)]), Some(offset), "{}", text.escape_ascii());
         // What comes before it is whole or merely ends too soon.
-        assert!(matches!(refusal(&text[..offset]), None) || refusal(&text[..offset]) == Some(offset));
+        assert!(refusal(&text[..offset]).is_none_or(|end| end == offset), "{}", text.escape_ascii());
     }
 }
 
