@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests, like a test, fails where it stands")]
 
 use docdb_protocol::wire::{
-    Command, FrameReader, Status, WireAction, WireOp, WireRequest, WireResponse, encode_error, encode_executed,
-    encode_response, part_outcome,
+    Command, FrameReader, ScanReply, Status, WireAction, WireOp, WireRequest, WireResponse, encode_error,
+    encode_executed, encode_response, part_outcome,
 };
 use docdb_protocol::{
     Action, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation,
@@ -244,6 +244,24 @@ fn what_is_no_request_is_refused_with_its_id_where_there_is_one() {
         many.extend(std::iter::repeat_n([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 65_536).flatten());
         assert_eq!(WireRequest::decode(&many).is_ok(), legal, "{count}");
     }
+}
+
+/// Else 21 bytes could have megabytes set aside: each count is refused where it stands, before its items.
+#[test]
+fn a_count_without_the_bytes_for_it_is_refused_at_once() {
+    let offset = |error: &Error| error.context().and_then(|context| context.offset);
+    let header = bytes("0300000000000000 0100000000000000 03");
+    let request = [&header[..], &2_u32.to_le_bytes(), &[2; 29]].concat();
+    let refused = WireRequest::decode(&request).unwrap_err();
+    assert_eq!((refused.error.code(), offset(&refused.error)), (ErrorCode::InvalidFrame, Some(21)));
+
+    let data = [&3_u32.to_le_bytes()[..], &[0; 11]].concat();
+    let error = WireResponse { request_id: 1, status: Status::Ok, data: &data }.executed().unwrap_err();
+    assert_eq!((error.code(), offset(&error)), (ErrorCode::InvalidFrame, Some(4)));
+
+    let page = [&[1][..], &2_u32.to_le_bytes(), &[0; 23]].concat();
+    let error = ScanReply::decode(&page).unwrap_err();
+    assert_eq!((error.code(), offset(&error)), (ErrorCode::InvalidFrame, Some(5)));
 }
 
 #[test]

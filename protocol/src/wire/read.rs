@@ -16,11 +16,6 @@ impl<'a> Cursor<'a> {
         Cursor { rest: bytes, length: bytes.len() }
     }
 
-    /// How many bytes are left.
-    pub(super) fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
     pub(super) fn u8(&mut self) -> Result<u8, Error> {
         self.array().map(u8::from_le_bytes)
     }
@@ -35,6 +30,16 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn u64(&mut self) -> Result<u64, Error> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// A `u32` that announces as many items of at least `item_bytes_min` bytes each. Refused at once when
+    /// that many cannot be here, so that the caller may set aside room for all of them.
+    pub(super) fn count(&mut self, item_bytes_min: usize) -> Result<usize, Error> {
+        let count = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
+        if count > self.rest.len() / item_bytes_min {
+            return Err(self.invalid("more items are announced than there are bytes for"));
+        }
+        Ok(count)
     }
 
     /// A `u16` and as many bytes.

@@ -145,12 +145,11 @@ impl<'a> WireRequest<'a> {
     fn decode_behind_id(request_id: u64, cursor: &mut Cursor<'a>) -> Result<WireRequest<'a>, Error> {
         let database_id = cursor.u64()?;
         let command = Command::from_number(cursor.u8()?);
-        let count = usize::try_from(cursor.u32()?).unwrap_or(usize::MAX);
+        let count = cursor.count(OP_BYTES_MIN)?;
         if count > OPERATIONS_PER_REQUEST_MAX {
             return Err(cursor.invalid("too many ops"));
         }
-        // The count is only announced; the bytes that are here bound how many ops can come of it.
-        let mut ops = Vec::with_capacity(count.min(cursor.remaining() / OP_BYTES_MIN));
+        let mut ops = Vec::with_capacity(count);
         for _ in 0..count {
             ops.push(WireOp::decode(cursor)?);
         }

@@ -7,6 +7,7 @@
 //! invents a text.
 
 use crate::error::{Error, ErrorCode};
+use crate::ids::DatabaseId;
 use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::request::{OperationReply, OperationResult, Reply, Response};
 use crate::wire::read::Cursor;
@@ -14,6 +15,9 @@ use crate::wire::{frame, listing, stats};
 
 /// Request id, status, length of the data.
 const HEADER_BYTES: usize = 8 + 1 + 4;
+
+/// The smallest part of an Execute's answer: its length.
+const PART_BYTES_MIN: usize = 4;
 
 /// What became of a request, in one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,11 +221,11 @@ impl<'a> WireResponse<'a> {
     ///
     /// # Errors
     /// As [`WireResponse::outcome`]; [`ErrorCode::InvalidFrame`] when the data is no id.
-    pub fn database_id(&self) -> Result<crate::ids::DatabaseId, Error> {
+    pub fn database_id(&self) -> Result<DatabaseId, Error> {
         let mut cursor = Cursor::new(self.outcome()?);
         let id = cursor.u64()?;
         cursor.end()?;
-        crate::ids::DatabaseId::new(id).ok_or_else(|| cursor.invalid("zero is no database"))
+        DatabaseId::new(id).ok_or_else(|| cursor.invalid("zero is no database"))
     }
 
     /// The parts that Execute answers, one an op; [`part_outcome`] tells what each says.
@@ -230,9 +234,8 @@ impl<'a> WireResponse<'a> {
     /// As [`WireResponse::outcome`]; [`ErrorCode::InvalidFrame`] when the data does not divide into parts.
     pub fn executed(&self) -> Result<Vec<&'a [u8]>, Error> {
         let mut cursor = Cursor::new(self.outcome()?);
-        let count = usize::try_from(cursor.u32()?).unwrap_or(usize::MAX);
-        // Four bytes are the smallest part; a count alone sets nothing aside.
-        let mut parts = Vec::with_capacity(count.min(cursor.remaining() / 4));
+        let count = cursor.count(PART_BYTES_MIN)?;
+        let mut parts = Vec::with_capacity(count);
         for _ in 0..count {
             parts.push(cursor.bytes_u32()?);
         }

@@ -37,8 +37,8 @@ impl<'a> ScanReply<'a> {
             1 => true,
             _ => return Err(cursor.invalid("`more` is neither 0 nor 1")),
         };
-        let count = usize::try_from(cursor.u32()?).unwrap_or(usize::MAX);
-        let mut documents = Vec::with_capacity(count.min(cursor.remaining() / DOCUMENT_HEADER_BYTES));
+        let count = cursor.count(DOCUMENT_HEADER_BYTES)?;
+        let mut documents = Vec::with_capacity(count);
         for _ in 0..count {
             documents.push((DocumentId(cursor.u64()?), cursor.bytes_u32()?));
         }

@@ -28,9 +28,23 @@ pub(crate) fn assert_agreement(text: &[u8]) {
         assert!(offset <= text.len());
         // What comes behind the byte at fault makes no difference.
         assert_eq!(refusal(&text[..text.len().min(offset + 1)]), Some(offset), "{}", text.escape_ascii());
+        if offset < text.len() {
+            assert_hopeless(&text[..=offset]);
+        }
         // What comes before it is whole or merely ends too soon.
         assert!(refusal(&text[..offset]).is_none_or(|end| end == offset), "{}", text.escape_ascii());
     }
+}
+
+/// Asserts by the other parser that no text begins with `prefix`, so that its last byte cannot be.
+fn assert_hopeless(prefix: &[u8]) {
+    let reason = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).err();
+    let error = reason(prefix).expect("what has a byte that cannot be is no text");
+    // It looks at UTF-8 at a string's end and at the digits of an escape all at once: give it both.
+    let within_string = error.to_string().starts_with("EOF while parsing a string");
+    let error = if within_string { reason(&[prefix, b"000\""].concat()) } else { Some(error) };
+    let hopeless = error.is_some_and(|error| !error.is_eof());
+    assert!(hopeless, "{} could go on", prefix.escape_ascii());
 }
 
 /// How many containers are open at once, at most, in a text that is valid.
