@@ -165,6 +165,12 @@ impl ErrorCode {
     pub fn from_number(number: u16) -> Option<ErrorCode> {
         ErrorCode::ALL.iter().copied().find(|code| code.number() == number)
     }
+
+    /// The code of a fixed text, as it comes over the wire; `None` when no code has it.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<ErrorCode> {
+        ErrorCode::ALL.iter().copied().find(|code| code.text() == text)
+    }
 }
 
 impl fmt::Display for ErrorCode {

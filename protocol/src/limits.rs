@@ -21,6 +21,9 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The body of one frame of the wire protocol, either way.
 pub const FRAME_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The data of one answer to Scan, unless a single document is larger.
+pub const SCAN_REPLY_BYTES_MAX: usize = 1024 * 1024;
+
 /// Databases in one data directory.
 pub const DATABASES_MAX: usize = 65_536;
 

@@ -1,0 +1,134 @@
+//! The answer to Scan, our own command: a page of a collection, in the order of document ids.
+//!
+//! A page holds about 1 MiB, yet always one document if there is one, so a reader always gets on. The
+//! next page begins at the last id of this one plus one.
+//!
+//! It never orders or filters: the documents are those it was given, as they were given.
+
+use crate::error::Error;
+use crate::ids::DocumentId;
+use crate::limits::SCAN_REPLY_BYTES_MAX;
+use crate::wire::read::Cursor;
+
+/// More, count.
+const HEADER_BYTES: usize = 1 + 4;
+
+/// Document id, length.
+const DOCUMENT_HEADER_BYTES: usize = 8 + 4;
+
+/// A page, its documents borrowed from the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanReply<'a> {
+    /// Whether there are documents behind the last one.
+    pub more: bool,
+    /// The documents.
+    pub documents: Vec<(DocumentId, &'a [u8])>,
+}
+
+impl<'a> ScanReply<'a> {
+    /// Reads the data of a response.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::InvalidFrame`] when it is no page.
+    pub fn decode(data: &'a [u8]) -> Result<ScanReply<'a>, Error> {
+        let mut cursor = Cursor::new(data);
+        let more = match cursor.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(cursor.invalid("`more` is neither 0 nor 1")),
+        };
+        let count = cursor.count(DOCUMENT_HEADER_BYTES)?;
+        let mut documents = Vec::with_capacity(count);
+        for _ in 0..count {
+            documents.push((DocumentId(cursor.u64()?), cursor.bytes_u32()?));
+        }
+        cursor.end()?;
+        Ok(ScanReply { more, documents })
+    }
+}
+
+/// Gathers a page, document by document, until it is full.
+#[derive(Debug)]
+pub struct ScanReplyBuilder {
+    data: Vec<u8>,
+    count: u32,
+    more: bool,
+}
+
+impl Default for ScanReplyBuilder {
+    fn default() -> ScanReplyBuilder {
+        ScanReplyBuilder::new()
+    }
+}
+
+impl ScanReplyBuilder {
+    /// An empty page.
+    #[must_use]
+    pub fn new() -> ScanReplyBuilder {
+        ScanReplyBuilder { data: vec![0; HEADER_BYTES], count: 0, more: false }
+    }
+
+    /// Adds the next document and answers true; or, when the page is full, notes that there are more and
+    /// answers false, from then on always.
+    ///
+    /// # Panics
+    /// When `bytes` are longer than a document can be.
+    pub fn push(&mut self, id: DocumentId, bytes: &[u8]) -> bool {
+        let full = self.data.len() + DOCUMENT_HEADER_BYTES + bytes.len() > SCAN_REPLY_BYTES_MAX;
+        if self.more || (full && self.count > 0) {
+            self.more = true;
+            return false;
+        }
+        let length = u32::try_from(bytes.len()).expect("a document's length fits");
+        self.data.extend_from_slice(&id.0.to_le_bytes());
+        self.data.extend_from_slice(&length.to_le_bytes());
+        self.data.extend_from_slice(bytes);
+        self.count += 1;
+        true
+    }
+
+    /// The data of the response.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        self.data[0] = u8::from(self.more);
+        self.data[1..HEADER_BYTES].copy_from_slice(&self.count.to_le_bytes());
+        self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_at_its_limit_and_says_that_there_is_more() {
+        let document = vec![b'1'; 100_000];
+        let mut page = ScanReplyBuilder::new();
+        let taken = (0..20).take_while(|&id| page.push(DocumentId(id), &document)).count();
+        assert_eq!(taken, 10);
+        assert!(!page.push(DocumentId(99), b"1"), "a page that is full stays so, lest a document be skipped");
+        let data = page.finish();
+        assert!(data.len() <= SCAN_REPLY_BYTES_MAX);
+        let reply = ScanReply::decode(&data).unwrap();
+        assert!(reply.more);
+        assert_eq!(reply.documents.len(), 10);
+        assert_eq!(reply.documents[9], (DocumentId(9), document.as_slice()));
+    }
+
+    #[test]
+    fn a_document_larger_than_a_page_is_a_page_of_its_own() {
+        let large = vec![b'1'; SCAN_REPLY_BYTES_MAX + 1];
+        let mut page = ScanReplyBuilder::new();
+        assert!(page.push(DocumentId(0), &large));
+        assert!(!page.push(DocumentId(1), b"1"));
+        let data = page.finish();
+        let reply = ScanReply::decode(&data).unwrap();
+        assert_eq!((reply.more, reply.documents.len()), (true, 1));
+    }
+
+    #[test]
+    fn an_empty_page_is_five_bytes() {
+        assert_eq!(ScanReplyBuilder::new().finish(), [0; 5]);
+        assert_eq!(ScanReply::decode(&[0; 5]).unwrap(), ScanReply { more: false, documents: Vec::new() });
+    }
+}
