@@ -86,7 +86,6 @@ impl Database {
     }
 
     /// Several writes that become durable and visible together, or not at all.
-    #[must_use]
     pub fn transaction(&self) -> Transaction<'_> {
         Transaction { database: self, operations: Vec::new() }
     }
