@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use docdb_engine::{DiskPath, DiskReply, OpenMode};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 /// The owner writes, the group reads, others see nothing.
@@ -28,8 +28,14 @@ pub(super) fn open(root: &OwnedFd, path: &DiskPath, mode: OpenMode) -> Result<Fi
         OpenMode::Write => OFlags::RDWR,
         OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
     };
-    let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(retry_on_intr(|| rustix::fs::openat(root, text(path), flags, FILE_MODE))?.into())
+    // Opening what is no file must not wait either, for example for a pipe's other end.
+    let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = retry_on_intr(|| rustix::fs::openat(root, text(path), flags, FILE_MODE))?;
+    let stat = retry_on_intr(|| rustix::fs::fstat(&file))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::ISDIR);
+    }
+    Ok(file.into())
 }
 
 fn open_directory(root: &OwnedFd, path: &DiskPath) -> Result<OwnedFd, Errno> {
@@ -62,25 +68,37 @@ pub(super) fn list(root: &OwnedFd, path: &DiskPath, after: &str, limit: u32) -> 
     Ok(DiskReply::Names(names.into_iter().collect()))
 }
 
+/// Replaces files alone, and by files alone: directories are never replaced, not even empty ones.
 pub(super) fn rename(root: &OwnedFd, from: &DiskPath, to: &DiskPath, replace: bool) -> Result<DiskReply, Errno> {
-    let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-    retry_on_intr(|| rustix::fs::renameat_with(root, text(from), root, text(to), flags))?;
-    Ok(DiskReply::Done)
+    let flags = if replace && !is_directory(root, from) { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+    match retry_on_intr(|| rustix::fs::renameat_with(root, text(from), root, text(to), flags)) {
+        Ok(()) => Ok(DiskReply::Done),
+        Err(Errno::ISDIR) => Err(Errno::EXIST),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn is_directory(root: &OwnedFd, path: &DiskPath) -> bool {
+    let stat = rustix::fs::statat(root, text(path), AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 pub(super) fn link(root: &OwnedFd, from: &DiskPath, to: &DiskPath) -> Result<DiskReply, Errno> {
+    // Said before the new name is looked at, as the simulated disk does.
+    if is_directory(root, from) {
+        return Err(Errno::PERM);
+    }
     retry_on_intr(|| rustix::fs::linkat(root, text(from), root, text(to), AtFlags::empty()))?;
     Ok(DiskReply::Done)
 }
 
 pub(super) fn unlink(root: &OwnedFd, path: &DiskPath) -> Result<DiskReply, Errno> {
-    let removed = retry_on_intr(|| rustix::fs::unlinkat(root, text(path), AtFlags::empty()));
-    match removed {
-        // Directories, once empty, are removed by the same operation.
-        Err(Errno::ISDIR) => retry_on_intr(|| rustix::fs::unlinkat(root, text(path), AtFlags::REMOVEDIR))?,
-        other => other?,
+    match retry_on_intr(|| rustix::fs::unlinkat(root, text(path), AtFlags::empty())) {
+        Ok(()) => Ok(DiskReply::Done),
+        // Linux alone says it so; everybody else, and the contract, that it is not allowed.
+        Err(Errno::ISDIR) => Err(Errno::PERM),
+        Err(errno) => Err(errno),
     }
-    Ok(DiskReply::Done)
 }
 
 pub(super) fn sync_directory(root: &OwnedFd, path: &DiskPath) -> Result<DiskReply, Errno> {
