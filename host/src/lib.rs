@@ -1,1 +1,193 @@
-//! Under construction.
+//! DocDB, embedded: a JSON document database that keeps what it acknowledged through any crash.
+//!
+//! A data directory holds any number of databases, a database any number of collections, a collection
+//! JSON documents under numbers of your choice. When [`Database::create`] returns, the document is on
+//! the device; the bytes you read are the bytes you wrote.
+//!
+//! ```
+//! # fn main() -> Result<(), docdb::Error> {
+//! # let directory = tempfile::tempdir().expect("a directory for the example");
+//! # let path = directory.path().join("data");
+//! let docdb = docdb::DocDb::open(path)?;
+//! let library = docdb.database("library")?;
+//!
+//! library.create("books", 1, br#"{"title": "Momo"}"#)?;
+//! library.update("books", 1, br#"{"title": "Momo", "year": 1973}"#)?;
+//!
+//! // All or nothing:
+//! library.transaction().create("books", 2, b"{}")?.delete("books", 1)?.commit()?;
+//!
+//! assert_eq!(library.get("books", 1)?, None);
+//! assert_eq!(library.get("books", 2)?.expect("it was created").bytes(), b"{}");
+//! docdb.close()
+//! # }
+//! ```
+//!
+//! This crate owns what the engine must not know: files, threads, clocks, and the lock on the
+//! directory. It decides nothing about what is stored or when it is durable; every such decision is
+//! the engine's. It never prints, and installs no signal handler.
+
+mod core;
+mod database;
+mod desk;
+pub mod file_disk;
+mod lock;
+mod options;
+mod system_clock;
+mod views;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use database::{Database, Scan, Transaction};
+pub use docdb_engine::{Alert, AlertKind, Lookup, Options as EngineOptions, View};
+pub use docdb_protocol::{
+    Action, Atomicity, CollectionName, Context, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error,
+    ErrorClass, ErrorCode, IfMissing, Operation, OperationReply, OperationResult, Reply, Request, Response, Stats,
+    TxId,
+};
+pub use options::{AlertHook, Options};
+pub use system_clock::SystemClock;
+
+use crate::core::Core;
+use crate::file_disk::FileDisk;
+use crate::lock::DirectoryLock;
+
+/// An open data directory. Clones share it; the last one that is dropped closes it.
+#[derive(Clone)]
+pub struct DocDb {
+    running: Arc<Running>,
+}
+
+/// Stops the engine with the last handle, of whichever kind.
+struct Running {
+    core: Arc<Core>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.core.stop();
+    }
+}
+
+impl DocDb {
+    /// Opens the data directory at `path`, creating it if there is none, with the settings for production.
+    ///
+    /// # Errors
+    /// See [`DocDb::open_with`].
+    pub fn open(path: impl AsRef<Path>) -> Result<DocDb, Error> {
+        DocDb::open_with(path, Options::default())
+    }
+
+    /// Opens the data directory at `path`, creating it and the directories above it if there is none.
+    /// Returns when the catalog is read; each database is opened at its first use.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::NotADataDirectory`] when something lies there that is not DocDB's; nothing is changed.
+    /// - [`ErrorCode::DirectoryLocked`] when another process, or another [`DocDb`], holds it.
+    /// - [`ErrorCode::NewerFormat`] when a later version wrote it.
+    /// - [`ErrorCode::PermissionDenied`], and whatever else keeps the catalog from being read.
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<DocDb, Error> {
+        let path = path.as_ref();
+        let directory = DirectoryLock::take(path, &options.program)?;
+        let disk = FileDisk::open(path).map_err(|error| {
+            Error::new(ErrorCode::FileOpen).detail(format!("cannot open the directory {}: {error}", path.display()))
+        })?;
+        let running = Running { core: Core::start(disk, directory, options)? };
+        let docdb = DocDb { running: Arc::new(running) };
+        // The engine answers once the catalog is loaded, or says why it cannot be.
+        docdb.stats()?;
+        Ok(docdb)
+    }
+
+    /// The database of this name; it is created when there is none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidDatabaseName`], and whatever keeps it from being opened or created.
+    pub fn database(&self, name: &str) -> Result<Database, Error> {
+        self.open_database(name, IfMissing::Create)
+    }
+
+    /// The database of this name, which exists.
+    ///
+    /// # Errors
+    /// [`ErrorCode::DbNotFound`] when there is none; else as [`DocDb::database`].
+    pub fn existing_database(&self, name: &str) -> Result<Database, Error> {
+        self.open_database(name, IfMissing::Fail)
+    }
+
+    fn open_database(&self, name: &str, if_missing: IfMissing) -> Result<Database, Error> {
+        let name = DatabaseName::parse(name)?;
+        match self.request(Request::OpenDatabase { name: name.clone(), if_missing })? {
+            Reply::Database(id) => Ok(Database::new(self.clone(), id, name)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// One entry a database, by name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PoolStopped`] after [`DocDb::close`].
+    pub fn databases(&self) -> Result<Vec<DatabaseInfo>, Error> {
+        match self.request(Request::ListDatabases)? {
+            Reply::Databases(databases) => Ok(databases),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Counts of the whole data directory.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PoolStopped`] after [`DocDb::close`].
+    pub fn stats(&self) -> Result<Stats, Error> {
+        match self.request(Request::Stats)? {
+            Reply::Stats(stats) => Ok(stats),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks and waits for the answer. The calling thread carries out what it waits for, as far as nobody
+    /// else does: a single writer never waits for another thread.
+    ///
+    /// # Errors
+    /// The engine's answer.
+    pub fn request(&self, request: Request) -> Response {
+        self.running.core.request(request)
+    }
+
+    /// Asks without waiting. `then` is called exactly once, on a thread of DocDB's or of another caller;
+    /// it must return soon and may submit again, but must not wait for DocDB.
+    pub fn submit(&self, request: Request, then: impl FnOnce(Response) + Send + 'static) {
+        self.running.core.submit(request, Box::new(then));
+    }
+
+    /// What readers of an open database see now; `None` when it is closed or unknown. Takes no lock of
+    /// the engine's. The view stays as it is, and keeps its memory, for as long as it is held.
+    #[must_use]
+    pub fn view(&self, database: DatabaseId) -> Option<Arc<View>> {
+        self.running.core.view(database)
+    }
+
+    /// Answers what is pending, closes every database, and frees the directory for others. Handles that
+    /// are left answer [`ErrorCode::PoolStopped`]. Dropping the last handle does the same, but cannot
+    /// tell of trouble.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PoolStopped`] when the engine had stopped on an internal error before.
+    pub fn close(self) -> Result<(), Error> {
+        self.running.core.stop();
+        self.running.core.failure().map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Debug for DocDb {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("DocDb").finish_non_exhaustive()
+    }
+}
+
+/// The engine answered another question than the one asked: a bug of ours, told rather than panicked about.
+fn unexpected(reply: &Reply) -> Error {
+    Error::new(ErrorCode::InvalidRequest).detail(format!("unexpected reply {reply:?}"))
+}

@@ -1,0 +1,42 @@
+//! What an error number of the operating system means to the engine.
+
+use docdb_engine::{DiskError, DiskErrorKind};
+use rustix::io::Errno;
+
+/// Sorts an error number into the kinds the engine acts on; the number travels along for people.
+pub(super) fn disk_error(errno: Errno) -> DiskError {
+    let kind = match errno {
+        Errno::NOSPC | Errno::DQUOT => DiskErrorKind::NoSpace,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => DiskErrorKind::Permission,
+        Errno::AGAIN | Errno::NOMEM | Errno::TIMEDOUT | Errno::MFILE | Errno::NFILE | Errno::BUSY => {
+            DiskErrorKind::Transient
+        }
+        Errno::NOENT => DiskErrorKind::NotFound,
+        Errno::EXIST => DiskErrorKind::Exists,
+        _ => DiskErrorKind::Io,
+    };
+    DiskError { kind, os_code: errno.raw_os_error() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_fall_into_the_kinds_the_engine_acts_on() {
+        for (errno, kind) in [
+            (Errno::NOSPC, DiskErrorKind::NoSpace),
+            (Errno::DQUOT, DiskErrorKind::NoSpace),
+            (Errno::ACCESS, DiskErrorKind::Permission),
+            (Errno::ROFS, DiskErrorKind::Permission),
+            (Errno::MFILE, DiskErrorKind::Transient),
+            (Errno::NOENT, DiskErrorKind::NotFound),
+            (Errno::EXIST, DiskErrorKind::Exists),
+            (Errno::IO, DiskErrorKind::Io),
+            (Errno::LOOP, DiskErrorKind::Io),
+        ] {
+            assert_eq!(disk_error(errno).kind, kind, "{errno:?}");
+            assert_eq!(disk_error(errno).os_code, errno.raw_os_error());
+        }
+    }
+}

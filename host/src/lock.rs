@@ -1,0 +1,179 @@
+//! The data directory's door: is it ours, is it free, can we read its format?
+//!
+//! Owns the file `LOCK`, held exclusively while the process uses the directory. The order is: look,
+//! changing nothing; make the directory if there is none; lock; read the catalog's version. Nothing
+//! else in the directory is touched before the lock is held, and a directory that is not ours never is.
+//!
+//! `LOCK` is never removed: a process that had it open would lock a file that nobody else can find.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use docdb_protocol::{Error, ErrorCode};
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+/// The file that is locked.
+const LOCK: &str = "LOCK";
+/// Names the databases; only a data directory of ours has one.
+const CATALOG: &str = "catalog";
+/// What else may lie in a directory of ours that has no catalog yet, or none any more.
+const OUR_NAMES: [&str; 4] = [CATALOG, "catalog.new", "db", LOCK];
+
+/// How a catalog begins; a format version follows, as a little-endian `u32`.
+const CATALOG_MAGIC: [u8; 8] = *b"DOCDBCAT";
+/// The newest format this program reads.
+const FORMAT_VERSION: u32 = 1;
+const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + size_of::<u32>();
+
+/// The holder's pid and program, as far as they are read back.
+const HOLDER_BYTES_MAX: usize = 256;
+
+/// The lock on a data directory; dropping it lets the next process in.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Looks at `path`, makes it if needed, locks it, and checks that its format is one we know.
+    pub(crate) fn take(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
+        look(path)?;
+        make(path)?;
+        let lock = lock(path, program)?;
+        check_format(path)?;
+        Ok(lock)
+    }
+}
+
+/// Changes nothing; refuses a directory in which anything lies that is not ours.
+fn look(path: &Path) -> Result<(), Error> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(not_ours(path, "it is not a directory"));
+        }
+        Err(error) => return Err(failed(path, "read the directory", &error)),
+    };
+    let mut foreign = None;
+    for entry in entries {
+        let name = entry.map_err(|error| failed(path, "read the directory", &error))?.file_name();
+        if name == CATALOG {
+            return Ok(());
+        }
+        if !OUR_NAMES.iter().any(|ours| name == *ours) {
+            foreign = Some(name);
+        }
+    }
+    match foreign {
+        None => Ok(()),
+        Some(name) => Err(not_ours(path, &format!("it has no catalog, but holds {name:?}"))),
+    }
+}
+
+fn not_ours(path: &Path, why: &str) -> Error {
+    Error::new(ErrorCode::NotADataDirectory).detail(format!(
+        "{}: {why}; nothing was changed; give an empty directory, or one that does not exist yet",
+        path.display()
+    ))
+}
+
+/// Makes the directory and those above it, each one's name durable before anything is put into it.
+fn make(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Err(failed(path, "create the directory", &std::io::ErrorKind::NotFound.into())),
+    };
+    make(parent)?;
+    match std::fs::DirBuilder::new().mode(0o750).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(path, "create the directory", &error)),
+    }
+    let synced = File::open(parent).and_then(|parent| parent.sync_all());
+    synced.map_err(|error| failed(parent, "sync the directory", &error))
+}
+
+fn lock(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
+    let lock_path = path.join(LOCK);
+    let flags = i32::try_from((OFlags::CLOEXEC | OFlags::NOFOLLOW).bits()).expect("the flags are small bits");
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .custom_flags(flags)
+        .open(&lock_path)
+        .map_err(|error| failed(&lock_path, "open the lock", &error))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let holder = holder(&file);
+            return Err(Error::new(ErrorCode::DirectoryLocked)
+                .detail(format!("{} is held by {holder}; stop that process first", path.display())));
+        }
+        Err(errno) => return Err(failed(&lock_path, "lock", &errno.into())),
+    }
+    // For people alone: the lock itself is the kernel's, and ends with the process whatever the file says.
+    let holder = format!("{} {program}\n", std::process::id());
+    let written = file.set_len(0).and_then(|()| file.write_all_at(holder.as_bytes(), 0));
+    match written {
+        // A full disk must not keep anyone from opening what can still be read.
+        Err(error) if error.kind() != std::io::ErrorKind::StorageFull => {
+            Err(failed(&lock_path, "write the lock", &error))
+        }
+        _ => Ok(DirectoryLock { _file: file }),
+    }
+}
+
+fn holder(file: &File) -> String {
+    let mut bytes = [0; HOLDER_BYTES_MAX];
+    let count = file.read_at(&mut bytes, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[..count]);
+    match text.trim().split_once(' ') {
+        Some((pid, program)) => format!("process {pid} ({program})"),
+        None => "another process".to_owned(),
+    }
+}
+
+/// Refuses a catalog of a later version. Anything else that is wrong with it is the engine's to judge.
+fn check_format(path: &Path) -> Result<(), Error> {
+    let catalog_path = path.join(CATALOG);
+    let mut file = match File::open(&catalog_path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(failed(&catalog_path, "open the catalog", &error));
+        }
+        Err(_) => return Ok(()),
+    };
+    let mut header = [0; CATALOG_VERSION_END];
+    if file.read_exact(&mut header).is_err() {
+        return Ok(());
+    }
+    let (magic, version) = header.split_at(CATALOG_MAGIC.len());
+    let version = u32::from_le_bytes(version.try_into().expect("four bytes follow the magic"));
+    if magic == CATALOG_MAGIC && version > FORMAT_VERSION {
+        return Err(Error::new(ErrorCode::NewerFormat).detail(format!(
+            "{} has format version {version}, this program reads versions up to {FORMAT_VERSION}; use a newer program",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::PermissionDenied,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+        _ => ErrorCode::FileOpen,
+    };
+    Error::new(code).detail(format!("cannot {what} {}: {error}", path.display()))
+}

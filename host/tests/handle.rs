@@ -1,0 +1,218 @@
+//! The embedded handle, as an application uses it: over real files, from many threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use docdb::{Database, DocDb, ErrorCode, Reply, Request};
+
+const THREADS: u64 = 8;
+
+fn document(id: u64) -> Vec<u8> {
+    // Big numbers, odd spacing and escapes: whatever a re-encoding would change.
+    format!("{{ \"n\" : 9007199254740993{id},\"t\":\"\\u00e4{}\"}}", "x".repeat(id as usize % 700)).into_bytes()
+}
+
+fn fresh() -> (tempfile::TempDir, DocDb) {
+    let directory = tempfile::tempdir().expect("a place for the test");
+    let docdb = DocDb::open(directory.path().join("data")).expect("a fresh directory opens");
+    (directory, docdb)
+}
+
+fn read(database: &Database, collection: &str, id: u64) -> Option<Vec<u8>> {
+    database.get(collection, id).expect("nothing is damaged").map(|document| document.bytes().to_vec())
+}
+
+#[test]
+fn one_document_lives_and_dies() {
+    let (_directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    assert_eq!(read(&database, "c", 1), None);
+    let first = database.create("c", 1, b"[1]").unwrap();
+    assert_eq!(database.create("c", 1, b"[2]").unwrap_err().code(), ErrorCode::DocExists);
+    assert_eq!(read(&database, "c", 1).unwrap(), b"[1]");
+    let second = database.update("c", 1, b" [2 ]").unwrap();
+    assert!(second > first);
+    assert_eq!(read(&database, "c", 1).unwrap(), b" [2 ]");
+    database.delete("c", 1).unwrap();
+    assert_eq!(read(&database, "c", 1), None);
+    assert_eq!(database.delete("c", 1).unwrap_err().code(), ErrorCode::DocNotFound);
+    assert_eq!(database.create("c", 1, b"{").unwrap_err().code(), ErrorCode::InvalidJson);
+    assert_eq!(docdb.existing_database("other").unwrap_err().code(), ErrorCode::DbNotFound);
+    let databases = docdb.databases().unwrap();
+    assert_eq!(databases.len(), 1);
+    assert_eq!(databases[0].name.as_str(), "d");
+}
+
+#[test]
+fn a_transaction_is_written_whole_or_not_at_all() {
+    let (_directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    let both = database.transaction().create("a", 1, b"1").unwrap().create("b", 2, b"2").unwrap();
+    both.commit().unwrap();
+    let refused = database.transaction().update("a", 1, b"3").unwrap().delete("b", 77).unwrap();
+    assert_eq!(refused.commit().unwrap_err().code(), ErrorCode::DocNotFound);
+    assert_eq!(read(&database, "a", 1).unwrap(), b"1");
+    assert_eq!(read(&database, "b", 2).unwrap(), b"2");
+    drop(database.transaction().delete("a", 1).unwrap());
+    assert_eq!(read(&database, "a", 1).unwrap(), b"1");
+    assert_eq!(database.collections().unwrap(), ["_default", "a", "b"]);
+}
+
+#[test]
+fn many_threads_write_and_everyone_reads_their_own_writes() {
+    let (directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    let each = 200;
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let database = database.clone();
+            scope.spawn(move || {
+                for number in 0..each {
+                    let id = thread * each + number;
+                    database.create("c", id, &document(id)).unwrap();
+                    assert_eq!(read(&database, "c", id).unwrap(), document(id));
+                    if id % 3 == 0 {
+                        database.update("c", id, &document(id + 1)).unwrap();
+                    }
+                    if id % 7 == 0 {
+                        database.delete("c", id).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let expected: Vec<(u64, Vec<u8>)> = (0..THREADS * each)
+        .filter(|id| id % 7 != 0)
+        .map(|id| (id, document(if id % 3 == 0 { id + 1 } else { id })))
+        .collect();
+    let all = |database: &Database| {
+        let scan = database.scan("c", 0).unwrap();
+        scan.map(|entry| entry.map(|(id, document)| (id, document.bytes().to_vec())).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(all(&database), expected);
+    assert_eq!(database.scan("c", 700).unwrap().count(), expected.iter().filter(|(id, _)| *id >= 700).count());
+    drop(database);
+    docdb.close().unwrap();
+
+    let docdb = DocDb::open(directory.path().join("data")).unwrap();
+    let database = docdb.existing_database("d").unwrap();
+    assert_eq!(all(&database), expected, "reopened, byte for byte");
+}
+
+#[test]
+fn a_directory_dropped_without_closing_keeps_everything() {
+    let (directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    for id in 0..50 {
+        database.create("c", id, &document(id)).unwrap();
+    }
+    drop(docdb);
+    drop(database);
+    let docdb = DocDb::open(directory.path().join("data")).unwrap();
+    let database = docdb.database("d").unwrap();
+    for id in 0..50 {
+        assert_eq!(read(&database, "c", id).unwrap(), document(id));
+    }
+}
+
+#[test]
+fn a_closed_database_opens_again_at_its_next_use() {
+    let (_directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    database.create("c", 1, b"1").unwrap();
+    database.close().unwrap();
+    assert!(docdb.view(database.id()).is_none());
+    assert_eq!(read(&database, "c", 1).unwrap(), b"1");
+    database.close().unwrap();
+    database.create("c", 2, b"2").unwrap();
+    assert_eq!(read(&database, "c", 2).unwrap(), b"2");
+}
+
+#[test]
+fn writers_and_closers_do_not_block_each_other() {
+    let (_directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let database = database.clone();
+            scope.spawn(move || {
+                for number in 0..25 {
+                    let id = thread * 1000 + number;
+                    match database.create("c", id, &document(id)) {
+                        Ok(_) => assert_eq!(read(&database, "c", id).unwrap(), document(id)),
+                        Err(error) => assert_eq!(error.code(), ErrorCode::DbNotOpen),
+                    }
+                    if number % 10 == thread {
+                        database.close().unwrap();
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn submitted_requests_are_answered_without_a_waiting_caller() {
+    let (_directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    let (sender, answers) = mpsc::channel();
+    for id in 0..500 {
+        let sender = sender.clone();
+        let operation = docdb::Operation {
+            collection: docdb::CollectionName::parse("c").unwrap(),
+            document_id: docdb::DocumentId(id),
+            action: docdb::Action::Create(docdb::Document::parse(&document(id)).unwrap()),
+        };
+        let request = Request::Execute {
+            database: database.id(),
+            operations: vec![operation],
+            atomicity: docdb::Atomicity::EachAlone,
+        };
+        docdb.submit(request, move |response| sender.send(response).unwrap());
+    }
+    drop(sender);
+    let mut count = 0;
+    for answer in answers {
+        let Reply::Executed(results) = answer.unwrap() else { panic!("a write is executed") };
+        assert!(results.iter().all(Result::is_ok));
+        count += 1;
+    }
+    assert_eq!(count, 500);
+    assert_eq!(database.scan("c", 0).unwrap().count(), 500);
+}
+
+#[test]
+fn closing_under_load_answers_everyone_and_frees_the_directory() {
+    let (directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let (database, acknowledged) = (database.clone(), Arc::clone(&acknowledged));
+            std::thread::spawn(move || {
+                let mut count = 0;
+                loop {
+                    match database.create("c", thread << 32 | count, b"{}") {
+                        Ok(_) => count += 1,
+                        Err(error) => {
+                            assert!(matches!(error.code(), ErrorCode::PoolStopped | ErrorCode::DbNotOpen), "{error}");
+                            if error.code() == ErrorCode::PoolStopped {
+                                break;
+                            }
+                        }
+                    }
+                }
+                acknowledged.fetch_add(count, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    docdb.close().unwrap();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    assert_eq!(database.create("c", u64::MAX, b"{}").unwrap_err().code(), ErrorCode::PoolStopped);
+    let docdb = DocDb::open(directory.path().join("data")).unwrap();
+    let count = docdb.database("d").unwrap().scan("c", 0).unwrap().count() as u64;
+    assert_eq!(count, acknowledged.load(Ordering::Relaxed), "what was acknowledged is there, what was refused is not");
+}
