@@ -1,0 +1,153 @@
+//! Each test is a short story: what was asked, what was answered, what may be found afterwards.
+
+use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Operation};
+use docdb_protocol::{OperationReply, OperationResult, Reply, Response, TxId};
+
+use crate::{Allowance, Database, State};
+
+const FAILED: Allowance = Allowance { device_failed: true, closing: false };
+
+fn document(number: u64) -> Document {
+    Document::parse(format!("{{\"n\":{number}}}").as_bytes()).unwrap()
+}
+
+fn operation(id: u64, action: Action) -> Operation {
+    Operation { collection: CollectionName::default_collection(), document_id: DocumentId(id), action }
+}
+
+fn create(id: u64, number: u64) -> Operation {
+    operation(id, Action::Create(document(number)))
+}
+
+fn written(tx: u64) -> OperationResult {
+    Ok(OperationReply::Written(TxId(tx)))
+}
+
+fn executed(results: Vec<OperationResult>) -> Response {
+    Ok(Reply::Executed(results))
+}
+
+fn failed(code: ErrorCode) -> OperationResult {
+    Err(Error::new(code))
+}
+
+fn opened() -> Database {
+    let mut database = Database::new();
+    database.publish(0, &State::new()).unwrap();
+    database
+}
+
+fn publish(database: &mut Database, tx: u64) {
+    let state = database.state_after(tx).unwrap().clone();
+    database.publish(tx, &state).unwrap();
+}
+
+#[test]
+fn each_operation_alone_is_a_transaction_of_its_own() {
+    let mut database = opened();
+    let operations = vec![create(1, 10), create(1, 11), create(2, 12), operation(3, Action::Delete)];
+    database.submit(1, operations, Atomicity::EachAlone);
+    publish(&mut database, 2);
+    let response = executed(vec![written(1), failed(ErrorCode::DocExists), written(2), failed(ErrorCode::DocNotFound)]);
+    database.answer(1, &response, Allowance::default()).unwrap();
+    assert_eq!((database.acknowledged(), database.newest()), (2, 2));
+}
+
+#[test]
+fn all_or_nothing_is_one_transaction_and_names_the_operation_that_fails_it() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1), create(2, 2)], Atomicity::AllOrNothing);
+    database.submit(2, vec![create(3, 3), create(2, 4)], Atomicity::AllOrNothing);
+    publish(&mut database, 1);
+    database.answer(1, &executed(vec![written(1), written(1)]), Allowance::default()).unwrap();
+    let wrong = Err(Error::new(ErrorCode::DocExists).operation(0));
+    database.clone().answer(2, &wrong, Allowance::default()).unwrap_err();
+    let right = Err(Error::new(ErrorCode::DocExists).operation(1));
+    database.answer(2, &right, Allowance::default()).unwrap();
+    assert_eq!(database.newest(), 1);
+}
+
+#[test]
+fn an_acknowledged_transaction_must_be_recovered_and_an_unanswered_one_may_be() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    database.submit(2, vec![create(2, 2)], Atomicity::EachAlone);
+    database.answer(1, &executed(vec![written(1)]), Allowance::default()).unwrap();
+    database.crash();
+    let states: Vec<State> = (0..=2).map(|tx| database.state_after(tx).unwrap().clone()).collect();
+    database.clone().publish(0, &states[0]).unwrap_err();
+    database.clone().publish(2, &states[1]).unwrap_err();
+    database.clone().publish(2, &states[2]).unwrap();
+    database.publish(1, &states[1]).unwrap();
+    assert_eq!(database.newest(), 1, "what was not recovered never happened");
+}
+
+#[test]
+fn what_a_reader_was_shown_survives_the_next_crash() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    publish(&mut database, 1);
+    database.crash();
+    database.publish(0, &State::new()).unwrap_err();
+}
+
+#[test]
+fn a_read_returns_no_state_that_was_not_published() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    database.submit(2, vec![operation(1, Action::Read)], Atomicity::EachAlone);
+    let early = executed(vec![Ok(OperationReply::Document(document(1)))]);
+    database.clone().answer(2, &early, Allowance::default()).unwrap_err();
+    publish(&mut database, 1);
+    database.clone().answer(2, &early, Allowance::default()).unwrap();
+    let before = executed(vec![failed(ErrorCode::DocNotFound)]);
+    database.answer(2, &before, Allowance::default()).unwrap();
+    database.submit(3, vec![operation(1, Action::Read)], Atomicity::EachAlone);
+    database.answer(3, &before, Allowance::default()).unwrap_err();
+}
+
+#[test]
+fn a_read_sees_the_earlier_writes_of_its_request() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1), operation(1, Action::Read)], Atomicity::AllOrNothing);
+    publish(&mut database, 1);
+    let stale = executed(vec![written(1), failed(ErrorCode::DocNotFound)]);
+    database.clone().answer(1, &stale, Allowance::default()).unwrap_err();
+    let own = executed(vec![written(1), Ok(OperationReply::Document(document(1)))]);
+    database.answer(1, &own, Allowance::default()).unwrap();
+}
+
+#[test]
+fn what_was_refused_is_taken_out_and_what_followed_is_predicted_again() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    database.submit(2, vec![create(1, 2)], Atomicity::EachAlone);
+    let refused = Err(Error::new(ErrorCode::DiskFull));
+    database.clone().answer(1, &refused, Allowance::default()).unwrap_err();
+    database.answer(1, &refused, FAILED).unwrap();
+    publish(&mut database, 1);
+    database.answer(2, &executed(vec![written(1)]), FAILED).unwrap();
+}
+
+#[test]
+fn an_unknown_outcome_is_decided_by_the_next_opening() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    database.submit(2, vec![create(2, 2)], Atomicity::EachAlone);
+    database.answer(1, &Err(Error::new(ErrorCode::OutcomeUnknown)), FAILED).unwrap();
+    database.answer(2, &executed(vec![failed(ErrorCode::ReadOnly)]), FAILED).unwrap();
+    let with = database.state_after(1).unwrap().clone();
+    assert_eq!(database.newest(), 1, "what was refused is not in the history");
+    database.close();
+    database.clone().publish(0, &State::new()).unwrap();
+    database.publish(1, &with).unwrap();
+    assert!(!database.has_unknown());
+}
+
+#[test]
+fn nothing_is_answered_twice() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    database.answer(1, &executed(vec![written(1)]), Allowance::default()).unwrap();
+    database.answer(1, &executed(vec![written(1)]), Allowance::default()).unwrap_err();
+}

@@ -1,0 +1,208 @@
+//! One database: its history in commit order, and how much of it must survive.
+//!
+//! Invariants: `states[c]` is the contents after transaction `c`, `states[0]` is empty;
+//! `acknowledged`, `seen` and `published` never exceed the newest transaction; the requests in `items`
+//! stand in the order of their submission, and so do their transactions.
+//!
+//! A history holds every transaction that may be durable. What was refused is taken out, and whatever
+//! was submitted after it is run again; what is unknown stays until an opening decides it.
+
+use docdb_protocol::{Atomicity, Operation};
+
+use crate::execute::{Outcome, execute};
+use crate::state::{self, State, Transaction};
+use crate::{Mismatch, mismatch};
+
+/// Names a request; chosen by the caller.
+pub type Ticket = u64;
+
+/// A request that is not settled: unanswered, or answered as unknown.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) ticket: Ticket,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) atomicity: Atomicity,
+    /// Operations that were answered as certainly not done.
+    pub(crate) refused: Vec<bool>,
+    /// Whether nobody waits for an answer any more; the next opening decides.
+    pub(crate) unknown: bool,
+    /// What readers were sure to see when the request was submitted.
+    pub(crate) published_at_submit: u64,
+    /// Transactions `before + 1 ..` are its own.
+    pub(crate) before: u64,
+    pub(crate) outcome: Outcome,
+}
+
+/// The model of one database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub(crate) states: Vec<State>,
+    pub(crate) transactions: Vec<Transaction>,
+    pub(crate) items: Vec<Item>,
+    pub(crate) acknowledged: u64,
+    pub(crate) seen: u64,
+    pub(crate) published: u64,
+    pub(crate) open: bool,
+}
+
+impl Default for Database {
+    fn default() -> Database {
+        Database::new()
+    }
+}
+
+impl Database {
+    /// An empty database that is not open.
+    #[must_use]
+    pub fn new() -> Database {
+        Database {
+            states: vec![State::new()],
+            transactions: Vec::new(),
+            items: Vec::new(),
+            acknowledged: 0,
+            seen: 0,
+            published: 0,
+            open: false,
+        }
+    }
+
+    /// The newest transaction that may exist.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.transactions.len() as u64
+    }
+
+    /// The oldest transaction at which a recovery may stop.
+    #[must_use]
+    pub fn must_survive(&self) -> u64 {
+        self.acknowledged.max(self.seen)
+    }
+
+    /// The newest transaction whose writer was told that it is durable.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Whether a view is published.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether some request was answered as unknown and no opening has decided it yet.
+    #[must_use]
+    pub fn has_unknown(&self) -> bool {
+        self.items.iter().any(|item| item.unknown)
+    }
+
+    /// The contents after transaction `tx`; `None` when there is no such transaction.
+    #[must_use]
+    pub fn state_after(&self, tx: u64) -> Option<&State> {
+        self.states.get(usize::try_from(tx).ok()?)
+    }
+
+    /// Takes a request, in the order of submission.
+    pub fn submit(&mut self, ticket: Ticket, operations: Vec<Operation>, atomicity: Atomicity) {
+        let item = Item {
+            ticket,
+            refused: vec![false; operations.len()],
+            operations,
+            atomicity,
+            unknown: false,
+            published_at_submit: self.must_survive().max(self.published),
+            before: self.newest(),
+            outcome: Outcome::default(),
+        };
+        self.items.push(item);
+        self.run(self.items.len() - 1);
+    }
+
+    /// A reader can see `contents` from now on, said to be the state after `tx`. The first after a
+    /// crash or a closing decides how much was recovered.
+    ///
+    /// # Errors
+    /// When the state is not the one after `tx`, goes back, or misses what must survive.
+    pub fn publish(&mut self, tx: u64, contents: &State) -> Result<(), Mismatch> {
+        if !self.open {
+            self.check_recovered(tx)?;
+        } else if tx < self.published {
+            return mismatch!("a view of transaction {tx} was published after one of {}", self.published);
+        }
+        let Some(expected) = self.state_after(tx) else {
+            return mismatch!("a view of transaction {tx}, but only {} were submitted", self.newest());
+        };
+        if let Some(difference) = state::difference(expected, contents) {
+            return mismatch!("the view of transaction {tx}: {difference}");
+        }
+        if !self.open {
+            self.settle(tx);
+        }
+        self.open = true;
+        self.published = tx;
+        self.seen = self.seen.max(tx);
+        Ok(())
+    }
+
+    /// Readers see nothing any more: the database was closed.
+    pub fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// The process died: nobody is answered any more, and everything unacknowledged may or may not be there.
+    pub fn crash(&mut self) {
+        self.open = false;
+        for item in &mut self.items {
+            item.unknown = true;
+        }
+    }
+
+    fn check_recovered(&self, tx: u64) -> Result<(), Mismatch> {
+        let low = self.must_survive();
+        let high = self.first_trailing().map_or(self.newest(), |index| self.items[index].before);
+        if tx < low {
+            let (acknowledged, seen) = (self.acknowledged, self.seen);
+            return mismatch!("recovered {tx} transactions; {acknowledged} were acknowledged and {seen} seen");
+        }
+        if tx > high {
+            return mismatch!("recovered {tx} transactions; only {high} were submitted before");
+        }
+        Ok(())
+    }
+
+    /// The first of the requests at the end that still wait for an answer: they come after the opening.
+    fn first_trailing(&self) -> Option<usize> {
+        let first = self.items.iter().rposition(|item| item.unknown).map_or(0, |last_unknown| last_unknown + 1);
+        (first < self.items.len()).then_some(first)
+    }
+
+    /// An opening ended at `tx`: what is unknown and later never happened.
+    fn settle(&mut self, tx: u64) {
+        self.truncate(tx);
+        self.items.retain(|item| !item.unknown);
+        self.run(0);
+    }
+
+    pub(crate) fn truncate(&mut self, tx: u64) {
+        let kept = usize::try_from(tx).expect("a history fits into memory");
+        self.transactions.truncate(kept);
+        self.states.truncate(kept + 1);
+    }
+
+    /// Runs the items from `first` on, again or for the first time, behind the present history.
+    pub(crate) fn run(&mut self, first: usize) {
+        for index in first..self.items.len() {
+            let item = &self.items[index];
+            let newest = self.states.last().expect("the empty state is always there");
+            let outcome = execute(newest, self.newest(), &item.operations, item.atomicity, &item.refused);
+            self.items[index].before = self.newest();
+            for transaction in &outcome.transactions {
+                let newest = self.states.last().expect("the empty state is always there");
+                let next = state::apply(newest, transaction);
+                self.states.push(next);
+                self.transactions.push(transaction.clone());
+            }
+            self.items[index].outcome = outcome;
+        }
+    }
+}

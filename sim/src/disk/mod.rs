@@ -1,0 +1,311 @@
+//! The simulated disk, and the fault model it keeps.
+//!
+//! **State.** A file has a cache image and a durable image. Each sector of 512 bytes remembers every
+//! content it had in the cache since the last sync, and the file every length, independently of the
+//! data. Names are seen at once and durable only by a sync of their directory. A sector may be *lost*:
+//! a sync failed, the page is clean, the cache shows what the disk never got.
+//!
+//! **Operations** are queued by [`Disk::submit`] and carried out one at a time when the scheduler calls
+//! [`SimDisk::run`], in any order; the completion is then ready for [`Disk::poll`]. A sync covers the
+//! writes whose completions were delivered before it was submitted, and no others.
+//!
+//! **A process that dies (P)** leaves the cache; each operation in flight is undone, done, or, for a
+//! write, done up to some sector. **Power that goes (K)** leaves of each sector one of its versions, of
+//! the length one of its values, of the pending changes of names a subset that keeps the order per name
+//! (or a prefix, by profile). A length without data reads as zeros. The newest version of a sector may
+//! be shorn, by profile: a new beginning and an old end.
+//!
+//! **Failures** come at the profile's rates: failed syncs of files (see [`SyncFailure`]) and directories
+//! (the changes stay pending), failed and short writes and reads, failed changes of names, a full device.
+//!
+//! Invariants: what was synced without a failure survives; no sector ever holds what was never written
+//! to it; a write changes nothing outside its range. The disk also asserts the engine's side of the
+//! contract: a panic with the word "contract" is the engine's bug. It never makes a choice of its own:
+//! all come from [`Choices`], or from the caller of [`SimDisk::crash`].
+
+mod crash;
+mod inode;
+mod names;
+mod perform;
+mod profile;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use docdb_engine::{Completion, Disk, DiskError, DiskOp, FileId, OpId};
+
+use crate::choice::Choices;
+use crate::hash::Hash;
+use inode::{Inode, Sequence};
+use names::{InodeId, Names};
+
+pub use crash::{CrashKind, Unit, decide_by};
+pub use profile::{NameOrder, Profile, SyncFailure};
+
+/// A file that the engine opened.
+#[derive(Clone, Copy, Debug)]
+struct OpenFile {
+    inode: InodeId,
+    writable: bool,
+}
+
+/// An operation that was submitted and not carried out.
+#[derive(Clone, Debug)]
+struct InFlight {
+    id: OpId,
+    sequence: Sequence,
+    op: DiskOp,
+    /// For syncs: operations submitted earlier whose completions were not delivered.
+    uncovered: Vec<Sequence>,
+}
+
+/// An operation that was carried out and whose completion nobody has seen.
+#[derive(Clone, Debug)]
+struct Finished {
+    sequence: Sequence,
+    op: DiskOp,
+    completion: Completion,
+}
+
+/// The whole disk as plain data; a clone is a fork of the world.
+#[derive(Clone, Debug)]
+pub struct SimDisk {
+    files: BTreeMap<InodeId, Arc<Inode>>,
+    names: Names,
+    open: BTreeMap<FileId, OpenFile>,
+    used_ids: BTreeSet<FileId>,
+    in_flight: Vec<InFlight>,
+    finished: VecDeque<Finished>,
+    profile: Profile,
+    quota: Option<u64>,
+    next_sequence: Sequence,
+    next_inode: InodeId,
+    injected: u64,
+    effects: u64,
+    hash: Hash,
+}
+
+impl SimDisk {
+    /// An empty data directory on a device of this profile.
+    #[must_use]
+    pub fn new(profile: Profile) -> SimDisk {
+        SimDisk {
+            files: BTreeMap::new(),
+            names: Names::new(),
+            open: BTreeMap::new(),
+            used_ids: BTreeSet::new(),
+            in_flight: Vec::new(),
+            finished: VecDeque::new(),
+            profile,
+            quota: None,
+            next_sequence: 1,
+            next_inode: names::ROOT + 1,
+            injected: 0,
+            effects: 0,
+            hash: Hash::default(),
+        }
+    }
+
+    /// How many operations can be carried out now.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// How many completions wait to be delivered.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.finished.len()
+    }
+
+    /// How many failures this device has produced since the process started.
+    #[must_use]
+    pub fn injected(&self) -> u64 {
+        self.injected
+    }
+
+    /// How many operations that may change something were carried out, ever.
+    #[must_use]
+    pub fn effects(&self) -> u64 {
+        self.effects
+    }
+
+    /// The hash of everything that was carried out.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// The device's profile.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// From now on the device behaves like this.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
+    }
+
+    /// Bytes that files may take; `None` for no bound.
+    pub fn set_quota(&mut self, quota: Option<u64>) {
+        self.quota = quota;
+    }
+
+    /// Bytes that files take.
+    pub fn used(&mut self) -> u64 {
+        self.forget_unreachable();
+        self.files.values().map(|file| file.space()).sum()
+    }
+
+    /// All names of files, with lengths, as they are seen.
+    #[must_use]
+    pub fn listing(&self) -> BTreeMap<String, u64> {
+        let mut listing = BTreeMap::new();
+        let mut open = vec![(String::new(), names::ROOT)];
+        while let Some((path, id)) = open.pop() {
+            for (name, entry) in &self.names.directories[&id].cached {
+                match entry {
+                    names::Entry::File(file) => drop(listing.insert(format!("{path}{name}"), self.files[file].bytes())),
+                    names::Entry::Directory(directory) => open.push((format!("{path}{name}/"), *directory)),
+                }
+            }
+        }
+        listing
+    }
+
+    /// Whether the `index`-th operation in flight may change what is stored.
+    #[must_use]
+    pub fn is_effect(&self, index: usize) -> bool {
+        changes(&self.in_flight[index].op)
+    }
+
+    /// Carries out the `index`-th operation in flight; its completion can be polled afterwards.
+    pub fn run(&mut self, index: usize, choices: &mut Choices) {
+        let InFlight { id, sequence, op, uncovered } = self.in_flight.remove(index);
+        let result = self.perform(sequence, &op, &uncovered, choices);
+        if changes(&op) {
+            self.effects += 1;
+        }
+        self.hash.bytes(format!("{op:?} {result:?}").as_bytes());
+        if let DiskOp::Write { buffers, .. } = &op {
+            for buffer in buffers {
+                self.hash.bytes(buffer.as_slice());
+            }
+        }
+        let completion = Completion { id, result: result.map_err(DiskError::new) };
+        self.finished.push_back(Finished { sequence, op, completion });
+    }
+
+    fn forget_unreachable(&mut self) {
+        let reachable = self.names.reachable();
+        let open = &self.open;
+        self.files.retain(|id, _| reachable.contains(id) || open.values().any(|file| file.inode == *id));
+    }
+
+    /// The range of a file that an operation touches, and whether it changes it.
+    fn range(&self, op: &DiskOp) -> Option<(InodeId, Range<u64>, bool)> {
+        let (file, offset, bytes, changes) = match op {
+            DiskOp::Read { file, offset, bytes } => (file, *offset, u64::from(*bytes), false),
+            DiskOp::Write { file, offset, buffers } => {
+                (file, *offset, buffers.iter().map(|buffer| buffer.len() as u64).sum(), true)
+            }
+            DiskOp::Allocate { file, offset, bytes } => (file, *offset, *bytes, true),
+            _ => return None,
+        };
+        Some((self.open.get(file)?.inode, offset..offset + bytes, changes))
+    }
+
+    /// Panics when the engine breaks its side of the contract.
+    fn check_contract(&self, op: &DiskOp) {
+        let undelivered = || self.in_flight.iter().map(|other| &other.op).chain(self.finished.iter().map(|f| &f.op));
+        match op {
+            DiskOp::Open { file, .. } => {
+                assert!(!self.used_ids.contains(file), "contract: {op:?} uses a file id twice");
+            }
+            DiskOp::Read { bytes, .. } => assert!(*bytes > 0, "contract: {op:?} reads nothing"),
+            DiskOp::Close { file } => {
+                let busy = undelivered().find(|other| file_of(other) == Some(*file));
+                assert!(busy.is_none(), "contract: {op:?} while {busy:?} is in flight");
+            }
+            _ => {}
+        }
+        if let Some(file) = file_of(op).filter(|_| !matches!(op, DiskOp::Open { .. })) {
+            let Some(open) = self.open.get(&file) else { panic!("contract: {op:?} on a file that is not open") };
+            let writes = matches!(op, DiskOp::Write { .. } | DiskOp::Allocate { .. });
+            assert!(open.writable || !writes, "contract: {op:?} on a file opened for reading");
+            let closing = undelivered().any(|other| matches!(other, DiskOp::Close { file: closed } if *closed == file));
+            assert!(!closing, "contract: {op:?} on a file that is being closed");
+        }
+        let Some((inode, range, changes)) = self.range(op) else { return };
+        for other in undelivered() {
+            let Some((theirs, their_range, they_change)) = self.range(other) else { continue };
+            let overlap = range.start < their_range.end && their_range.start < range.end;
+            let conflict = theirs == inode && overlap && (changes || they_change);
+            assert!(!conflict, "contract: {op:?} overlaps {other:?}, which is in flight");
+        }
+    }
+}
+
+impl Disk for SimDisk {
+    fn submit(&mut self, id: OpId, op: DiskOp) {
+        self.check_contract(&op);
+        if let DiskOp::Open { file, .. } = &op {
+            self.used_ids.insert(*file);
+        }
+        let uncovered = match op {
+            DiskOp::Sync { .. } | DiskOp::SyncDirectory { .. } => {
+                let waiting = self.in_flight.iter().map(|other| other.sequence);
+                waiting.chain(self.finished.iter().map(|finished| finished.sequence)).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.in_flight.push(InFlight { id, sequence: self.next_sequence, op, uncovered });
+        self.next_sequence += 1;
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        self.finished.pop_front().map(|finished| finished.completion)
+    }
+}
+
+/// The open file an operation names.
+fn file_of(op: &DiskOp) -> Option<FileId> {
+    match op {
+        DiskOp::Open { file, .. }
+        | DiskOp::Close { file }
+        | DiskOp::Read { file, .. }
+        | DiskOp::Write { file, .. }
+        | DiskOp::Allocate { file, .. }
+        | DiskOp::Length { file }
+        | DiskOp::Sync { file } => Some(*file),
+        DiskOp::MakeDirectory { .. }
+        | DiskOp::List { .. }
+        | DiskOp::Rename { .. }
+        | DiskOp::Link { .. }
+        | DiskOp::Unlink { .. }
+        | DiskOp::SyncDirectory { .. }
+        | DiskOp::FreeSpace => None,
+    }
+}
+
+/// Whether an operation may change what a crash leaves behind.
+fn changes(op: &DiskOp) -> bool {
+    match op {
+        DiskOp::Open { mode, .. } => *mode == docdb_engine::OpenMode::CreateNew,
+        DiskOp::MakeDirectory { .. }
+        | DiskOp::Write { .. }
+        | DiskOp::Allocate { .. }
+        | DiskOp::Sync { .. }
+        | DiskOp::Rename { .. }
+        | DiskOp::Link { .. }
+        | DiskOp::Unlink { .. }
+        | DiskOp::SyncDirectory { .. } => true,
+        DiskOp::Close { .. }
+        | DiskOp::Read { .. }
+        | DiskOp::Length { .. }
+        | DiskOp::List { .. }
+        | DiskOp::FreeSpace => false,
+    }
+}

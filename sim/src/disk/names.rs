@@ -1,0 +1,237 @@
+//! Directories: what their names show, what is durable of them, and the changes in between.
+//!
+//! A change of names (create, link, rename, unlink) is seen at once, takes effect as a whole, and is
+//! durable when every directory it touches was synced. Pending changes stand in the order they were
+//! carried out. A change never becomes durable before an earlier one of the same name.
+//!
+//! It knows nothing of the bytes of files: an entry is the number of an inode.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use docdb_engine::{DiskErrorKind, DiskPath};
+
+use super::inode::Sequence;
+
+/// Names a file's bytes or a directory; never used again.
+pub(crate) type InodeId = u64;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    File(InodeId),
+    Directory(InodeId),
+}
+
+type Listing = BTreeMap<Arc<str>, Entry>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Directory {
+    pub(crate) cached: Listing,
+    pub(crate) durable: Listing,
+}
+
+/// A name within a directory.
+type Place = (InodeId, Arc<str>);
+
+/// One change of names, atomic, not yet durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) sequence: Sequence,
+    pub(crate) entries: Vec<(Place, Option<Entry>)>,
+    /// Directories that must still be synced.
+    unsynced: Vec<InodeId>,
+}
+
+impl Change {
+    fn shares_a_name(&self, other: &Change) -> bool {
+        self.entries.iter().any(|(place, _)| other.entries.iter().any(|(theirs, _)| theirs == place))
+    }
+}
+
+/// All directories.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    pub(crate) directories: BTreeMap<InodeId, Directory>,
+    pub(crate) pending: Vec<Change>,
+}
+
+/// The data directory; it exists and its own name is durable.
+pub(crate) const ROOT: InodeId = 0;
+
+impl Names {
+    pub(crate) fn new() -> Names {
+        Names { directories: BTreeMap::from([(ROOT, Directory::default())]), pending: Vec::new() }
+    }
+
+    pub(crate) fn directory(&self, path: &DiskPath) -> Result<InodeId, DiskErrorKind> {
+        let mut at = ROOT;
+        for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
+            match self.directories[&at].cached.get(part) {
+                Some(Entry::Directory(inner)) => at = *inner,
+                Some(Entry::File(_)) => return Err(DiskErrorKind::Io),
+                None => return Err(DiskErrorKind::NotFound),
+            }
+        }
+        Ok(at)
+    }
+
+    fn place(&self, path: &DiskPath) -> Result<Place, DiskErrorKind> {
+        let parent = path.parent().expect("the engine names something within the data directory");
+        Ok((self.directory(&parent)?, path.name().into()))
+    }
+
+    fn at(&self, place: &Place) -> Option<Entry> {
+        self.directories[&place.0].cached.get(&place.1).copied()
+    }
+
+    pub(crate) fn find(&self, path: &DiskPath) -> Result<Entry, DiskErrorKind> {
+        self.at(&self.place(path)?).ok_or(DiskErrorKind::NotFound)
+    }
+
+    fn change(&mut self, sequence: Sequence, entries: Vec<(Place, Option<Entry>)>) {
+        let mut unsynced: Vec<InodeId> = entries.iter().map(|((directory, _), _)| *directory).collect();
+        unsynced.dedup();
+        for ((directory, name), entry) in &entries {
+            set(&mut self.directories, *directory, name, *entry, |directory| &mut directory.cached);
+        }
+        self.pending.push(Change { sequence, entries, unsynced });
+    }
+
+    pub(crate) fn create(&mut self, sequence: Sequence, path: &DiskPath, entry: Entry) -> Result<(), DiskErrorKind> {
+        let place = self.place(path)?;
+        if self.at(&place).is_some() {
+            return Err(DiskErrorKind::Exists);
+        }
+        if let Entry::Directory(id) = entry {
+            self.directories.insert(id, Directory::default());
+        }
+        self.change(sequence, vec![(place, Some(entry))]);
+        Ok(())
+    }
+
+    pub(crate) fn link(&mut self, sequence: Sequence, from: &DiskPath, to: &DiskPath) -> Result<(), DiskErrorKind> {
+        match self.find(from)? {
+            Entry::Directory(_) => Err(DiskErrorKind::Permission),
+            file @ Entry::File(_) => self.create(sequence, to, file),
+        }
+    }
+
+    pub(crate) fn unlink(&mut self, sequence: Sequence, path: &DiskPath) -> Result<(), DiskErrorKind> {
+        match self.find(path)? {
+            Entry::Directory(_) => return Err(DiskErrorKind::Permission),
+            Entry::File(_) => {}
+        }
+        let place = self.place(path)?;
+        self.change(sequence, vec![(place, None)]);
+        Ok(())
+    }
+
+    pub(crate) fn rename(
+        &mut self,
+        sequence: Sequence,
+        from: &DiskPath,
+        to: &DiskPath,
+        replace: bool,
+    ) -> Result<(), DiskErrorKind> {
+        let (old, new) = (self.place(from)?, self.place(to)?);
+        let entry = self.at(&old).ok_or(DiskErrorKind::NotFound)?;
+        match self.at(&new) {
+            Some(Entry::File(_)) if replace && matches!(entry, Entry::File(_)) => {}
+            Some(_) => return Err(DiskErrorKind::Exists),
+            None => {}
+        }
+        if old != new {
+            self.change(sequence, vec![(old, None), (new, Some(entry))]);
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was changed in `directory` by covered operations.
+    pub(crate) fn sync(&mut self, directory: InodeId, covered: &dyn Fn(Sequence) -> bool) {
+        let mut done: Vec<bool> = Vec::new();
+        for change in &mut self.pending {
+            if covered(change.sequence) {
+                change.unsynced.retain(|unsynced| *unsynced != directory);
+            }
+            done.push(change.unsynced.is_empty());
+        }
+        self.keep(&mut done);
+    }
+
+    /// Applies the changes marked in `kept`, and all earlier ones of the same names, to what is durable.
+    fn keep(&mut self, kept: &mut [bool]) {
+        for later in (0..self.pending.len()).rev().filter(|later| kept[*later]).collect::<Vec<usize>>() {
+            self.mark_needed(later, kept);
+        }
+        let pending = std::mem::take(&mut self.pending);
+        for (change, kept) in pending.into_iter().zip(kept) {
+            if *kept {
+                for ((directory, name), entry) in &change.entries {
+                    set(&mut self.directories, *directory, name, *entry, |directory| &mut directory.durable);
+                }
+            } else {
+                self.pending.push(change);
+            }
+        }
+    }
+
+    fn mark_needed(&self, later: usize, kept: &mut [bool]) {
+        for earlier in (0..later).rev() {
+            if !kept[earlier] && self.pending[earlier].shares_a_name(&self.pending[later]) {
+                kept[earlier] = true;
+                self.mark_needed(earlier, kept);
+            }
+        }
+    }
+
+    /// Power was lost: a pending change is kept when `keep` says so and all earlier ones of its names were.
+    pub(crate) fn lose_power(&mut self, mut keep: impl FnMut(&Change) -> bool) {
+        let mut kept: Vec<bool> = Vec::new();
+        for index in 0..self.pending.len() {
+            let change = &self.pending[index];
+            let possible = (0..index).all(|earlier| kept[earlier] || !self.pending[earlier].shares_a_name(change));
+            kept.push(possible && keep(change));
+        }
+        self.keep(&mut kept);
+        self.pending.clear();
+        for directory in self.directories.values_mut() {
+            directory.cached = directory.durable.clone();
+        }
+    }
+
+    /// Every inode that some name, now or after a crash, stands for; forgets directories without a name.
+    pub(crate) fn reachable(&mut self) -> Vec<InodeId> {
+        let mut reached = vec![ROOT];
+        let mut next = 0;
+        while let Some(id) = reached.get(next).copied() {
+            next += 1;
+            let Some(directory) = self.directories.get(&id) else { continue };
+            let shown = directory.cached.values().chain(directory.durable.values()).copied();
+            let coming = self.pending.iter().flat_map(|change| &change.entries);
+            let coming = coming.filter(|((within, _), _)| *within == id).filter_map(|(_, entry)| *entry);
+            let found: Vec<InodeId> = shown.chain(coming).map(|(Entry::File(id) | Entry::Directory(id))| id).collect();
+            for id in found {
+                if !reached.contains(&id) {
+                    reached.push(id);
+                }
+            }
+        }
+        self.directories.retain(|id, _| reached.contains(id));
+        reached
+    }
+}
+
+fn set(
+    directories: &mut BTreeMap<InodeId, Directory>,
+    directory: InodeId,
+    name: &Arc<str>,
+    entry: Option<Entry>,
+    listing: impl Fn(&mut Directory) -> &mut Listing,
+) {
+    let listing = listing(directories.get_mut(&directory).expect("a directory outlives the changes in it"));
+    match entry {
+        Some(entry) => listing.insert(Arc::clone(name), entry),
+        None => listing.remove(name),
+    };
+}

@@ -1,0 +1,11 @@
+//! The simulator of DocDB: the engine over a simulated disk and clock, from a seed.
+//!
+//! It owns the fault model (see [`disk`]), the workload, and the judgement of what the engine did.
+//! Every run can be replayed exactly from its seed.
+//!
+//! It never looks into the engine: it sees what a client, a reader and a disk see.
+
+pub mod choice;
+pub mod clock;
+pub mod disk;
+pub mod hash;
