@@ -1,0 +1,207 @@
+//! One connection: frames in, answers out, in the order of the frames.
+//!
+//! Two halves share one bounded queue. The reading half decodes a frame, starts what it asks for and
+//! puts a promise of the answer into the queue; the writing half takes the promises in order, waits for
+//! each and writes it. So writes of one connection are in flight together, and a full queue stops the
+//! reading, which is what holds a fast client back.
+//!
+//! A frame with reads, or one that changes what later frames see, waits until every earlier frame of the
+//! connection is answered. It never waits for other connections and never decides anything about data.
+
+use std::io;
+use std::sync::Arc;
+
+use docdb_protocol::ErrorCode;
+use docdb_protocol::wire;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::answer::Promise;
+use crate::budget::{Budget, Share};
+use crate::frames::{Frame, Frames};
+use crate::limits::{Limits, WRITE_GATHER_BYTES};
+use crate::outstanding::Outstanding;
+use crate::requests;
+use crate::store::Store;
+
+/// What every connection of a server shares.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) limits: Arc<Limits>,
+    /// True once the server is to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Serves one client until it goes, misbehaves, or the server stops.
+pub(crate) async fn serve(stream: UnixStream, shared: Shared, budget: Budget) {
+    let (reading, writing) = stream.into_split();
+    let (queue, promises) = mpsc::channel(shared.limits.requests_per_connection_max.max(1));
+    let limits = Arc::clone(&shared.limits);
+    let reader = Reader {
+        frames: Frames::new(reading, budget.clone(), (*shared.limits).clone()),
+        queue,
+        outstanding: Outstanding::new(),
+        budget,
+        shared,
+    };
+    // When the writing half ends first, the client takes no answers: the queue is closed, and the
+    // reading half ends at its next frame or is dropped here.
+    let writer = write_all(writing, promises, limits);
+    tokio::pin!(writer);
+    let mut leftover = None;
+    tokio::select! {
+        rest = reader.run() => {
+            leftover = Some(rest);
+            writer.await;
+        }
+        () = &mut writer => {}
+    }
+    if let Some(reading) = leftover {
+        discard(&reading);
+    }
+}
+
+/// Throws away what the client sent behind its last frame, so that it sees an orderly end rather than a reset
+/// that could take our last answer with it. Bounded: what comes later is not waited for.
+fn discard(reading: &OwnedReadHalf) {
+    const PIECES_MAX: usize = 64;
+    let mut piece = [0; 16 * 1024];
+    for _ in 0..PIECES_MAX {
+        if !matches!(reading.try_read(&mut piece), Ok(bytes) if bytes > 0) {
+            return;
+        }
+    }
+}
+
+struct Reader {
+    frames: Frames<OwnedReadHalf>,
+    queue: mpsc::Sender<Promise>,
+    outstanding: Outstanding,
+    budget: Budget,
+    shared: Shared,
+}
+
+impl Reader {
+    async fn run(mut self) -> OwnedReadHalf {
+        let mut stopping = self.shared.stopping.clone();
+        loop {
+            let idle = self.shared.limits.idle_time_max;
+            let frame = tokio::select! {
+                biased;
+                // A closed channel means the server is gone, which is a stop as well.
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+                frame = timeout(idle, self.frames.next()) => frame,
+            };
+            match frame {
+                Ok(frame) => {
+                    if !self.handle(frame).await {
+                        return self.frames.into_stream();
+                    }
+                }
+                Err(_) if self.frames.begun() => {}
+                Err(_) => return self.frames.into_stream(),
+            }
+        }
+        self.refuse_until_answered().await;
+        self.frames.into_stream()
+    }
+
+    /// While earlier requests are still being answered, the client may go on asking; it is told that
+    /// the server stops.
+    async fn refuse_until_answered(&mut self) {
+        let outstanding = self.outstanding.clone();
+        let answered = outstanding.none();
+        tokio::pin!(answered);
+        loop {
+            let frame = tokio::select! {
+                frame = self.frames.next() => frame,
+                () = &mut answered => return,
+            };
+            let Frame::Body(body, share) = frame else { return };
+            let Some(request_id) = requests::request_id(&body) else { return };
+            if !self.promise(Promise::error(request_id, ErrorCode::PoolStopped, Some(share))).await {
+                return;
+            }
+        }
+    }
+
+    /// Says whether the connection goes on.
+    async fn handle(&mut self, frame: Frame) -> bool {
+        match frame {
+            Frame::Body(body, share) => self.request(body, share).await,
+            Frame::TooLarge(request_id) => {
+                self.promise(Promise::error(request_id, ErrorCode::FrameTooLarge, None)).await;
+                false
+            }
+            Frame::End | Frame::Slow => false,
+        }
+    }
+
+    async fn request(&mut self, body: Vec<u8>, share: Share) -> bool {
+        let request = match wire::WireRequest::decode(&body) {
+            Ok(request) => request,
+            Err(refused) => {
+                if let Some(request_id) = refused.request_id {
+                    self.promise(Promise::error(request_id, refused.error.code(), Some(share))).await;
+                }
+                return false;
+            }
+        };
+        let request_id = request.request_id;
+        let plan = requests::plan(&request);
+        drop(request);
+        drop(body);
+        if !plan.waits() {
+            let promise = requests::start(plan, request_id, &self.shared.store, &self.outstanding, share);
+            return self.promise(promise).await;
+        }
+        self.outstanding.none().await;
+        let answer = requests::run(plan, &self.shared.store, &self.outstanding).await;
+        // The request's bytes are given back before the answer's are asked for: see `budget`.
+        drop(share);
+        let share = self.budget.take(answer.bytes_max()).await;
+        self.promise(Promise::ready(answer.encode(request_id), Some(share))).await
+    }
+
+    async fn promise(&mut self, promise: Promise) -> bool {
+        self.queue.send(promise).await.is_ok()
+    }
+}
+
+/// Writes the answers in order until there are no more, or the client takes none.
+async fn write_all(mut writing: OwnedWriteHalf, mut promises: mpsc::Receiver<Promise>, limits: Arc<Limits>) {
+    let mut gathered = Vec::new();
+    let mut shares = Vec::new();
+    while let Some(promise) = promises.recv().await {
+        let mut next = Some(promise);
+        // Answers that are there already leave in one write.
+        while let Some(promise) = next.take() {
+            if !promise.is_ready() && !gathered.is_empty() {
+                if flush(&mut writing, &mut gathered, &limits).await.is_err() {
+                    return;
+                }
+                shares.clear();
+            }
+            shares.extend(promise.write_to(&mut gathered).await);
+            if gathered.len() < WRITE_GATHER_BYTES {
+                next = promises.try_recv().ok();
+            }
+        }
+        if flush(&mut writing, &mut gathered, &limits).await.is_err() {
+            return;
+        }
+        shares.clear();
+    }
+    // The client may have gone; there is nobody left to tell.
+    let _ = writing.shutdown().await;
+}
+
+async fn flush(writing: &mut OwnedWriteHalf, gathered: &mut Vec<u8>, limits: &Limits) -> io::Result<()> {
+    let written = timeout(limits.frame_time_max, writing.write_all(gathered)).await;
+    gathered.clear();
+    written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

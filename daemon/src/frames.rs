@@ -1,0 +1,122 @@
+//! Frames from a byte stream: a length, then that many bytes.
+//!
+//! Owns the connection's read buffer. The memory grows with the bytes that have arrived, never with
+//! the length announced. [`Frames::next`] may be dropped at any await and called again: nothing is lost.
+//! It never looks into a body, except for the request id of a frame that is refused.
+
+use std::io;
+
+use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::budget::{Budget, Share};
+use crate::limits::{Limits, READ_CHUNK_BYTES};
+
+const LENGTH_BYTES: usize = 4;
+const REQUEST_ID_BYTES: usize = 8;
+
+/// What came next.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// A whole body, and the bytes it is counted with.
+    Body(Vec<u8>, Share),
+    /// The length is above the limit. The id is what could be read of it, else 0.
+    TooLarge(u64),
+    /// The client is done, or was cut off: nothing can be answered any more but what is outstanding.
+    End,
+    /// A frame was begun and not finished in time.
+    Slow,
+}
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub(crate) struct Frames<R> {
+    stream: R,
+    buffer: Vec<u8>,
+    begun: Option<Instant>,
+    share: Option<Share>,
+    budget: Budget,
+    limits: Limits,
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub(crate) fn new(stream: R, budget: Budget, limits: Limits) -> Frames<R> {
+        Frames { stream, buffer: Vec::new(), begun: None, share: None, budget, limits }
+    }
+
+    /// The next frame. Waits for its first byte without a bound; the caller has one for that.
+    pub(crate) async fn next(&mut self) -> Frame {
+        while self.buffer.is_empty() {
+            match self.fill().await {
+                Ok(0) | Err(_) => return Frame::End,
+                Ok(_) => {}
+            }
+        }
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let deadline = begun + self.limits.frame_time_max;
+        timeout_at(deadline, self.finish()).await.unwrap_or(Frame::Slow)
+    }
+
+    /// Whether the next frame has begun to arrive.
+    pub(crate) fn begun(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The reading half, to look at what is left in it.
+    pub(crate) fn into_stream(self) -> R {
+        self.stream
+    }
+
+    async fn finish(&mut self) -> Frame {
+        if !self.fill_to(LENGTH_BYTES).await {
+            return Frame::End;
+        }
+        let length: [u8; LENGTH_BYTES] = self.buffer[..LENGTH_BYTES].try_into().expect("four bytes were asked for");
+        let body_bytes = u32::from_le_bytes(length) as usize;
+        if body_bytes > FRAME_BODY_BYTES_MAX {
+            return Frame::TooLarge(self.refused_id().await);
+        }
+        let frame_bytes = LENGTH_BYTES + body_bytes;
+        if self.share.is_none() {
+            self.share = Some(self.budget.take(frame_bytes).await);
+        }
+        if !self.fill_to(frame_bytes).await {
+            return Frame::End;
+        }
+        let rest = self.buffer.split_off(frame_bytes);
+        let mut body = std::mem::replace(&mut self.buffer, rest);
+        body.drain(..LENGTH_BYTES);
+        // What is left in the buffer belongs to a frame whose time begins now.
+        self.begun = None;
+        let share = self.share.take().expect("taken above, before the body was read");
+        Frame::Body(body, share)
+    }
+
+    async fn refused_id(&mut self) -> u64 {
+        let end = LENGTH_BYTES + REQUEST_ID_BYTES;
+        let wait = self.limits.refused_id_time_max;
+        match timeout(wait, self.fill_to(end)).await {
+            Ok(true) => {
+                let id = self.buffer[LENGTH_BYTES..end].try_into().expect("eight bytes were asked for");
+                u64::from_le_bytes(id)
+            }
+            Ok(false) | Err(_) => 0,
+        }
+    }
+
+    async fn fill_to(&mut self, bytes: usize) -> bool {
+        while self.buffer.len() < bytes {
+            match self.fill().await {
+                Ok(0) | Err(_) => return false,
+                Ok(_) => {}
+            }
+        }
+        true
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(READ_CHUNK_BYTES);
+        self.stream.read_buf(&mut self.buffer).await
+    }
+}

@@ -1,0 +1,24 @@
+//! The DocDB daemon: a Unix socket in front of a data directory.
+//!
+//! One request goes `frames` (bytes to a body) -> `requests` (body to a plan) -> `store` (the host) ->
+//! `answer` (reply to bytes), all within `connection`, of which `server` runs many. `budget`,
+//! `outstanding` and `limits` bound them.
+//!
+//! The daemon decides nothing about data: what is valid, `docdb_protocol` says; what is stored and when it
+//! is durable, the engine says. It never reads or writes a file of the data directory.
+
+mod answer;
+mod args;
+mod budget;
+mod connection;
+mod frames;
+mod limits;
+mod outstanding;
+mod requests;
+mod server;
+mod socket;
+mod store;
+
+pub use args::Args;
+pub use limits::Limits;
+pub use server::{Config, Server, Stopped};

@@ -1,0 +1,67 @@
+//! The host, as the daemon sees it: the only module that names the crate `docdb`.
+//!
+//! Owns the turn from callbacks to futures and from blocking calls to worker threads. It never
+//! looks into a request and never decides anything about one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use docdb::{DocDb, View};
+use docdb_protocol::{DatabaseId, DatabaseInfo, Error, ErrorCode, Request, Response};
+use tokio::sync::oneshot;
+
+use crate::outstanding::Ticket;
+
+pub(crate) use docdb::Lookup;
+
+/// A published state, held for as long as an answer needs it.
+pub(crate) type SharedView = Arc<View>;
+
+/// One open data directory. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Store(DocDb);
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Waiting(oneshot::Receiver<Response>);
+
+impl Store {
+    /// Opens the data directory and takes its lock. Blocks.
+    pub(crate) fn open(data_dir: &Path) -> Result<Store, Error> {
+        Ok(Store(DocDb::open(data_dir)?))
+    }
+
+    /// Hands a request to the engine. It is in the engine's queue when this returns, so requests submitted
+    /// one after the other are admitted in that order. The ticket is given back before the answer arrives.
+    pub(crate) fn submit(&self, request: Request, ticket: Ticket) -> Waiting {
+        let (sender, receiver) = oneshot::channel();
+        self.0.submit(request, move |response| {
+            drop(ticket);
+            // The connection may be gone; the write is done all the same.
+            let _ = sender.send(response);
+        });
+        Waiting(receiver)
+    }
+
+    /// The published state of an open database.
+    pub(crate) fn view(&self, database: DatabaseId) -> Option<SharedView> {
+        self.0.view(database)
+    }
+
+    /// The catalog. Blocks.
+    pub(crate) fn databases(&self) -> Result<Vec<DatabaseInfo>, Error> {
+        self.0.databases()
+    }
+
+    /// Syncs, closes every database and gives the lock back. Blocks.
+    pub(crate) fn close(self) -> Result<(), Error> {
+        self.0.close()
+    }
+}
+
+impl Waiting {
+    /// The answer. A host that went away without one leaves the outcome unknown, and that is what is said.
+    pub(crate) async fn response(self) -> Response {
+        self.0.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::OutcomeUnknown).detail("the engine stopped")))
+    }
+}
