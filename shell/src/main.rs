@@ -1,2 +1,54 @@
-//! Under construction.
-fn main() {}
+//! `docdbsh`: parses the command line, opens the backend, feeds the session, answers an exit code.
+#![expect(clippy::print_stderr, reason = "errors before a session exists go to standard error")]
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::Parser;
+use docdb_protocol::Error;
+use docdbsh::args::Args;
+use docdbsh::backend::{Backend, Embedded, Socket};
+use docdbsh::{Session, run_commands, run_lines, run_terminal};
+
+const USAGE: u8 = 1;
+const CANNOT_OPEN: u8 = 2;
+const COMMAND_FAILED: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nobody is left to tell when even this cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let backend = match open(&args) {
+        Ok(backend) => backend,
+        Err(error) => {
+            eprintln!("error: {}: {error}", error.code().name());
+            return ExitCode::from(CANNOT_OPEN);
+        }
+    };
+    let mut session = Session::new(backend);
+    let interactive = args.commands.is_empty() && io::stdin().is_terminal();
+    if interactive {
+        if let Err(error) = run_terminal(&mut session) {
+            eprintln!("error: {error}");
+        }
+    } else if args.commands.is_empty() {
+        run_lines(&mut session, &mut io::stdin().lock());
+    } else {
+        run_commands(&mut session, &args.commands);
+    }
+    // A person has seen each error; a script looks at the exit code.
+    if session.finish() > 0 && !interactive { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }
+}
+
+fn open(args: &Args) -> Result<Box<dyn Backend>, Error> {
+    match (&args.data_dir, &args.socket) {
+        (_, Some(socket)) => Ok(Box::new(Socket::connect(socket)?)),
+        (Some(data_dir), None) => Ok(Box::new(Embedded::open(data_dir)?)),
+        (None, None) => unreachable!("the command line requires one of the two"),
+    }
+}

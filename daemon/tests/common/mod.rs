@@ -1,0 +1,177 @@
+//! A daemon process, a client that speaks frames, and nothing that sleeps.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part of this module")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+use docdb_protocol::wire::{self, WireAction, WireOp, WireRequest, WireResponse};
+use docdb_protocol::{DatabaseId, DatabaseName};
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    pub child: Child,
+    pub socket: PathBuf,
+    log: BufReader<ChildStderr>,
+}
+
+impl Daemon {
+    /// Starts one and waits until it says that it listens.
+    pub fn start(data_dir: &Path) -> Daemon {
+        Daemon::start_with(data_dir, &[])
+    }
+
+    pub fn start_with(data_dir: &Path, flags: &[&str]) -> Daemon {
+        let mut child = command(data_dir).args(flags).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        assert!(line.contains("listening on"), "{line}");
+        Daemon { child, socket: data_dir.with_extension("sock"), log }
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(&self.socket)
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, then the exit status and what was said.
+    pub fn terminate(mut self) -> (ExitStatus, String) {
+        signal_terminate(&self.child);
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal_terminate(child: &Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+pub fn command(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docdbd"));
+    command.arg("--data-dir").arg(data_dir).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// One connection.
+pub struct Client {
+    pub stream: UnixStream,
+}
+
+/// A response, owned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub request_id: u64,
+    pub status: u8,
+    pub data: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.data).into_owned()
+    }
+
+    pub fn parts(&self) -> Vec<Vec<u8>> {
+        assert_eq!(self.status, 0, "{self:?}");
+        let mut frame = Vec::new();
+        wire::encode_ok(self.request_id, &self.data, &mut frame);
+        let response = WireResponse::decode(&frame[4..]).unwrap();
+        response.executed().unwrap().into_iter().map(<[u8]>::to_vec).collect()
+    }
+}
+
+impl Client {
+    pub fn connect(socket: &Path) -> Client {
+        Client { stream: UnixStream::connect(socket).unwrap() }
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub fn send(&mut self, request: &WireRequest<'_>) -> std::io::Result<()> {
+        let mut frame = Vec::new();
+        request.encode(&mut frame).unwrap();
+        self.stream.write_all(&frame)
+    }
+
+    /// The next answer; an error when the daemon is gone.
+    pub fn try_receive(&mut self) -> std::io::Result<Answer> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        let mut body = vec![0; u32::from_le_bytes(length) as usize];
+        self.stream.read_exact(&mut body)?;
+        let response = WireResponse::decode(&body).unwrap();
+        let data = response.data.to_vec();
+        Ok(Answer { request_id: response.request_id, status: response.status.number(), data })
+    }
+
+    pub fn receive(&mut self) -> Answer {
+        self.try_receive().unwrap()
+    }
+
+    pub fn ask(&mut self, request: &WireRequest<'_>) -> Answer {
+        self.send(request).unwrap();
+        self.receive()
+    }
+
+    pub fn open(&mut self, name: &str) -> DatabaseId {
+        let name = DatabaseName::parse(name).unwrap();
+        let answer = self.ask(&WireRequest::open_database(1, &name));
+        assert_eq!(answer.status, 0, "{}", answer.text());
+        DatabaseId::new(u64::from_le_bytes(answer.data.try_into().unwrap())).unwrap()
+    }
+
+    /// True when the daemon ended the connection and sent nothing more.
+    pub fn is_closed(&mut self) -> bool {
+        !matches!(self.stream.read(&mut [0]), Ok(1))
+    }
+}
+
+/// A request with one op.
+pub fn one<'a>(
+    request_id: u64,
+    database: DatabaseId,
+    action: WireAction<'a>,
+    collection: &'a [u8],
+    id: u64,
+    payload: &'a [u8],
+) -> WireRequest<'a> {
+    several(request_id, database, vec![WireOp { action, collection, document_id: id, payload }])
+}
+
+pub fn several(request_id: u64, database: DatabaseId, ops: Vec<WireOp<'_>>) -> WireRequest<'_> {
+    WireRequest { ops, ..WireRequest::execute(request_id, database, &[]) }
+}
+
+/// Every file below a directory with its bytes, but for what a running process writes of itself.
+pub fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut directories = vec![dir.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                found.push((path.clone(), std::fs::read(path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,127 @@
+//! Start and end of the process: one daemon a directory, an orderly stop under load.
+
+mod common;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use common::{Client, Daemon, command, one, signal_terminate};
+use docdb_protocol::wire::WireAction;
+
+#[test]
+fn a_second_daemon_on_the_directory_is_refused_and_told_the_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let daemon = Daemon::start(&data);
+    let second = command(&data).arg("--socket").arg(dir.path().join("other.sock")).output().unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains("DirectoryLocked"), "{said}");
+    assert!(said.contains(&daemon.child.id().to_string()), "names the process that holds it: {said}");
+    assert!(!dir.path().join("other.sock").exists());
+    // The first one was not disturbed: its socket is still its own.
+    daemon.connect().open("a");
+}
+
+#[test]
+fn what_is_not_a_socket_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let path = dir.path().join("data.sock");
+    std::fs::write(&path, "precious").unwrap();
+    let output = command(&data).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not a socket"), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+}
+
+#[test]
+fn usage_errors_are_1_and_help_and_version_are_0() {
+    let run = |flags: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_docdbd")).args(flags).output().unwrap().status.code()
+    };
+    assert_eq!(run(&[]), Some(1));
+    assert_eq!(run(&["--what"]), Some(1));
+    assert_eq!(run(&["--help"]), Some(0));
+    assert_eq!(run(&["--version"]), Some(0));
+}
+
+#[test]
+fn a_killed_daemon_leaves_a_socket_that_the_next_one_replaces() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    Daemon::start(&data).kill();
+    assert!(dir.path().join("data.sock").exists());
+    let daemon = Daemon::start(&data);
+    daemon.connect().open("a");
+    let (status, said) = daemon.terminate();
+    assert!(status.success(), "{said}");
+    assert!(!dir.path().join("data.sock").exists());
+}
+
+#[test]
+fn a_stop_under_load_exits_0_and_keeps_all_that_was_acknowledged() {
+    const WRITERS: u64 = 8;
+    const ACKNOWLEDGED_BEFORE_STOP: u64 = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let daemon = Daemon::start(&data);
+    let db = daemon.connect().open("a");
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let count = Arc::new(AtomicU64::new(0));
+    let (enough, is_enough) = std::sync::mpsc::channel();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (acknowledged, count, enough) = (Arc::clone(&acknowledged), Arc::clone(&count), enough.clone());
+            let mut client = Client::connect(&daemon.socket);
+            std::thread::spawn(move || {
+                for n in 0.. {
+                    let id = writer << 32 | n;
+                    let document = format!("{{\"id\":{id}}}");
+                    if client.send(&one(n, db, WireAction::Create, b"", id, document.as_bytes())).is_err() {
+                        return;
+                    }
+                    match client.try_receive() {
+                        Ok(answer) if answer.status == 0 => acknowledged.lock().unwrap().push((id, document)),
+                        Ok(answer) => {
+                            assert_eq!(answer.text(), "pool is stopped");
+                            return;
+                        }
+                        Err(_) => return,
+                    }
+                    if count.fetch_add(1, Ordering::SeqCst) + 1 == ACKNOWLEDGED_BEFORE_STOP {
+                        enough.send(()).unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    is_enough.recv().unwrap();
+    // A connection that asks nothing must not hold the stop up.
+    let _idle = daemon.connect();
+    let (status, said) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("stopped") && !said.contains("warning"), "{said}");
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let daemon = Daemon::start(&data);
+    let mut client = daemon.connect();
+    assert_eq!(client.open("a"), db);
+    let acknowledged = acknowledged.lock().unwrap();
+    assert!(acknowledged.len() as u64 >= ACKNOWLEDGED_BEFORE_STOP);
+    for (id, document) in acknowledged.iter() {
+        let answer = client.ask(&one(1, db, WireAction::Read, b"", *id, b""));
+        assert_eq!(answer.parts(), [document.as_bytes()], "document {id}");
+    }
+}
+
+#[test]
+fn a_stop_with_nothing_to_do_is_orderly() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&dir.path().join("data"));
+    signal_terminate(&daemon.child);
+    let (status, said) = daemon.terminate();
+    assert!(status.success(), "{said}");
+}

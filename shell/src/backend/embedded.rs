@@ -1,0 +1,112 @@
+//! A data directory opened by the shell itself.
+//!
+//! The only module of the shell that names the crate `docdb`. It holds the directory's lock for as long
+//! as it lives, so no daemon can run on it meanwhile.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use docdb::{DocDb, View};
+use docdb_protocol::wire::listing::{ListedDatabase, rfc3339};
+use docdb_protocol::{
+    Action, Atomicity, CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, IfMissing, Operation,
+    OperationResult, Reply, Request,
+};
+
+use super::{Backend, Page, REQUEST_BYTES_MAX};
+
+/// An open data directory.
+pub struct Embedded(DocDb);
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Embedded")
+    }
+}
+
+impl Embedded {
+    /// Opens the data directory, creating it when there is none.
+    ///
+    /// # Errors
+    /// Of the host.
+    pub fn open(data_dir: &Path) -> Result<Embedded, Error> {
+        Ok(Embedded(DocDb::open(data_dir)?))
+    }
+
+    fn view(&self, database: DatabaseId) -> Result<Arc<View>, Error> {
+        if let Some(view) = self.0.view(database) {
+            return Ok(view);
+        }
+        // Somebody said .close; any read opens it again by its id, and it does not matter what it finds.
+        let collection = CollectionName::default_collection();
+        let operations = vec![Operation { collection, document_id: DocumentId(0), action: Action::Read }];
+        self.0.request(Request::Execute { database, operations, atomicity: Atomicity::EachAlone })?;
+        self.0.view(database).ok_or_else(|| Error::new(ErrorCode::DbNotOpen))
+    }
+}
+
+impl Backend for Embedded {
+    fn open(&mut self, name: &DatabaseName) -> Result<DatabaseId, Error> {
+        match self.0.request(Request::OpenDatabase { name: name.clone(), if_missing: IfMissing::Create })? {
+            Reply::Database(id) => Ok(id),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn close(&mut self, database: DatabaseId) -> Result<(), Error> {
+        match self.0.request(Request::CloseDatabase { database })? {
+            Reply::Closed => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn databases(&mut self) -> Result<Vec<ListedDatabase>, Error> {
+        let databases = self.0.databases()?;
+        Ok(databases
+            .into_iter()
+            .map(|database| ListedDatabase {
+                name: database.name,
+                id: database.id,
+                created_at: rfc3339(database.created_at_unix_ns),
+                log_bytes: database.log_bytes,
+                memory_bytes: database.memory_bytes,
+                documents: database.documents,
+            })
+            .collect())
+    }
+
+    fn collections(&mut self, database: DatabaseId) -> Result<Vec<CollectionName>, Error> {
+        Ok(self.view(database)?.collections().cloned().collect())
+    }
+
+    fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error> {
+        match self.0.request(Request::Execute { database, operations, atomicity: Atomicity::EachAlone })? {
+            Reply::Executed(results) => Ok(results),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn scan(&mut self, database: DatabaseId, collection: &CollectionName, first: DocumentId) -> Result<Page, Error> {
+        let view = self.view(database)?;
+        let mut page = Page::default();
+        let mut page_bytes = 0;
+        for entry in view.scan(collection.as_str(), first) {
+            if page_bytes >= REQUEST_BYTES_MAX {
+                page.more = true;
+                break;
+            }
+            let (id, document) = entry.map_err(|(id, error)| error.document(id))?;
+            page_bytes += document.len();
+            page.documents.push((id, document.bytes().to_vec()));
+        }
+        Ok(page)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        self.0.close()
+    }
+}
+
+fn unexpected(reply: &Reply) -> Error {
+    Error::new(ErrorCode::InvalidRequest).detail(format!("unexpected reply {reply:?}"))
+}

@@ -1,0 +1,256 @@
+//! Commands: one line of bytes to one of a closed list.
+//!
+//! Owns the grammar. A document is the rest of the line, without the blanks around it, byte for byte;
+//! it is not looked at here except for the two prefixes of the ancestor's shell that we refuse by name.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use docdb_protocol::{CollectionName, DatabaseName, Document, DocumentId, Error, ErrorCode};
+
+/// The text of `.help`.
+pub(crate) const HELP: &str = "\
+.open NAME                 open a database, creating it when there is none (also .use)
+.close                     close the open database
+.pwd                       print the name of the open database
+.ls                        list the databases
+.collections               list the collections of the open database
+.create ID JSON            store a new document
+.read ID                   print a document as it is stored
+.update ID JSON            replace a document
+.delete ID                 remove a document
+.import FILE [--collection NAME] [--id-field FIELD] [--ndjson]
+                           store the documents of a file, one a line or one JSON array; ids are taken
+                           from FIELD, else count on from the highest id there; --ndjson says that a file
+                           that begins with [ has one document a line all the same
+.export FILE [--collection NAME] [--array] [--force]
+                           write all documents of a collection to a file, one a line or as one JSON array;
+                           --force replaces an existing file
+.help                      print this
+.exit                      leave
+
+ID is a number, or COLLECTION/NUMBER for a collection other than _default.";
+
+/// What a line asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Help,
+    Exit,
+    Open(DatabaseName),
+    Close,
+    Ls,
+    Collections,
+    Pwd,
+    Create(Target, Document),
+    Read(Target),
+    Update(Target, Document),
+    Delete(Target),
+    Import { file: PathBuf, collection: CollectionName, id_field: Option<String>, ndjson: bool },
+    Export { file: PathBuf, collection: CollectionName, array: bool, force: bool },
+}
+
+/// Which document.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) collection: CollectionName,
+    pub(crate) id: DocumentId,
+}
+
+fn usage(detail: impl Into<String>) -> Error {
+    Error::new(ErrorCode::InvalidRequest).detail(detail)
+}
+
+/// Reads one line; `None` when there is nothing on it.
+pub(crate) fn parse(line: &[u8]) -> Result<Option<Command>, Error> {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let (word, rest) = split_word(line);
+    let command = match word {
+        b".help" => alone(rest, Command::Help)?,
+        b".exit" => alone(rest, Command::Exit)?,
+        b".close" => alone(rest, Command::Close)?,
+        b".ls" => alone(rest, Command::Ls)?,
+        b".collections" => alone(rest, Command::Collections)?,
+        b".pwd" => alone(rest, Command::Pwd)?,
+        b".open" | b".use" => Command::Open(database_name(rest)?),
+        b".create" => document(rest).map(|(target, document)| Command::Create(target, document))?,
+        b".update" => document(rest).map(|(target, document)| Command::Update(target, document))?,
+        b".read" => Command::Read(target(rest)?),
+        b".delete" => Command::Delete(target(rest)?),
+        b".import" => import(rest)?,
+        b".export" => export(rest)?,
+        other => return Err(usage(format!("unknown command {}, try .help", String::from_utf8_lossy(other)))),
+    };
+    Ok(Some(command))
+}
+
+/// The first word, and what follows the blanks behind it.
+fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (word, rest) = line.split_at(end);
+    (word, rest.trim_ascii_start())
+}
+
+fn alone(rest: &[u8], command: Command) -> Result<Command, Error> {
+    if rest.is_empty() { Ok(command) } else { Err(usage("this command takes nothing behind it")) }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|_| usage("not valid UTF-8"))
+}
+
+fn database_name(rest: &[u8]) -> Result<DatabaseName, Error> {
+    if rest.is_empty() {
+        return Err(usage("the name of a database is missing"));
+    }
+    DatabaseName::parse(text(rest).map_err(|_| Error::new(ErrorCode::InvalidDatabaseName))?)
+}
+
+fn target(bytes: &[u8]) -> Result<Target, Error> {
+    let text = text(bytes)?;
+    let (collection, number) = match text.rsplit_once('/') {
+        Some((collection, number)) => (CollectionName::parse(collection)?, number),
+        None => (CollectionName::default_collection(), text),
+    };
+    if number.is_empty() {
+        return Err(usage("the document's id is missing"));
+    }
+    // `parse` alone would take a leading `+`.
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    match number.parse() {
+        Ok(id) if digits => Ok(Target { collection, id: DocumentId(id) }),
+        Ok(_) | Err(_) => Err(usage(format!("{number:?} is not a document id, a number from 0 to {}", u64::MAX))),
+    }
+}
+
+fn document(rest: &[u8]) -> Result<(Target, Document), Error> {
+    let (id, json) = split_word(rest);
+    let target = target(id)?;
+    if json.is_empty() {
+        return Err(usage("the document is missing"));
+    }
+    for prefix in ["raw:", "hex:"] {
+        if json.starts_with(prefix.as_bytes()) {
+            let detail = format!("{prefix} payloads are not taken, a document is JSON");
+            return Err(Error::new(ErrorCode::InvalidJson).detail(detail));
+        }
+    }
+    let document = Document::parse(json).map_err(|error| error.document(target.id))?;
+    Ok((target, document))
+}
+
+fn import(rest: &[u8]) -> Result<Command, Error> {
+    let mut words = Words(rest);
+    let (mut file, mut collection, mut id_field, mut ndjson) = (None, None, None, false);
+    while let Some(word) = words.next()? {
+        match word.as_slice() {
+            b"--collection" => collection = Some(words.value("--collection")?),
+            b"--id-field" => id_field = Some(text(&words.value("--id-field")?)?.to_owned()),
+            b"--ndjson" => ndjson = true,
+            _ => set_file(&mut file, &word)?,
+        }
+    }
+    Ok(Command::Import { file: file_of(file)?, collection: collection_of(collection)?, id_field, ndjson })
+}
+
+fn export(rest: &[u8]) -> Result<Command, Error> {
+    let mut words = Words(rest);
+    let (mut file, mut collection, mut array, mut force) = (None, None, false, false);
+    while let Some(word) = words.next()? {
+        match word.as_slice() {
+            b"--collection" => collection = Some(words.value("--collection")?),
+            b"--array" => array = true,
+            b"--force" => force = true,
+            _ => set_file(&mut file, &word)?,
+        }
+    }
+    Ok(Command::Export { file: file_of(file)?, collection: collection_of(collection)?, array, force })
+}
+
+fn set_file(file: &mut Option<PathBuf>, word: &[u8]) -> Result<(), Error> {
+    if word.starts_with(b"--") || file.is_some() {
+        return Err(usage(format!("{} is not understood here, try .help", String::from_utf8_lossy(word))));
+    }
+    *file = Some(PathBuf::from(OsStr::from_bytes(word)));
+    Ok(())
+}
+
+fn file_of(file: Option<PathBuf>) -> Result<PathBuf, Error> {
+    file.ok_or_else(|| usage("the name of a file is missing"))
+}
+
+fn collection_of(name: Option<Vec<u8>>) -> Result<CollectionName, Error> {
+    match name {
+        Some(name) => CollectionName::parse(text(&name).map_err(|_| Error::new(ErrorCode::InvalidCollectionName))?),
+        None => Ok(CollectionName::default_collection()),
+    }
+}
+
+/// Words between blanks; `"` around a word keeps its blanks.
+struct Words<'line>(&'line [u8]);
+
+impl Words<'_> {
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let rest = self.0.trim_ascii_start();
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let Some(end) = quoted.iter().position(|byte| *byte == b'"') else {
+                return Err(usage("a quotation mark is missing"));
+            };
+            self.0 = &quoted[end + 1..];
+            return Ok(Some(quoted[..end].to_vec()));
+        }
+        let (word, rest) = split_word(rest);
+        self.0 = rest;
+        Ok((!word.is_empty()).then(|| word.to_vec()))
+    }
+
+    fn value(&mut self, flag: &str) -> Result<Vec<u8>, Error> {
+        self.next()?.ok_or_else(|| usage(format!("{flag} needs a value")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_the_rest_of_the_line_byte_for_byte() {
+        let command = parse(b" .create  books/7   {\"a\" :  1.0e2}  ").unwrap().unwrap();
+        let Command::Create(target, document) = command else { panic!("{command:?}") };
+        assert_eq!((target.collection.as_str(), target.id.0), ("books", 7));
+        assert_eq!(document.bytes(), b"{\"a\" :  1.0e2}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, code) in [
+            (&b"hello"[..], ErrorCode::InvalidRequest),
+            (b".pwd x", ErrorCode::InvalidRequest),
+            (b".open", ErrorCode::InvalidRequest),
+            (b".open a/b", ErrorCode::InvalidDatabaseName),
+            (b".read +1", ErrorCode::InvalidRequest),
+            (b".read 18446744073709551616", ErrorCode::InvalidRequest),
+            (b".read a.b/1", ErrorCode::InvalidCollectionName),
+            (b".create 1", ErrorCode::InvalidRequest),
+            (b".create 1 {", ErrorCode::InvalidJson),
+            (b".create 1 raw:x", ErrorCode::InvalidJson),
+            (b".update 1 hex:00", ErrorCode::InvalidJson),
+            (b".import", ErrorCode::InvalidRequest),
+            (b".import a b", ErrorCode::InvalidRequest),
+            (b".export a --what", ErrorCode::InvalidRequest),
+        ] {
+            assert_eq!(parse(line).unwrap_err().code(), code, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn a_file_name_may_have_blanks_within_quotation_marks() {
+        let command = parse(b".import \"a b.json\" --id-field n --collection c").unwrap().unwrap();
+        let Command::Import { file, collection, id_field, ndjson } = command else { panic!("{command:?}") };
+        assert_eq!(file, PathBuf::from("a b.json"));
+        assert_eq!((collection.as_str(), id_field.as_deref(), ndjson), ("c", Some("n"), false));
+    }
+}

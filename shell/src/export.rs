@@ -1,0 +1,110 @@
+//! `.export`: all documents of a collection, written to a file exactly as they are stored.
+//!
+//! The file is written under another name, synced and renamed, so that nobody ever finds half of one.
+//! An existing file is left alone unless the user said otherwise. One document a line has no room for a
+//! document with line ends in it: such a document is refused by name, never re-encoded.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use docdb_protocol::{CollectionName, DatabaseId, DocumentId, Error, ErrorCode};
+
+use crate::backend::Backend;
+
+/// What to export, and to where.
+pub(crate) struct Export<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) database: DatabaseId,
+    pub(crate) collection: &'a CollectionName,
+    pub(crate) array: bool,
+    pub(crate) force: bool,
+}
+
+impl Export<'_> {
+    /// How many documents were written.
+    pub(crate) fn run(&self, backend: &mut dyn Backend) -> Result<u64, Error> {
+        if !self.force && fs::symlink_metadata(self.file).is_ok() {
+            let detail = format!("{} exists; --force replaces it", self.file.display());
+            return Err(Error::new(ErrorCode::FileOpen).detail(detail));
+        }
+        let unfinished = unfinished_name(self.file);
+        let exported = self.write(&unfinished, backend).and_then(|count| {
+            self.install(&unfinished).map_err(|error| failed(ErrorCode::FileWrite, self.file, &error))?;
+            Ok(count)
+        });
+        if exported.is_err() {
+            // What is left of a failed export is of no use to anyone.
+            let _ = fs::remove_file(&unfinished);
+        }
+        exported
+    }
+
+    fn write(&self, unfinished: &Path, backend: &mut dyn Backend) -> Result<u64, Error> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(unfinished);
+        let file = file.map_err(|error| failed(ErrorCode::FileOpen, self.file, &error))?;
+        let mut writer = BufWriter::new(file);
+        let written = |result: io::Result<()>| result.map_err(|error| failed(ErrorCode::FileWrite, self.file, &error));
+        if self.array {
+            written(writer.write_all(b"["))?;
+        }
+        let mut count = 0;
+        let mut next = Some(DocumentId(0));
+        while let Some(first) = next {
+            let page = backend.scan(self.database, self.collection, first)?;
+            // A page that says there is more always has a document; one that has none would go round for ever.
+            let last = page.documents.last().map(|(id, _)| id.0);
+            next = last.filter(|_| page.more).and_then(|id| id.checked_add(1)).map(DocumentId);
+            for (id, bytes) in page.documents {
+                self.check(id, &bytes)?;
+                let (before, behind): (&[u8], &[u8]) = match (self.array, count) {
+                    (false, _) => (b"", b"\n"),
+                    (true, 0) => (b"\n", b""),
+                    (true, _) => (b",\n", b""),
+                };
+                written(writer.write_all(before))?;
+                written(writer.write_all(&bytes))?;
+                written(writer.write_all(behind))?;
+                count += 1;
+            }
+        }
+        if self.array {
+            written(writer.write_all(b"\n]\n"))?;
+        }
+        let file = writer.into_inner().map_err(|error| failed(ErrorCode::FileWrite, self.file, error.error()))?;
+        file.sync_all().map_err(|error| failed(ErrorCode::FileSync, self.file, &error))?;
+        Ok(count)
+    }
+
+    fn check(&self, id: DocumentId, bytes: &[u8]) -> Result<(), Error> {
+        if self.array || !bytes.contains(&b'\n') {
+            return Ok(());
+        }
+        let detail = "the document has line ends in it, which one document a line cannot hold; use --array";
+        Err(Error::new(ErrorCode::InvalidRequest).collection(self.collection.as_str()).document(id).detail(detail))
+    }
+
+    /// Gives the file its name. Without `--force` a file that appeared meanwhile is left alone too: a
+    /// link is refused where a rename would replace.
+    fn install(&self, unfinished: &Path) -> io::Result<()> {
+        if self.force {
+            fs::rename(unfinished, self.file)?;
+        } else {
+            fs::hard_link(unfinished, self.file)?;
+            fs::remove_file(unfinished)?;
+        }
+        let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+/// Beside the file, so that the rename stays within one file system.
+fn unfinished_name(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.unfinished", std::process::id()));
+    PathBuf::from(name)
+}
+
+fn failed(code: ErrorCode, file: &Path, error: &io::Error) -> Error {
+    Error::new(code).detail(format!("{}: {error}", file.display()))
+}
