@@ -3,8 +3,11 @@
 use std::process::Command;
 
 fn replayed(seed: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_docdb-sim")).args(["replay", seed]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_docdb-sim"))
+        .args(["replay", seed])
+        .output()
+        .expect("the simulator was built for this test");
+    let text = String::from_utf8(output.stdout).expect("the simulator prints text");
     assert!(text.contains("trace"), "{text}");
     assert!(output.status.code() != Some(3), "the simulator failed: {text}");
     text
