@@ -30,6 +30,8 @@ pub struct Settings {
     pub operations: usize,
     /// 1: crashes; 2: crashes within recoveries as well.
     pub crash_depth: u32,
+    /// Says on the error output what happens.
+    pub telling: bool,
 }
 
 /// What was visited.
@@ -69,6 +71,9 @@ impl Explorer {
         adjust(&mut options);
         // A calm device makes no choice, so this source is never asked.
         let mut world = World::new(options, Profile::CALM, Choices::odometer(), &["alpha"])?;
+        if self.settings.telling {
+            world.tell();
+        }
         let mut sent = 0;
         loop {
             if at_effect(&world) {

@@ -43,6 +43,9 @@ enum Command {
     Replay {
         /// The seed.
         seed: u64,
+        /// Tells on the error output everything that happens.
+        #[arg(long)]
+        tell: bool,
     },
     /// Crashes a short life at every effect, in every way that matters.
     Exhaust {
@@ -52,6 +55,9 @@ enum Command {
         /// 1: crashes; 2: crashes within recoveries as well.
         #[arg(long, default_value_t = 2)]
         crash_depth: u32,
+        /// Tells on the error output everything that happens.
+        #[arg(long)]
+        tell: bool,
         /// Prints one JSON object.
         #[arg(long)]
         json: bool,
@@ -77,8 +83,10 @@ fn main() -> ExitCode {
     remember_panics();
     match arguments.command {
         Command::Run { seeds, jobs, json } => run(seeds, jobs.max(1), json),
-        Command::Replay { seed } => replay_one(seed),
-        Command::Exhaust { ops, crash_depth, json } => exhaust_all(ops, crash_depth, json),
+        Command::Replay { seed, tell } => replay_one(seed, tell),
+        Command::Exhaust { ops, crash_depth, tell, json } => {
+            exhaust_all(Settings { operations: ops, crash_depth, telling: tell }, json)
+        }
     }
 }
 
@@ -181,8 +189,8 @@ fn show_failure(report: &Report) {
     say(&format!("  cargo run --release --bin docdb-sim -- replay {}", report.seed));
 }
 
-fn replay_one(seed: u64) -> ExitCode {
-    let report = replay(seed, &|_| {});
+fn replay_one(seed: u64, telling: bool) -> ExitCode {
+    let report = replay(seed, telling, &|_| {});
     show_failure(&report);
     say(&format!(
         "seed {seed}: trace {:016x}, {} choices, {} steps, {} transactions, {} crashes",
@@ -195,10 +203,11 @@ fn replay_one(seed: u64) -> ExitCode {
     exit_code(std::iter::once(&report.verdict))
 }
 
-fn exhaust_all(operations: usize, crash_depth: u32, json: bool) -> ExitCode {
+fn exhaust_all(settings: Settings, json: bool) -> ExitCode {
+    let Settings { operations, crash_depth, .. } = settings;
     let started = Instant::now();
     let progress = bar(operations as u64 * 6);
-    let visited = exhaust(Settings { operations, crash_depth }, &|_| {}, &|point| progress.set_position(point));
+    let visited = exhaust(settings, &|_| {}, &|point| progress.set_position(point));
     progress.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let message = match &visited.verdict {

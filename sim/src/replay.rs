@@ -6,12 +6,12 @@
 use docdb_engine::Options;
 
 use crate::choice::Choices;
-use crate::run::{Report, Verdict, run_seed, run_with};
+use crate::run::{Report, Verdict, run_telling, run_with};
 
-/// Runs the seed, then its record. A difference between the two is the simulator's own failure.
+/// Runs the seed, saying what happens when `telling`, then its record. A difference between the two is the simulator's own failure.
 #[must_use]
-pub fn replay(seed: u64, adjust: &dyn Fn(&mut Options)) -> Report {
-    let mut report = run_seed(seed, true, adjust);
+pub fn replay(seed: u64, telling: bool, adjust: &dyn Fn(&mut Options)) -> Report {
+    let mut report = run_telling(seed, Choices::seeded(seed).recording(), adjust, telling);
     let again = run_with(seed, Choices::replayed(report.trace.as_slice().into()), adjust);
     if again.hash != report.hash || again.verdict != report.verdict {
         let (first, second) = (report.hash, again.hash);

@@ -91,7 +91,13 @@ pub fn run_seed(seed: u64, record: bool, adjust: &dyn Fn(&mut Options)) -> Repor
 
 /// Runs on any source of choices.
 #[must_use]
-pub fn run_with(seed: u64, mut choices: Choices, adjust: &dyn Fn(&mut Options)) -> Report {
+pub fn run_with(seed: u64, choices: Choices, adjust: &dyn Fn(&mut Options)) -> Report {
+    run_telling(seed, choices, adjust, false)
+}
+
+/// The same; with `telling`, the error output says what happens.
+#[must_use]
+pub fn run_telling(seed: u64, mut choices: Choices, adjust: &dyn Fn(&mut Options), telling: bool) -> Report {
     let mut options = small_options(&mut choices);
     adjust(&mut options);
     let profile = Profile::chosen(&mut choices);
@@ -100,7 +106,11 @@ pub fn run_with(seed: u64, mut choices: Choices, adjust: &dyn Fn(&mut Options)) 
     let mut life: Option<Life> = None;
     let verdict = guarded(|| {
         let names = workload.names();
-        let world = World::new(options, profile, choices, names)?;
+        let mut world = World::new(options, profile, choices, names)?;
+        if telling {
+            world.tell();
+            world.disk().say(format_args!("{profile:?}"));
+        }
         let life = life.insert(Life { world, workload, crashes: 0, openings: 1 });
         life.live()
     });

@@ -98,6 +98,11 @@ impl World {
         Ok(world)
     }
 
+    /// Tells on the error output what happens from now on.
+    pub fn tell(&mut self) {
+        self.driver.disk.tell();
+    }
+
     /// The disk.
     #[must_use]
     pub fn disk(&self) -> &SimDisk {
@@ -142,14 +147,18 @@ impl World {
         for event in std::mem::take(&mut self.collected.events) {
             match event {
                 Event::Respond(request, response) => {
+                    self.driver.disk.say(format_args!("answer {}: {response:?}", request.0));
                     self.hash.bytes(format!("{} {response:?}", request.0).as_bytes());
                     self.checker.answered(request, &response, device_failed)?;
                 }
                 Event::Publish(database, view) => {
+                    let tx = view.as_ref().map(View::last_tx);
+                    self.driver.disk.say(format_args!("published database {database} at {tx:?}"));
                     self.hash.number(view.as_ref().map_or(u64::MAX, |view| view.last_tx().0));
                     self.checker.published(database, view.as_ref())?;
                 }
                 Event::Alert(alert) => {
+                    self.driver.disk.say(format_args!("alert {alert:?}"));
                     self.hash.bytes(format!("{alert:?}").as_bytes());
                     self.checker.alerted(&alert, device_failed)?;
                 }
@@ -164,6 +173,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn request(&mut self, request: Request) -> Result<(), Violation> {
         let id = self.checker.ask(&request);
+        self.driver.disk.say(format_args!("request {}: {request:?}", id.0));
         self.feed(Input::Request { id, request })
     }
 
@@ -173,6 +183,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn shutdown(&mut self) -> Result<(), Violation> {
         self.checker.stop();
+        self.driver.disk.say(format_args!("SHUTDOWN"));
         self.feed(Input::Shutdown)
     }
 
