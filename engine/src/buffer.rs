@@ -7,7 +7,7 @@ use std::sync::Arc;
 use docdb_protocol::Document;
 
 /// A range of one shared allocation. A clone or a slice shares it; the bytes never change.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Buffer {
     bytes: Arc<[u8]>,
     start: u32,
@@ -54,6 +54,15 @@ impl Buffer {
         self.start == self.end
     }
 }
+
+/// Equal when the bytes are, wherever they lie.
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Buffer) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Buffer {}
 
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Buffer {
