@@ -60,6 +60,11 @@ impl Store {
 }
 
 impl Waiting {
+    /// Whether the answer has arrived.
+    pub(crate) fn is_here(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// The answer. A host that went away without one leaves the outcome unknown, and that is what is said.
     pub(crate) async fn response(self) -> Response {
         self.0.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::OutcomeUnknown).detail("the engine stopped")))
