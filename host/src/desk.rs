@@ -54,6 +54,16 @@ impl Seat {
         self.inner().parked = true;
     }
 
+    /// Gives a parked thread its response, and others whom it has to wake.
+    fn wake(&self, response: Response, wakes: Vec<(Arc<Seat>, Response)>) {
+        {
+            let mut inner = self.inner();
+            inner.response = Some(response);
+            inner.wakes = wakes;
+        }
+        self.thread.unpark();
+    }
+
     /// Sleeps until the response is there, wakes those whom this thread was given to wake, and answers.
     pub(crate) fn park(&self) -> Response {
         loop {
@@ -71,17 +81,19 @@ impl Seat {
     }
 }
 
-/// Wakes parked threads as a tree: each woken thread wakes half of those that are left. A wake-up costs
-/// a system call, and the thread that calls this has the next disk operation in its hands.
+/// Wakes one parked thread, which wakes all the others: a wake-up is a system call, and the thread that
+/// calls this has the next disk operation in its hands.
+fn wake_through_one(mut seats: Vec<(Arc<Seat>, Response)>) {
+    if let Some((seat, response)) = seats.pop() {
+        seat.wake(response, seats);
+    }
+}
+
+/// Wakes parked threads as a tree: each one wakes half of those that were left when its turn came.
 fn wake(mut seats: Vec<(Arc<Seat>, Response)>) {
     while let Some((seat, response)) = seats.pop() {
         let half = seats.split_off(seats.len() / 2);
-        {
-            let mut inner = seat.inner();
-            inner.response = Some(response);
-            inner.wakes = half;
-        }
-        seat.thread.unpark();
+        seat.wake(response, half);
     }
 }
 
@@ -110,7 +122,7 @@ impl Outbox {
 
     /// Wakes and calls everyone concerned. Call it without the lock.
     pub(crate) fn deliver(self, on_alert: Option<&AlertHook>) {
-        wake(self.wakes);
+        wake_through_one(self.wakes);
         for (then, response) in self.calls {
             // Foreign code may panic; the thread it runs on serves others too. The panic hook has told it.
             let _ = catch_unwind(AssertUnwindSafe(move || then(response)));

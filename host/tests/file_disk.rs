@@ -6,10 +6,18 @@ use std::os::unix::fs::PermissionsExt;
 
 use docdb::file_disk::{FileDisk, Worker};
 use docdb_engine::{Buffer, Disk, DiskErrorKind, DiskOp, DiskReply, FileId, OpId, OpenMode};
-use support::{Direct, path, read, write};
+use support::{Direct, path};
 
 fn open(file: u64, at: &str, mode: OpenMode) -> DiskOp {
     DiskOp::Open { file: FileId(file), path: path(at), mode }
+}
+
+fn write(file: u64, offset: u64, bytes: &[u8]) -> DiskOp {
+    DiskOp::Write { file: FileId(file), offset, buffers: vec![Buffer::from(bytes.to_vec())] }
+}
+
+fn read(file: u64, offset: u64, bytes: u32) -> DiskOp {
+    DiskOp::Read { file: FileId(file), offset, bytes }
 }
 
 fn bytes(reply: DiskReply) -> Vec<u8> {

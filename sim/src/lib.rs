@@ -5,7 +5,13 @@
 //!
 //! It never looks into the engine: it sees what a client, a reader and a disk see.
 
+pub mod check;
 pub mod choice;
 pub mod clock;
 pub mod disk;
+pub mod exhaust;
 pub mod hash;
+pub mod replay;
+pub mod run;
+pub mod workload;
+pub mod world;

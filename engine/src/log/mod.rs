@@ -9,6 +9,8 @@ mod names;
 mod record;
 mod replay;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use batch::{BatchPlace, Encoded, Repetition, encode, encoded_bytes};
 pub(crate) use field::{Fields, put_u32, put_u64};

@@ -69,9 +69,12 @@ impl<'core> Entered<'core> {
 
     /// The time, if the engine's wish for a timer is due; its wish is then fulfilled.
     pub(super) fn timer_is_due(&mut self) -> bool {
+        if self.phase == Phase::Failed || self.desk.stopped {
+            // Nothing follows; an old wish must not keep the timer awake.
+            self.desk.wake_at = None;
+        }
         let now = docdb_engine::Clock::monotonic(&self.driver.clock);
-        let alive = self.phase != Phase::Failed && !self.desk.stopped;
-        let due = alive && self.desk.wake_at.is_some_and(|time| time <= now);
+        let due = self.desk.wake_at.is_some_and(|time| time <= now);
         if due {
             self.desk.wake_at = None;
             self.handle(Input::Timer);

@@ -1,7 +1,7 @@
 //! Drives a disk one operation at a time, as no engine would: submit, carry out, see the answer.
 
 use docdb::file_disk::{FileDisk, Worker};
-use docdb_engine::{Buffer, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
+use docdb_engine::{Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, OpId};
 
 /// A disk whose queue is carried out on the spot.
 pub(crate) struct Direct {
@@ -38,12 +38,4 @@ impl Direct {
 
 pub(crate) fn path(text: &str) -> DiskPath {
     text.split('/').filter(|part| !part.is_empty()).fold(DiskPath::root(), |path, part| path.join(part))
-}
-
-pub(crate) fn write(file: u64, offset: u64, bytes: &[u8]) -> DiskOp {
-    DiskOp::Write { file: FileId(file), offset, buffers: vec![Buffer::from(bytes.to_vec())] }
-}
-
-pub(crate) fn read(file: u64, offset: u64, bytes: u32) -> DiskOp {
-    DiskOp::Read { file: FileId(file), offset, bytes }
 }

@@ -30,6 +30,7 @@ mod perform;
 mod profile;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -84,6 +85,7 @@ pub struct SimDisk {
     injected: u64,
     effects: u64,
     hash: Hash,
+    telling: bool,
 }
 
 impl SimDisk {
@@ -104,6 +106,7 @@ impl SimDisk {
             injected: 0,
             effects: 0,
             hash: Hash::default(),
+            telling: false,
         }
     }
 
@@ -148,6 +151,19 @@ impl SimDisk {
         self.profile = profile;
     }
 
+    /// From now on tells on the error output what happens, for a person who replays a seed.
+    pub fn tell(&mut self) {
+        self.telling = true;
+    }
+
+    /// Tells a line, when asked to.
+    pub(crate) fn say(&self, line: std::fmt::Arguments<'_>) {
+        if self.telling {
+            // A person who closed the pipe wants to hear no more.
+            drop(writeln!(std::io::stderr(), "{line}"));
+        }
+    }
+
     /// Bytes that files may take; `None` for no bound.
     pub fn set_quota(&mut self, quota: Option<u64>) {
         self.quota = quota;
@@ -188,6 +204,7 @@ impl SimDisk {
         if changes(&op) {
             self.effects += 1;
         }
+        self.say(format_args!("  disk {sequence} {op:?} -> {result:?}"));
         self.hash.bytes(format!("{op:?} {result:?}").as_bytes());
         if let DiskOp::Write { buffers, .. } = &op {
             for buffer in buffers {

@@ -1,0 +1,256 @@
+//! Stories of the log: what is torn, what is damaged, and what may be told apart.
+
+use docdb_protocol::{CollectionId, DatabaseId, Document, DocumentId, ErrorCode, TxId};
+
+use super::batch::BatchPlace;
+use super::*;
+use crate::clock::WallTime;
+use crate::options::Options;
+use crate::view::{Lookup, View};
+
+const FILE: &str = "db/a/a.wal";
+
+fn header(epoch: u64, start_lsn: u64) -> SegmentHeader {
+    SegmentHeader { database: DatabaseId::FIRST, epoch, start_lsn: Lsn(start_lsn), created_at: WallTime(0) }
+}
+
+fn create(tx: u64, id: u64, json: &str) -> Vec<Record> {
+    let collection = CollectionId::DEFAULT;
+    let document = Document::parse(json.as_bytes()).unwrap();
+    let record = Record {
+        kind: RecordKind::Create,
+        tx: TxId(tx),
+        collection,
+        document: DocumentId(id),
+        payload: Payload::Document(document),
+    };
+    let commit =
+        Record { kind: RecordKind::Commit, tx: TxId(tx), collection, document: DocumentId(1), payload: Payload::None };
+    vec![record, commit]
+}
+
+/// Writes one segment, batch by batch, as the engine does.
+struct Writer {
+    header: SegmentHeader,
+    bytes: Vec<u8>,
+    before: Option<Repetition>,
+    starts: Vec<usize>,
+}
+
+impl Writer {
+    fn new(header: SegmentHeader) -> Writer {
+        Writer { header, bytes: Vec::new(), before: None, starts: Vec::new() }
+    }
+
+    fn batch(&mut self, records: &[Record]) {
+        let lsn = Lsn(self.header.start_lsn.0 + self.bytes.len() as u64);
+        let place = BatchPlace {
+            database: self.header.database,
+            epoch: self.header.epoch,
+            start_lsn: self.header.start_lsn,
+            lsn,
+            watermark: lsn,
+        };
+        let encoded = encode(place, self.before.as_ref(), records);
+        assert_eq!(encoded.bytes, encoded_bytes(self.before.as_ref(), records));
+        self.starts.push(self.bytes.len());
+        for buffer in &encoded.buffers {
+            self.bytes.extend_from_slice(buffer.as_slice());
+        }
+        if !records.is_empty() {
+            self.before = Some(Repetition::of(lsn, records));
+        }
+    }
+
+    /// Three documents in three batches, followed by zeros as a preallocated file is.
+    fn three() -> Writer {
+        let mut writer = Writer::new(header(1, 0));
+        for number in 1..=3 {
+            writer.batch(&create(number, number, &format!("{{\"n\":{number}}}")));
+        }
+        writer.bytes.resize(writer.bytes.len() + 4096, 0);
+        writer
+    }
+}
+
+fn replay(end: u64, bytes: &[u8]) -> Tail {
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(end), Options::default());
+    replay.segment(header(1, 0), FILE, bytes, None);
+    replay.finish()
+}
+
+fn read(view: &View, id: u64) -> Result<Option<String>, ErrorCode> {
+    match view.lookup("_default", DocumentId(id)) {
+        Lookup::Found(document) => Ok(Some(String::from_utf8(document.bytes().to_vec()).unwrap())),
+        Lookup::Absent => Ok(None),
+        Lookup::Damaged(error) => Err(error.code()),
+    }
+}
+
+#[test]
+fn a_whole_log_reads_back_and_its_unproven_tail_is_written_again() {
+    let writer = Writer::three();
+    let tail = replay(0, &writer.bytes);
+    assert!(tail.damage.is_none());
+    for number in 1..=3 {
+        assert_eq!(read(&tail.view, number), Ok(Some(format!("{{\"n\":{number}}}"))));
+    }
+    // Nothing proves the last batch: it is the tail.
+    assert_eq!(tail.start_lsn, Lsn(writer.starts[2] as u64));
+    assert_eq!(tail.records.len(), 2);
+    assert_eq!(tail.view.last_tx(), TxId(3));
+}
+
+#[test]
+fn a_torn_last_batch_is_dropped_wherever_it_is_torn() {
+    let writer = Writer::three();
+    let last = writer.starts[2];
+    for torn in [last, last + 10, last + 80, last + 140, last + 200] {
+        let mut bytes = writer.bytes.clone();
+        bytes[torn..].fill(0);
+        let tail = replay(0, &bytes);
+        assert!(tail.damage.is_none(), "torn at {torn}");
+        assert_eq!(read(&tail.view, 2), Ok(Some("{\"n\":2}".to_owned())));
+        assert_eq!(read(&tail.view, 3), Ok(None));
+        // Without the third batch nothing proves the second: it is written again.
+        assert_eq!(tail.start_lsn, Lsn(writer.starts[1] as u64));
+        assert_eq!(tail.records.len(), 2);
+    }
+}
+
+#[test]
+fn damage_before_a_later_batch_is_named_and_nothing_else_is_lost() {
+    let writer = Writer::three();
+    let middle = writer.starts[1];
+    for bit in 0..8 {
+        for at in (middle..writer.starts[2]).step_by(7) {
+            let mut bytes = writer.bytes.clone();
+            bytes[at] ^= 1 << bit;
+            let tail = replay(0, &bytes);
+            assert_eq!(read(&tail.view, 1), Ok(Some("{\"n\":1}".to_owned())), "byte {at}");
+            assert_eq!(read(&tail.view, 3), Ok(Some("{\"n\":3}".to_owned())), "byte {at}");
+            match read(&tail.view, 2) {
+                Ok(Some(json)) => assert_eq!(json, "{\"n\":2}", "byte {at}"),
+                Ok(None) => panic!("byte {at}: lost without a word"),
+                Err(code) => {
+                    assert_eq!(code, ErrorCode::CorruptRecord);
+                    assert!(tail.damage.is_some(), "byte {at}: damage makes the database read-only");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_end_stored_at_closing_proves_the_last_batch() {
+    let writer = Writer::three();
+    let end = writer.bytes.len() as u64 - 4096;
+    let mut bytes = writer.bytes.clone();
+    bytes[writer.starts[2] + 150] ^= 1;
+    let tail = replay(end, &bytes);
+    let damage = tail.damage.expect("the closing proves that it was durable");
+    assert_eq!(damage.code(), ErrorCode::CorruptRecord);
+    assert_eq!(damage.context().unwrap().file.as_deref(), Some(FILE));
+    assert_ne!(read(&tail.view, 3), Ok(None), "never silence about a lost document");
+}
+
+#[test]
+fn a_proof_names_the_batch_before_it() {
+    let mut writer = Writer::new(header(1, 0));
+    writer.batch(&create(1, 1, "1"));
+    writer.batch(&create(2, 2, "2"));
+    writer.batch(&[]);
+    let whole = replay(0, &writer.bytes);
+    assert!(whole.damage.is_none());
+    assert_eq!(whole.start_lsn, Lsn(writer.starts[2] as u64), "the proof leaves nothing to write again");
+    assert!(whole.records.is_empty());
+    let mut bytes = writer.bytes.clone();
+    let second = writer.starts[1];
+    bytes[second..second + 512].fill(0);
+    let tail = replay(0, &bytes);
+    assert_eq!(read(&tail.view, 1), Ok(Some("1".to_owned())));
+    assert_eq!(read(&tail.view, 2), Err(ErrorCode::CorruptRecord));
+}
+
+#[test]
+fn a_missing_segment_is_damage_and_old_answers_are_withheld() {
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), Options::default());
+    let mut first = Writer::new(header(1, 0));
+    first.batch(&create(1, 1, "1"));
+    let start = first.bytes.len() as u64 + 1024;
+    replay.segment(header(1, 0), "a.wal.1", &first.bytes, Some(Lsn(start)));
+    let mut third = Writer::new(header(3, start));
+    third.batch(&create(9, 9, "9"));
+    replay.segment(header(3, start), FILE, &third.bytes, None);
+    let tail = replay.finish();
+    assert!(tail.damage.is_some());
+    assert_eq!(read(&tail.view, 1), Err(ErrorCode::CorruptRecord), "it may have been replaced in the lost part");
+    assert_eq!(read(&tail.view, 5), Err(ErrorCode::CorruptRecord), "it may have been created in the lost part");
+    assert_eq!(read(&tail.view, 9), Ok(Some("9".to_owned())));
+}
+
+#[test]
+fn what_an_earlier_use_left_is_never_taken_for_a_record() {
+    let old = Writer::three();
+    // The same bytes under a header of another epoch.
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), Options::default());
+    replay.segment(header(2, 0), FILE, &old.bytes, None);
+    let tail = replay.finish();
+    assert!(tail.damage.is_none());
+    assert_eq!(tail.view.documents(), 0);
+    assert_eq!(tail.start_lsn, Lsn(0));
+}
+
+#[test]
+fn a_transaction_without_its_commit_record_never_happened() {
+    let mut writer = Writer::new(header(1, 0));
+    writer.batch(&create(1, 1, "1"));
+    writer.batch(&create(2, 2, "2")[..1]);
+    let tail = replay(0, &writer.bytes);
+    assert_eq!(read(&tail.view, 2), Ok(None));
+    assert_eq!(tail.view.last_tx(), TxId(1));
+}
+
+#[test]
+fn no_bytes_make_a_replay_panic() {
+    let writer = Writer::three();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..2_000 {
+        let mut bytes = writer.bytes.clone();
+        for _ in 0..1 + state % 6 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let at = usize::try_from(state >> 33).unwrap() % bytes.len();
+            bytes[at] = (state >> 24) as u8;
+        }
+        bytes.truncate(usize::try_from(state >> 40).unwrap() % (bytes.len() + 1));
+        let _ = replay(state % 2048, &bytes);
+    }
+}
+
+/// FORMAT.md's worked example is what the code writes, byte for byte, and decodes to what it says.
+#[test]
+fn the_worked_example_of_the_format_is_true() {
+    let text = include_str!("../../../FORMAT.md");
+    let example = text.split("<!-- worked example -->").nth(1).expect("FORMAT.md marks its worked example");
+    let bytes: Vec<u8> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter_map(|line| line.split_once("  "))
+        .flat_map(|(_, hex)| {
+            let hex = hex.split("  ").next().unwrap_or_default();
+            hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect::<Vec<_>>()
+        })
+        .collect();
+    let mut writer = Writer::new(header(1, 0));
+    writer.batch(&create(1, 7, "{\"a\":1}"));
+    let written: Vec<String> = writer.bytes.chunks(16).map(hex_line).collect();
+    let is_true = bytes == writer.bytes[..bytes.len()] && writer.bytes[bytes.len()..].iter().all(|byte| *byte == 0);
+    assert!(is_true, "written now:\n{}", written.join("\n"));
+    let mut padded = bytes;
+    padded.resize(512, 0);
+    assert_eq!(read(&replay(0, &padded).view, 7), Ok(Some("{\"a\":1}".to_owned())));
+}
+
+fn hex_line(chunk: &[u8]) -> String {
+    chunk.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,326 @@
+//! The judge: compares every answer, every published view and every recovery with the models.
+//!
+//! It owns one model for each database and the list of requests that wait for an answer. It knows what
+//! clients and readers were told, and nothing of the engine's inside.
+//!
+//! Invariants: a request is answered once, or never because of a crash; the id of a database, once
+//! told, stays; an error that blames the device needs a failure since the process started.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use docdb_engine::{Alert, AlertKind, Lookup, RequestId, View};
+use docdb_models::{Allowance, Database, Mismatch, State};
+use docdb_protocol::{DatabaseId, DatabaseName, DocumentId, ErrorCode, IfMissing, Reply, Request, Response};
+
+/// The engine broke a promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+impl From<Mismatch> for Violation {
+    fn from(Mismatch(message): Mismatch) -> Violation {
+        Violation(message)
+    }
+}
+
+macro_rules! violation {
+    ($($argument:tt)*) => { Err($crate::check::Violation(format!($($argument)*))) };
+}
+pub(crate) use violation;
+
+/// What is known about one database.
+#[derive(Clone, Debug)]
+pub struct Tracked {
+    /// Its name.
+    pub name: DatabaseName,
+    /// Its id, once it was told.
+    pub id: Option<DatabaseId>,
+    /// What it must contain.
+    pub model: Database,
+    /// Whether it was opened since the process started.
+    pub opened: bool,
+    closes_asked: u64,
+    closes_waiting: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Asked {
+    Open { database: usize },
+    Close { database: usize },
+    Execute { database: usize, closes_before: u64 },
+    List,
+}
+
+/// All databases, and who waits for what.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    databases: Vec<Tracked>,
+    asked: BTreeMap<RequestId, Asked>,
+    next_request: u64,
+    /// Views of databases whose id nobody was told yet.
+    unclaimed: BTreeMap<DatabaseId, View>,
+    stopping: bool,
+}
+
+impl Checker {
+    /// Nothing was asked yet.
+    #[must_use]
+    pub fn new(names: &[&str]) -> Checker {
+        let tracked = |name: &&str| Tracked {
+            name: DatabaseName::parse(name).expect("the simulator's names are valid"),
+            id: None,
+            model: Database::new(),
+            opened: false,
+            closes_asked: 0,
+            closes_waiting: 0,
+        };
+        Checker {
+            databases: names.iter().map(tracked).collect(),
+            asked: BTreeMap::new(),
+            next_request: 1,
+            unclaimed: BTreeMap::new(),
+            stopping: false,
+        }
+    }
+
+    /// What is known about all databases.
+    #[must_use]
+    pub fn databases(&self) -> &[Tracked] {
+        &self.databases
+    }
+
+    /// How many requests wait for an answer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// The first request that waits, for messages.
+    #[must_use]
+    pub fn first_waiting(&self) -> String {
+        self.asked.iter().next().map_or("none".to_owned(), |(id, asked)| format!("{}: {asked:?}", id.0))
+    }
+
+    /// Whether somebody waits for `database` to be opened.
+    #[must_use]
+    pub fn is_opening(&self, database: usize) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::Open { database: opening } if *opening == database))
+    }
+
+    /// A request is about to be sent; this is its id.
+    pub fn ask(&mut self, request: &Request) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        let with_id = |wanted: &DatabaseId| {
+            let found = self.databases.iter().position(|tracked| tracked.id == Some(*wanted));
+            found.expect("the workload only uses ids that it was told")
+        };
+        let asked = match request {
+            Request::OpenDatabase { name, .. } => {
+                let database = self.databases.iter().position(|tracked| tracked.name == *name);
+                Asked::Open { database: database.expect("the workload only uses names that are tracked") }
+            }
+            Request::CloseDatabase { database } => {
+                let database = with_id(database);
+                self.databases[database].closes_asked += 1;
+                self.databases[database].closes_waiting += 1;
+                Asked::Close { database }
+            }
+            Request::Execute { database, operations, atomicity } => {
+                let database = with_id(database);
+                let tracked = &mut self.databases[database];
+                tracked.model.submit(id.0, operations.clone(), *atomicity);
+                Asked::Execute { database, closes_before: tracked.closes_asked - tracked.closes_waiting }
+            }
+            Request::Stats | Request::ListDatabases => Asked::List,
+        };
+        self.asked.insert(id, asked);
+        id
+    }
+
+    /// No request that comes now need be taken.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// The engine answered.
+    ///
+    /// # Errors
+    /// When it could not have answered so.
+    pub fn answered(&mut self, id: RequestId, response: &Response, device_failed: bool) -> Result<(), Violation> {
+        let Some(asked) = self.asked.remove(&id) else {
+            return violation!("request {} was answered, but nobody waits for it: {response:?}", id.0);
+        };
+        match asked {
+            Asked::Open { database } => self.opened(database, response, device_failed),
+            Asked::Close { database } => {
+                self.databases[database].closes_waiting -= 1;
+                match response {
+                    Ok(Reply::Closed) => Ok(()),
+                    Err(_) if device_failed || self.stopping => Ok(()),
+                    Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(()),
+                    other => violation!("closing {} answered {other:?}", self.databases[database].name),
+                }
+            }
+            Asked::Execute { database, closes_before } => {
+                let tracked = &mut self.databases[database];
+                let closing = self.stopping || tracked.closes_asked > closes_before;
+                let name = tracked.name.clone();
+                tracked
+                    .model
+                    .answer(id.0, response, Allowance { device_failed, closing })
+                    .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))
+            }
+            Asked::List => self.listed(response, device_failed),
+        }
+    }
+
+    fn opened(&mut self, database: usize, response: &Response, device_failed: bool) -> Result<(), Violation> {
+        let name = self.databases[database].name.clone();
+        let known = self.databases[database].id;
+        match (response, known) {
+            (Ok(Reply::Database(id)), None) => {
+                if self.databases.iter().any(|tracked| tracked.id == Some(*id)) {
+                    return violation!("{name} was given the id {id}, which another database has");
+                }
+                self.databases[database].id = Some(*id);
+                self.databases[database].opened = true;
+                match self.unclaimed.remove(id) {
+                    Some(view) => self.published(*id, Some(&view)),
+                    None => Ok(()),
+                }
+            }
+            (Ok(Reply::Database(id)), Some(known)) if *id == known => {
+                self.databases[database].opened = true;
+                Ok(())
+            }
+            (Ok(Reply::Database(id)), Some(known)) => violation!("{name} has the id {known}, and now {id}"),
+            (Err(error), known) => {
+                let excused = device_failed || self.stopping;
+                let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
+                let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
+                if excused && !lost && !corrupt { Ok(()) } else { violation!("opening {name} failed: {error}") }
+            }
+            (other, _) => violation!("opening {name} answered {other:?}"),
+        }
+    }
+
+    fn listed(&self, response: &Response, device_failed: bool) -> Result<(), Violation> {
+        let infos = match response {
+            Ok(Reply::Databases(infos)) => infos,
+            Ok(Reply::Stats(stats)) => {
+                let known = self.databases.iter().filter(|tracked| tracked.id.is_some()).count() as u64;
+                if stats.databases < known {
+                    return violation!("the statistics count {} databases; {known} exist", stats.databases);
+                }
+                return Ok(());
+            }
+            Err(_) if device_failed || self.stopping => return Ok(()),
+            other => return violation!("listing the databases answered {other:?}"),
+        };
+        for tracked in self.databases.iter().filter(|tracked| tracked.id.is_some()) {
+            let listed = infos.iter().find(|info| info.name == tracked.name).map(|info| info.id);
+            if listed != tracked.id {
+                return violation!("{} is listed with the id {listed:?}, expected {:?}", tracked.name, tracked.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Readers see `view` from now on.
+    ///
+    /// # Errors
+    /// When it is not a state that the database can have.
+    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<(), Violation> {
+        let Some(tracked) = self.databases.iter_mut().find(|tracked| tracked.id == Some(id)) else {
+            match view {
+                Some(view) => drop(self.unclaimed.insert(id, view.clone())),
+                None => drop(self.unclaimed.remove(&id)),
+            }
+            return Ok(());
+        };
+        let name = tracked.name.clone();
+        let Some(view) = view else {
+            tracked.model.close();
+            return Ok(());
+        };
+        let contents = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+        tracked
+            .model
+            .publish(view.last_tx().0, &contents)
+            .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))
+    }
+
+    /// Someone was told something.
+    ///
+    /// # Errors
+    /// When the world has given no reason for it.
+    pub fn alerted(&self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
+        match &alert.kind {
+            AlertKind::Damage(_) => violation!("damage was reported, but no byte was damaged: {alert:?}"),
+            AlertKind::LogFailed(_)
+            | AlertKind::ReadOnly(_)
+            | AlertKind::CatalogRebuilt(_)
+            | AlertKind::PreparationFailed(_)
+                if device_failed =>
+            {
+                Ok(())
+            }
+            other => violation!("an alert without a reason: {other:?}"),
+        }
+    }
+
+    /// The process died.
+    pub fn crashed(&mut self) {
+        self.asked.clear();
+        self.unclaimed.clear();
+        self.stopping = false;
+        for tracked in &mut self.databases {
+            tracked.model.crash();
+            tracked.opened = false;
+            tracked.closes_waiting = 0;
+        }
+    }
+}
+
+/// What a database whose id is known must be opened with: it must be there.
+#[must_use]
+pub fn opening(tracked: &Tracked) -> Request {
+    let if_missing = if tracked.id.is_some() { IfMissing::Fail } else { IfMissing::Create };
+    Request::OpenDatabase { name: tracked.name.clone(), if_missing }
+}
+
+/// Scans everything that a view shows, and looks each document up as well.
+fn contents_of(view: &View) -> Result<State, Violation> {
+    if let Some(damage) = view.damage().first() {
+        return violation!("the view reports damage, but no byte was damaged: {damage}");
+    }
+    let mut state = State::new();
+    let collections: Vec<String> = view.collections().map(|name| name.as_str().to_owned()).collect();
+    if !collections.is_sorted() || !collections.iter().any(|name| name == "_default") {
+        return violation!("the collections are {collections:?}");
+    }
+    for collection in &collections {
+        let name: Arc<str> = collection.as_str().into();
+        let mut after = None;
+        for scanned in view.scan(collection, DocumentId(0)) {
+            let (id, document) = match scanned {
+                Ok(found) => found,
+                Err((id, error)) => return violation!("{collection}/{id} is damaged: {error}"),
+            };
+            if after.is_some_and(|after| after >= id) {
+                return violation!("{collection}/{id} was scanned after {after:?}");
+            }
+            after = Some(id);
+            match view.lookup(collection, id) {
+                Lookup::Found(found) if found == document => {}
+                other => return violation!("{collection}/{id} was scanned as {document:?} and looked up as {other:?}"),
+            }
+            state.insert((Arc::clone(&name), id.0), Arc::clone(document.shared()));
+        }
+    }
+    if view.documents() != state.len() as u64 {
+        return violation!("the view counts {} documents and shows {}", view.documents(), state.len());
+    }
+    Ok(state)
+}

@@ -1,0 +1,339 @@
+//! One seed: a life with crashes and failures, then peace, in which everything must be well again.
+//!
+//! It owns the order of a run. The end is always the same: faults stop, every request is answered, the
+//! process starts anew, every database opens and takes a write, everything is closed, and after one
+//! more start exactly what was acknowledged is there.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use docdb_engine::Options;
+
+use crate::check::{Violation, opening, violation};
+use crate::choice::{Choice, Choices};
+use crate::disk::{CrashKind, Profile};
+use crate::workload::Workload;
+use crate::world::{Stepped, World};
+
+/// The steps in which the engine must have done what was asked, once faults have stopped.
+const PEACE_STEPS_MAX: u64 = 200_000;
+
+/// Files of a database that are no sealed segments: active, next, spares, and leftovers being removed.
+const FILES_PER_DATABASE_MAX: usize = 8;
+
+/// Files beside the databases: lock, catalog, and a new catalog.
+const OTHER_FILES_MAX: usize = 6;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All promises were kept.
+    Kept,
+    /// The engine broke one, or panicked.
+    Violation(String),
+    /// The simulator itself failed.
+    Harness(String),
+}
+
+/// What is to be said about a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The hash of its choices and effects.
+    pub hash: u64,
+    /// Steps made.
+    pub steps: u64,
+    /// Crashes survived.
+    pub crashes: u64,
+    /// Transactions in the models at the end.
+    pub transactions: u64,
+    /// Sealed segments at the end: whether rotation was reached.
+    pub segments: usize,
+    /// Every choice, when recording was asked for.
+    pub trace: Vec<Choice>,
+}
+
+/// The small limits under which everything happens often.
+#[must_use]
+pub fn small_options(choices: &mut Choices) -> Options {
+    let pick = |choices: &mut Choices, label, values: [u64; 3]| {
+        values[usize::try_from(choices.choice(label, 3)).expect("below three")]
+    };
+    Options {
+        segment_bytes_min: 4096,
+        segment_bytes_max: pick(choices, "options/segment", [8192, 4096, 16384]),
+        batch_bytes_max: usize::try_from(pick(choices, "options/batch", [4096, 600, 65536])).expect("small"),
+        watermark_delay_ns: pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]),
+        seed: choices.choice("options/seed", 1 << 32),
+        ..Options::default()
+    }
+}
+
+struct Life {
+    world: World,
+    workload: Workload,
+    crashes: u64,
+    openings: usize,
+}
+
+/// Runs one seed. `adjust` may change the options, for example to plant a bug.
+#[must_use]
+pub fn run_seed(seed: u64, record: bool, adjust: &dyn Fn(&mut Options)) -> Report {
+    let mut choices = Choices::seeded(seed);
+    if record {
+        choices = choices.recording();
+    }
+    run_with(seed, choices, adjust)
+}
+
+/// Runs on any source of choices.
+#[must_use]
+pub fn run_with(seed: u64, choices: Choices, adjust: &dyn Fn(&mut Options)) -> Report {
+    run_telling(seed, choices, adjust, false)
+}
+
+/// The same; with `telling`, the error output says what happens.
+#[must_use]
+pub fn run_telling(seed: u64, mut choices: Choices, adjust: &dyn Fn(&mut Options), telling: bool) -> Report {
+    let mut options = small_options(&mut choices);
+    adjust(&mut options);
+    let profile = Profile::chosen(&mut choices);
+    let workload = Workload::chosen(&mut choices);
+    // The life is kept outside, so that a panic leaves something to report.
+    let mut life: Option<Life> = None;
+    let verdict = guarded(|| {
+        let names = workload.names();
+        let mut world = World::new(options, profile, choices, names)?;
+        if telling {
+            world.tell();
+            world.disk().say(format_args!("{profile:?}"));
+        }
+        let life = life.insert(Life { world, workload, crashes: 0, openings: 1 });
+        life.live()
+    });
+    let sealed = |life: &Life| life.world.disk().listing().keys().filter(|name| is_sealed(name)).count();
+    let newest = |life: &Life| life.world.checker.databases().iter().map(|tracked| tracked.model.newest()).sum();
+    Report {
+        seed,
+        verdict,
+        hash: life.as_ref().map_or(0, |life| life.world.hash()),
+        steps: life.as_ref().map_or(0, |life| life.world.steps()),
+        crashes: life.as_ref().map_or(0, |life| life.crashes),
+        transactions: life.as_ref().map_or(0, newest),
+        segments: life.as_ref().map_or(0, sealed),
+        trace: life.as_ref().map_or_else(Vec::new, |life| life.world.choices.recorded().to_vec()),
+    }
+}
+
+thread_local! {
+    /// Where the last panic of this thread happened; panics carry no place.
+    static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Makes panics silent and remembers where they happened. Call once at the start of the process.
+pub fn remember_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or(String::new(), |at| format!("{}:{}", at.file(), at.line()));
+        PANICKED_AT.with(|at| at.replace(place));
+    }));
+}
+
+/// Turns a panic into a verdict: the engine's own, and breaches of its contract, are violations.
+pub(crate) fn guarded(run: impl FnOnce() -> Result<(), Violation>) -> Verdict {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(())) => Verdict::Kept,
+        Ok(Err(Violation(message))) => Verdict::Violation(message),
+        Err(payload) => {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+            let place = PANICKED_AT.with(|at| at.borrow().clone());
+            let message = format!("panic at {place}: {text}");
+            // Without the hook the place is unknown; a panic is then held to be the engine's.
+            let ours = place.starts_with("sim/") || place.starts_with("models/");
+            if ours && !text.contains("contract:") { Verdict::Harness(message) } else { Verdict::Violation(message) }
+        }
+    }
+}
+
+impl Life {
+    fn live(&mut self) -> Result<(), Violation> {
+        let rounds = self.world.choices.choice("run/rounds", 6);
+        for _ in 0..rounds {
+            self.squeeze();
+            // A short round dies while it still recovers.
+            let longest = if self.world.choices.choice("run/short", 3) == 0 { 60 } else { 700 };
+            let steps = self.world.choices.choice("run/steps", longest);
+            self.steps(steps)?;
+            match self.world.choices.choice("run/end", 8) {
+                0 => self.stop_in_peace_or_not()?,
+                1..=3 => self.crash(CrashKind::Process)?,
+                _ => self.crash(CrashKind::Power)?,
+            }
+        }
+        self.peace()
+    }
+
+    /// The device may be nearly full for a while.
+    fn squeeze(&mut self) {
+        let quota = if self.world.choices.choice("run/quota", 8) == 7 {
+            let room = 512 * self.world.choices.choice("run/quota_room", 40);
+            Some(self.world.disk_mut().used() + room)
+        } else {
+            None
+        };
+        self.world.disk_mut().set_quota(quota);
+    }
+
+    fn crash(&mut self, kind: CrashKind) -> Result<(), Violation> {
+        self.crashes += 1;
+        self.openings += 1;
+        self.world.crash(kind)
+    }
+
+    /// A shutdown, which a crash may cut short.
+    fn stop_in_peace_or_not(&mut self) -> Result<(), Violation> {
+        self.world.shutdown()?;
+        let steps = self.world.choices.choice("run/stop_steps", 200);
+        for _ in 0..steps {
+            if self.world.stopped() || self.world.step(false)? == Stepped::Idle {
+                break;
+            }
+        }
+        self.crash(CrashKind::Power)
+    }
+
+    fn steps(&mut self, steps: u64) -> Result<(), Violation> {
+        for _ in 0..steps {
+            let wants_more = self.workload.wants_more(&self.world.checker);
+            if self.world.step(wants_more)? == Stepped::WantsRequest {
+                let request = self.workload.next(&self.world.checker, &mut self.world.choices);
+                if let Some(request) = request {
+                    self.world.request(request)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps without new requests until everything is answered.
+    fn drain(&mut self, what: &str) -> Result<(), Violation> {
+        for _ in 0..PEACE_STEPS_MAX {
+            if self.world.checker.waiting() == 0 {
+                return Ok(());
+            }
+            if self.world.step(false)? == Stepped::Idle {
+                break;
+            }
+        }
+        let first = self.world.checker.first_waiting();
+        violation!("{what}: {} requests are never answered, the first is {first}", self.world.checker.waiting())
+    }
+
+    fn open_all(&mut self, what: &str) -> Result<(), Violation> {
+        let requests: Vec<_> = self.world.checker.databases().iter().map(opening).collect();
+        for request in requests {
+            self.world.request(request)?;
+        }
+        self.drain(what)?;
+        for tracked in self.world.checker.databases() {
+            if !tracked.model.is_open() {
+                return violation!("{what}: {} was opened, but no view was published", tracked.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, what: &str) -> Result<(), Violation> {
+        for index in 0..self.world.checker.databases().len() {
+            let request = self.workload.certain_write(&self.world.checker.databases()[index]);
+            if let Some(request) = request {
+                self.world.request(request)?;
+            }
+        }
+        self.drain(what)?;
+        for tracked in self.world.checker.databases() {
+            // An answer that is no refusal acknowledges; the device has no failure left to blame.
+            if tracked.model.acknowledged() != tracked.model.newest() {
+                return violation!("{what}: the last write to {} was not accepted", tracked.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, what: &str) -> Result<(), Violation> {
+        self.world.shutdown()?;
+        for _ in 0..PEACE_STEPS_MAX {
+            if self.world.stopped() {
+                return if self.world.checker.waiting() == 0 {
+                    Ok(())
+                } else {
+                    violation!("{what}: stopped before {} was answered", self.world.checker.first_waiting())
+                };
+            }
+            if self.world.step(false)? == Stepped::Idle {
+                break;
+            }
+        }
+        violation!("{what}: the engine does not stop")
+    }
+
+    fn peace(&mut self) -> Result<(), Violation> {
+        let profile = self.world.disk().profile();
+        let (names, shorn) = (profile.name_order, profile.shorn_sectors);
+        let calm = Profile { name_order: names, shorn_sectors: shorn, ..Profile::CALM };
+        self.world.disk_mut().set_profile(calm);
+        self.world.disk_mut().set_quota(None);
+        self.drain("after the faults stopped")?;
+        match self.world.choices.choice("run/last", 3) {
+            0 => self.crash(CrashKind::Process)?,
+            1 => self.crash(CrashKind::Power)?,
+            _ => {
+                self.stop("shutting down after the faults stopped")?;
+                self.crash(CrashKind::Power)?;
+            }
+        }
+        self.open_all("the first start in peace")?;
+        self.write_all("the first start in peace")?;
+        self.steps(60)?;
+        self.drain("the first start in peace")?;
+        self.stop("shutting down in peace")?;
+        let newest: Vec<u64> = self.newest();
+        self.crash(CrashKind::Power)?;
+        self.open_all("the second start in peace")?;
+        if self.newest() != newest {
+            return violation!("transactions before a clean shutdown: {newest:?}, after it: {:?}", self.newest());
+        }
+        self.write_all("the second start in peace")?;
+        self.stop("shutting down for the last time")?;
+        self.count_files()
+    }
+
+    fn newest(&self) -> Vec<u64> {
+        self.world.checker.databases().iter().map(|tracked| tracked.model.newest()).collect()
+    }
+
+    /// Failed recoveries and retries leave no heap of files behind.
+    fn count_files(&self) -> Result<(), Violation> {
+        let listing = self.world.disk().listing();
+        let databases = self.world.checker.databases().len();
+        let (sealed, others): (Vec<_>, Vec<_>) = listing.iter().partition(|(name, _)| is_sealed(name));
+        if others.len() > OTHER_FILES_MAX + databases * FILES_PER_DATABASE_MAX {
+            return violation!("{} files besides sealed segments: {others:?}", others.len());
+        }
+        let transactions: u64 = self.newest().iter().sum();
+        // Each opening and each failed batch may seal a segment; so may every few transactions.
+        let bound = 8 + self.openings * databases + usize::try_from(transactions).expect("small");
+        if sealed.len() > bound {
+            return violation!("{} sealed segments after {transactions} transactions, more than {bound}", sealed.len());
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is the name of a sealed segment: `NAME.wal.1` and so on.
+fn is_sealed(name: &str) -> bool {
+    name.rsplit_once(".wal.").is_some_and(|(_, number)| number.parse::<u64>().is_ok())
+}

@@ -1,0 +1,66 @@
+//! Dependencies go one way, so that the engine stays free of files, sockets and clocks. This reads
+//! the manifests and holds the arrows.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Who may depend on whom, dev-dependencies aside.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("protocol", &[]),
+    ("engine", &["docdb-protocol"]),
+    ("host", &["docdb-protocol", "docdb-engine"]),
+    ("models", &["docdb-protocol", "docdb-engine"]),
+    ("sim", &["docdb-protocol", "docdb-engine", "docdb-models"]),
+    ("daemon", &["docdb-protocol", "docdb"]),
+    ("shell", &["docdb-protocol", "docdb"]),
+    ("bench", &["docdb-protocol", "docdb"]),
+];
+
+/// What the engine may use besides: nothing that does IO, reads a clock or draws randomness.
+const ENGINE_LIBRARIES: &[&str] = &["crc32fast", "rand_chacha", "thiserror", "hashbrown", "bytes"];
+
+#[test]
+fn dependencies_follow_the_arrows() {
+    for (folder, allowed) in ARROWS {
+        let ours = dependencies(folder).into_iter().filter(|name| name.starts_with("docdb")).collect::<BTreeSet<_>>();
+        let allowed = allowed.iter().map(|name| (*name).to_owned()).collect();
+        let forbidden: Vec<_> = ours.difference(&allowed).collect();
+        assert!(forbidden.is_empty(), "{folder} must not depend on {forbidden:?}");
+    }
+}
+
+#[test]
+fn the_engine_uses_only_pure_libraries() {
+    for name in dependencies("engine") {
+        let known = name == "docdb-protocol" || ENGINE_LIBRARIES.contains(&name.as_str());
+        assert!(known, "the engine depends on {name}: does it do IO, read a clock or draw randomness?");
+    }
+}
+
+#[test]
+fn release_builds_contain_no_planted_bug() {
+    let manifest = read("engine");
+    assert!(manifest.contains("planted-bugs = []"), "the feature exists");
+    assert!(!manifest.contains("default ="), "and is never a default");
+    for (folder, _) in ARROWS {
+        assert!(!read(folder).contains("default = "), "{folder} has no default features that could turn it on");
+    }
+}
+
+fn read(folder: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder).join("Cargo.toml");
+    fs::read_to_string(&path).expect("every folder of the workspace has a manifest")
+}
+
+/// The names in `[dependencies]`.
+fn dependencies(folder: &str) -> BTreeSet<String> {
+    read(folder)
+        .lines()
+        .skip_while(|line| line.trim() != "[dependencies]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| Some(line.split(['.', '=', ' ']).next()?.trim().to_owned()))
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .collect()
+}
