@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use docdb::{DocDb, View};
+use docdb::{Alert, DocDb, Options, View};
 use docdb_protocol::{DatabaseId, DatabaseInfo, Error, ErrorCode, Request, Response};
 use tokio::sync::oneshot;
 
@@ -28,7 +28,8 @@ pub(crate) struct Waiting(oneshot::Receiver<Response>);
 impl Store {
     /// Opens the data directory and takes its lock. Blocks.
     pub(crate) fn open(data_dir: &Path) -> Result<Store, Error> {
-        Ok(Store(DocDb::open(data_dir)?))
+        let options = Options { on_alert: Some(Arc::new(log_alert)), ..Options::default() };
+        Ok(Store(DocDb::open_with(data_dir, options)?))
     }
 
     /// Hands a request to the engine. It is in the engine's queue when this returns, so requests submitted
@@ -57,6 +58,12 @@ impl Store {
     pub(crate) fn close(self) -> Result<(), Error> {
         self.0.close()
     }
+}
+
+/// What the operator should know: a database that took itself read-only must not stay unnoticed.
+#[expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
+fn log_alert(alert: &Alert) {
+    eprintln!("docdbd {}: alert: {alert:?}", env!("CARGO_PKG_VERSION"));
 }
 
 impl Waiting {
