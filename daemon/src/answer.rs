@@ -12,6 +12,9 @@ use crate::store::Waiting;
 /// Room for everything of a reply that is not documents: headers, lengths and the longest error text.
 const OVERHEAD_BYTES: usize = 64;
 
+/// Room for one entry of the list of databases, its name of 64 bytes included.
+const LISTED_DATABASE_BYTES: usize = 256;
+
 /// Either a whole answer or what it takes to make one.
 pub(crate) struct Promise {
     state: State,
@@ -57,8 +60,12 @@ impl Promise {
         Promise { state: State::Waiting { request_id, waiting, slots }, share: Some(share) }
     }
 
+    /// Whether [`Promise::write_to`] has nothing to wait for.
     pub(crate) fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready(_))
+        match &self.state {
+            State::Ready(_) => true,
+            State::Waiting { waiting, .. } => waiting.is_here(),
+        }
     }
 
     /// Waits for the answer and appends it. The share belongs to the bytes appended.
@@ -113,6 +120,7 @@ impl Answer {
                     Ok(OperationReply::Written(_)) | Err(_) => OVERHEAD_BYTES,
                 })
                 .sum(),
+            Answer::Response(Ok(Reply::Databases(databases))) => databases.len() * LISTED_DATABASE_BYTES,
             Answer::Response(_) | Answer::Data(Err(_)) => OVERHEAD_BYTES,
         };
         (data_bytes + OVERHEAD_BYTES).min(docdb_protocol::limits::FRAME_BODY_BYTES_MAX)

@@ -202,6 +202,8 @@ async fn write_all(mut writing: OwnedWriteHalf, mut promises: mpsc::Receiver<Pro
 
 async fn flush(writing: &mut OwnedWriteHalf, gathered: &mut Vec<u8>, limits: &Limits) -> io::Result<()> {
     let written = timeout(limits.frame_time_max, writing.write_all(gathered)).await;
+    // A large answer's memory is not kept for the small ones that may follow.
     gathered.clear();
+    gathered.shrink_to(WRITE_GATHER_BYTES);
     written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

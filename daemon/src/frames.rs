@@ -8,6 +8,7 @@ use std::io;
 
 use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::{Budget, Share};
@@ -34,6 +35,8 @@ pub(crate) enum Frame {
 pub(crate) struct Frames<R> {
     stream: R,
     buffer: Vec<u8>,
+    /// Where the unread bytes of `buffer` begin.
+    start: usize,
     begun: Option<Instant>,
     share: Option<Share>,
     budget: Budget,
@@ -42,37 +45,20 @@ pub(crate) struct Frames<R> {
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(stream: R, budget: Budget, limits: Limits) -> Frames<R> {
-        Frames { stream, buffer: Vec::new(), begun: None, share: None, budget, limits }
+        Frames { stream, buffer: Vec::new(), start: 0, begun: None, share: None, budget, limits }
     }
 
     /// The next frame. Waits for its first byte without a bound; the caller has one for that.
     pub(crate) async fn next(&mut self) -> Frame {
-        while self.buffer.is_empty() {
-            match self.fill().await {
-                Ok(0) | Err(_) => return Frame::End,
-                Ok(_) => {}
-            }
-        }
-        let begun = *self.begun.get_or_insert_with(Instant::now);
-        let deadline = begun + self.limits.frame_time_max;
-        timeout_at(deadline, self.finish()).await.unwrap_or(Frame::Slow)
-    }
-
-    /// Whether the next frame has begun to arrive.
-    pub(crate) fn begun(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
-    /// The reading half, to look at what is left in it.
-    pub(crate) fn into_stream(self) -> R {
-        self.stream
-    }
-
-    async fn finish(&mut self) -> Frame {
-        if !self.fill_to(LENGTH_BYTES).await {
+        if !self.fill_to(1).await {
             return Frame::End;
         }
-        let length: [u8; LENGTH_BYTES] = self.buffer[..LENGTH_BYTES].try_into().expect("four bytes were asked for");
+        match self.within_time(LENGTH_BYTES).await {
+            Ok(true) => {}
+            Ok(false) => return Frame::End,
+            Err(_) => return Frame::Slow,
+        }
+        let length = *self.unread().first_chunk::<LENGTH_BYTES>().expect("four bytes were asked for");
         let body_bytes = u32::from_le_bytes(length) as usize;
         if body_bytes > FRAME_BODY_BYTES_MAX {
             return Frame::TooLarge(self.refused_id().await);
@@ -80,17 +66,48 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         let frame_bytes = LENGTH_BYTES + body_bytes;
         if self.share.is_none() {
             self.share = Some(self.budget.take(frame_bytes).await);
+            // That wait was ours; the client's time begins again.
+            self.begun = None;
         }
-        if !self.fill_to(frame_bytes).await {
-            return Frame::End;
+        match self.within_time(frame_bytes).await {
+            Ok(true) => {}
+            Ok(false) => return Frame::End,
+            Err(_) => return Frame::Slow,
         }
-        let rest = self.buffer.split_off(frame_bytes);
-        let mut body = std::mem::replace(&mut self.buffer, rest);
-        body.drain(..LENGTH_BYTES);
+        let body = if self.start == 0 && self.buffer.len() == frame_bytes {
+            // Large frames come alone; their memory is handed on and not kept for small ones.
+            let mut body = std::mem::take(&mut self.buffer);
+            body.drain(..LENGTH_BYTES);
+            body
+        } else {
+            let body = self.unread()[LENGTH_BYTES..frame_bytes].to_vec();
+            self.start += frame_bytes;
+            body
+        };
         // What is left in the buffer belongs to a frame whose time begins now.
         self.begun = None;
         let share = self.share.take().expect("taken above, before the body was read");
         Frame::Body(body, share)
+    }
+
+    /// Whether the next frame has begun to arrive.
+    pub(crate) fn begun(&self) -> bool {
+        !self.unread().is_empty()
+    }
+
+    /// The reading half, to look at what is left in it.
+    pub(crate) fn into_stream(self) -> R {
+        self.stream
+    }
+
+    /// Fills up to so many unread bytes, within the time a frame may take.
+    async fn within_time(&mut self, bytes: usize) -> Result<bool, Elapsed> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        timeout_at(begun + self.limits.frame_time_max, self.fill_to(bytes)).await
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
     }
 
     async fn refused_id(&mut self) -> u64 {
@@ -98,15 +115,15 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         let wait = self.limits.refused_id_time_max;
         match timeout(wait, self.fill_to(end)).await {
             Ok(true) => {
-                let id = self.buffer[LENGTH_BYTES..end].try_into().expect("eight bytes were asked for");
-                u64::from_le_bytes(id)
+                let id = self.unread()[LENGTH_BYTES..end].first_chunk().expect("eight bytes were asked for");
+                u64::from_le_bytes(*id)
             }
             Ok(false) | Err(_) => 0,
         }
     }
 
     async fn fill_to(&mut self, bytes: usize) -> bool {
-        while self.buffer.len() < bytes {
+        while self.unread().len() < bytes {
             match self.fill().await {
                 Ok(0) | Err(_) => return false,
                 Ok(_) => {}
@@ -116,6 +133,9 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
+        // Only the part of a frame is left here, so that little is moved, and once a read.
+        self.buffer.drain(..self.start);
+        self.start = 0;
         self.buffer.reserve(READ_CHUNK_BYTES);
         self.stream.read_buf(&mut self.buffer).await
     }

@@ -25,8 +25,8 @@ const OPENINGS_PER_READ_MAX: usize = 8;
 pub(crate) enum Plan {
     /// Nothing is left to do but to say so.
     Refused(Error),
-    /// One request of the engine, which nothing after it has to wait for.
-    Engine { request: Request, slots: Slots },
+    /// Writes, which nothing after them has to wait for.
+    Write { database: DatabaseId, writes: Writes },
     /// One request of the engine that later frames of the connection must find done.
     Alone(Request),
     /// Operations, some of them reads, each refused already or to be run.
@@ -78,31 +78,38 @@ fn execute(request: &WireRequest<'_>) -> Result<Plan, Error> {
     if steps.iter().flatten().any(|operation| matches!(operation.action, Action::Read)) {
         return Ok(Plan::Mixed { database, steps });
     }
-    Ok(writes(database, steps))
+    Ok(Plan::Write { database, writes: Writes::of(steps) })
 }
 
-/// Steps without reads, as one request.
-fn writes(database: DatabaseId, steps: Vec<Result<Operation, Error>>) -> Plan {
-    let mut operations = Vec::with_capacity(steps.len());
-    let mut slots = Vec::with_capacity(steps.len());
-    for step in steps {
-        match step {
-            Ok(operation) => {
-                operations.push(operation);
-                slots.push(None);
+/// Steps without reads: what the engine is to do, and what we refused ourselves.
+#[derive(Debug)]
+pub(crate) struct Writes {
+    operations: Vec<Operation>,
+    slots: Slots,
+}
+
+impl Writes {
+    fn of(steps: Vec<Result<Operation, Error>>) -> Writes {
+        let mut operations = Vec::with_capacity(steps.len());
+        let mut slots = Vec::with_capacity(steps.len());
+        for step in steps {
+            match step {
+                Ok(operation) => {
+                    operations.push(operation);
+                    slots.push(None);
+                }
+                Err(error) => slots.push(Some(Err(error))),
             }
-            Err(error) => slots.push(Some(Err(error))),
         }
+        Writes { operations, slots: Slots::new(slots) }
     }
-    let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
-    Plan::Engine { request, slots: Slots::new(slots) }
 }
 
 impl Plan {
     /// Whether every earlier frame of the connection must be answered first, and this one before any later.
     pub(crate) fn waits(&self) -> bool {
         match self {
-            Plan::Refused(_) | Plan::Engine { .. } => false,
+            Plan::Refused(_) | Plan::Write { .. } => false,
             Plan::Alone(_) | Plan::Mixed { .. } | Plan::Collections(_) | Plan::Scan { .. } => true,
         }
     }
@@ -112,11 +119,12 @@ impl Plan {
 pub(crate) fn start(plan: Plan, request_id: u64, store: &Store, outstanding: &Outstanding, share: Share) -> Promise {
     match plan {
         Plan::Refused(error) => Promise::error(request_id, error.code(), Some(share)),
-        Plan::Engine { request: Request::Execute { operations, .. }, slots } if operations.is_empty() => {
+        Plan::Write { writes: Writes { operations, slots }, .. } if operations.is_empty() => {
             let response = slots.merge(Ok(Reply::Executed(Vec::new())));
             Promise::ready(Answer::Response(response).encode(request_id), Some(share))
         }
-        Plan::Engine { request, slots } => {
+        Plan::Write { database, writes: Writes { operations, slots } } => {
+            let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
             Promise::waiting(request_id, store.submit(request, outstanding.begin()), slots, share)
         }
         Plan::Alone(_) | Plan::Mixed { .. } | Plan::Collections(_) | Plan::Scan { .. } => {
@@ -129,7 +137,11 @@ pub(crate) fn start(plan: Plan, request_id: u64, store: &Store, outstanding: &Ou
 pub(crate) async fn run(plan: Plan, store: &Store, outstanding: &Outstanding) -> Answer {
     match plan {
         Plan::Refused(error) => Answer::Response(Err(error)),
-        Plan::Engine { request, slots } => Answer::Response(slots.merge(ask(store, outstanding, request).await)),
+        Plan::Write { database, writes } => {
+            let steps = writes.operations.into_iter().map(Ok).collect();
+            let response = write(store, outstanding, database, steps).await.map(Reply::Executed);
+            Answer::Response(writes.slots.merge(response))
+        }
         Plan::Alone(request) => Answer::Response(ask(store, outstanding, request).await),
         Plan::Mixed { database, steps } => Answer::Response(mixed(store, outstanding, database, steps).await),
         Plan::Collections(database) => Answer::Data(collections(store, outstanding, database).await),
@@ -143,7 +155,8 @@ async fn ask(store: &Store, outstanding: &Outstanding, request: Request) -> Resp
     store.submit(request, outstanding.begin()).response().await
 }
 
-/// Runs of reads and runs of writes, one after the other.
+/// Runs of reads and runs of writes, one after the other. A frame whose first run fails as a whole has
+/// done nothing and fails as a whole; later on, each operation concerned has the error.
 async fn mixed(
     store: &Store,
     outstanding: &Outstanding,
@@ -158,10 +171,16 @@ async fn mixed(
         while let Some(step) = steps.next_if(|step| is_read(step) == reading) {
             run.push(step);
         }
-        if reading {
-            read(store, outstanding, database, run, &mut results).await?;
+        let count = run.len();
+        let done = if reading {
+            read(store, outstanding, database, run).await
         } else {
-            write(store, outstanding, database, run, &mut results).await;
+            write(store, outstanding, database, run).await
+        };
+        match done {
+            Ok(done) => results.extend(done),
+            Err(error) if results.is_empty() => return Err(error),
+            Err(error) => results.extend((0..count).map(|_| Err(error.clone()))),
         }
     }
     Ok(Reply::Executed(results))
@@ -176,14 +195,21 @@ async fn write(
     outstanding: &Outstanding,
     database: DatabaseId,
     run: Vec<Result<Operation, Error>>,
-    results: &mut Vec<OperationResult>,
-) {
-    let count = run.len();
-    let Plan::Engine { request, slots } = writes(database, run) else { unreachable!("writes make one request") };
-    match slots.merge(ask(store, outstanding, request).await) {
-        Ok(Reply::Executed(written)) => results.extend(written),
-        Ok(_) => results.extend((0..count).map(|_| Err(Error::new(ErrorCode::OutcomeUnknown)))),
-        Err(error) => results.extend((0..count).map(|_| Err(error.clone()))),
+) -> Result<Vec<OperationResult>, Error> {
+    let Writes { operations, slots } = Writes::of(run);
+    let response = if operations.is_empty() {
+        Ok(Reply::Executed(Vec::new()))
+    } else {
+        let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
+        ask(store, outstanding, request).await
+    };
+    executed(slots.merge(response))
+}
+
+fn executed(response: Response) -> Result<Vec<OperationResult>, Error> {
+    match response? {
+        Reply::Executed(results) => Ok(results),
+        _ => Err(Error::new(ErrorCode::OutcomeUnknown).detail("the engine answered something else")),
     }
 }
 
@@ -192,25 +218,19 @@ async fn read(
     outstanding: &Outstanding,
     database: DatabaseId,
     run: Vec<Result<Operation, Error>>,
-    results: &mut Vec<OperationResult>,
-) -> Result<(), Error> {
-    // Several databases may be opened and closed meanwhile; one view serves the whole run.
+) -> Result<Vec<OperationResult>, Error> {
+    let operations: Vec<Operation> = run.into_iter().flatten().collect();
+    // One view serves the whole run; a closed database is opened again by the engine's own reading.
     let Some(view) = store.view(database) else {
-        let operations = run.into_iter().flatten().collect();
         let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
-        if let Reply::Executed(read) = ask(store, outstanding, request).await? {
-            results.extend(read);
-        }
-        return Ok(());
+        return executed(ask(store, outstanding, request).await);
     };
-    results.extend(run.into_iter().flatten().map(|operation| {
-        match view.lookup(operation.collection.as_str(), operation.document_id) {
-            Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
-            Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(operation.document_id)),
-            Lookup::Damaged(error) => Err(error),
-        }
-    }));
-    Ok(())
+    let look_up = |operation: &Operation| match view.lookup(operation.collection.as_str(), operation.document_id) {
+        Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
+        Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(operation.document_id)),
+        Lookup::Damaged(error) => Err(error),
+    };
+    Ok(operations.iter().map(look_up).collect())
 }
 
 async fn collections(store: &Store, outstanding: &Outstanding, database: DatabaseId) -> Result<Vec<u8>, Error> {
@@ -219,7 +239,7 @@ async fn collections(store: &Store, outstanding: &Outstanding, database: Databas
     Ok(listing::collections_to_json(&names))
 }
 
-/// A page ends early in front of a damaged document; a page that would begin with one answers its error.
+/// A damaged document makes its page an error: leaving it out would tell that it is not there.
 async fn scan(
     store: &Store,
     outstanding: &Outstanding,

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use docdb::{DocDb, View};
+use docdb::{Alert, DocDb, Options, View};
 use docdb_protocol::{DatabaseId, DatabaseInfo, Error, ErrorCode, Request, Response};
 use tokio::sync::oneshot;
 
@@ -28,7 +28,8 @@ pub(crate) struct Waiting(oneshot::Receiver<Response>);
 impl Store {
     /// Opens the data directory and takes its lock. Blocks.
     pub(crate) fn open(data_dir: &Path) -> Result<Store, Error> {
-        Ok(Store(DocDb::open(data_dir)?))
+        let options = Options { on_alert: Some(Arc::new(log_alert)), ..Options::default() };
+        Ok(Store(DocDb::open_with(data_dir, options)?))
     }
 
     /// Hands a request to the engine. It is in the engine's queue when this returns, so requests submitted
@@ -59,7 +60,18 @@ impl Store {
     }
 }
 
+/// What the operator should know: a database that took itself read-only must not stay unnoticed.
+#[expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
+fn log_alert(alert: &Alert) {
+    eprintln!("docdbd {}: alert: {alert:?}", env!("CARGO_PKG_VERSION"));
+}
+
 impl Waiting {
+    /// Whether the answer has arrived.
+    pub(crate) fn is_here(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// The answer. A host that went away without one leaves the outcome unknown, and that is what is said.
     pub(crate) async fn response(self) -> Response {
         self.0.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::OutcomeUnknown).detail("the engine stopped")))

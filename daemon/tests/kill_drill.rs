@@ -5,6 +5,7 @@
 //!
 //! Eight writers, each with documents of its own and one sequence each, over the socket. The moment of each
 //! kill is a number of acknowledged writes drawn from a seed, never a time. DOCDB_DRILL_SEED replays one.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The wire protocol over a real socket: the captured conversation, order, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
 mod common;
 

@@ -77,12 +77,12 @@ impl Import<'_> {
             let piece = match splitter.next() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(error) => return Err(batches.stop(error, &splitter.place(splitter.current()))),
+                Err(error) => return Err(batches.stop(&error, &splitter.place(splitter.current()))),
             };
             let number = piece.number;
             let operation = match self.operation(&piece, &mut next_id) {
                 Ok(operation) => operation,
-                Err(error) => return Err(batches.stop(error, &splitter.place(number))),
+                Err(error) => return Err(batches.stop(&error, &splitter.place(number))),
             };
             batches.push(operation, number, |number| splitter.place(number))?;
         }
@@ -178,9 +178,9 @@ impl Batches<'_> {
     }
 
     /// Stores what stood in front of a bad document, then says what was bad.
-    fn stop(&mut self, error: Error, place: &str) -> Error {
+    fn stop(&mut self, error: &Error, place: &str) -> Error {
         match self.send(|number| format!("document {number} of the file")) {
-            Ok(()) => self.told(&error, place),
+            Ok(()) => self.told(error, place),
             Err(first) => first,
         }
     }

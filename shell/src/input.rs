@@ -96,5 +96,5 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
             break;
         }
     }
-    Ok(any.then(|| if too_long { Line::TooLong } else { Line::Whole(line) }))
+    Ok(any.then_some(if too_long { Line::TooLong } else { Line::Whole(line) }))
 }

@@ -1,0 +1,109 @@
+//! The shell over a daemon's socket: the same words as without one.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use docdbd::{Config, Limits, Server};
+
+/// Serves a data directory from within this process for as long as `work` runs.
+fn with_daemon(data_dir: &Path, work: impl FnOnce(&Path)) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = Config { data_dir: data_dir.to_owned(), socket: None, limits: Limits::default() };
+    let server = runtime.block_on(Server::open(config)).unwrap();
+    let socket = server.socket_path().to_owned();
+    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
+    let running = runtime.spawn(server.run(async {
+        let _ = stopping.await;
+    }));
+    work(&socket);
+    stop.send(()).unwrap();
+    runtime.block_on(running).unwrap().closed.unwrap();
+}
+
+fn shell(place: &[&str], commands: &[&str]) -> Output {
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_docdbsh"));
+    shell.args(place);
+    for command in commands {
+        shell.args(["-c", command]);
+    }
+    shell.output().unwrap()
+}
+
+#[test]
+fn the_same_commands_give_the_same_results_with_a_daemon_and_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("in.ndjson");
+    // More than one batch, more than one page.
+    let line = format!("{{\"filling\": \"{}\"}}\n", "x".repeat(5000));
+    std::fs::write(&file, line.repeat(600)).unwrap();
+    let import = format!(".import {}", file.display());
+    let commands = |out: &Path| {
+        [
+            ".open a",
+            ".create 1 {\"a\": 1.0}",
+            ".read 1",
+            ".create b/2 [ 2 ]",
+            ".collections",
+            ".pwd",
+            ".read 9",
+            &import,
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!(".export {}", out.display()), ".create 1 {}".to_owned(), ".close".to_owned()])
+        .collect::<Vec<String>>()
+    };
+    let run = |place: &[&str], out: &Path| {
+        let commands = commands(out);
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        shell(place, &commands)
+    };
+    let (out_embedded, out_socket) = (dir.path().join("embedded.out"), dir.path().join("socket.out"));
+    let embedded = run(&[dir.path().join("one").to_str().unwrap()], &out_embedded);
+    let data_dir = dir.path().join("two");
+    with_daemon(&data_dir, |socket| {
+        let socket = run(&["--socket", socket.to_str().unwrap()], &out_socket);
+        assert_eq!(String::from_utf8_lossy(&socket.stdout), String::from_utf8_lossy(&embedded.stdout));
+        assert_eq!(socket.status.code(), embedded.status.code());
+        // A directory that a daemon holds cannot be opened beside it.
+        let refused = shell(&[data_dir.to_str().unwrap()], &[".ls"]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&refused.stderr).starts_with("error: DirectoryLocked: "));
+    });
+    assert_eq!(embedded.status.code(), Some(3), "{}", String::from_utf8_lossy(&embedded.stderr));
+    let exported = std::fs::read(&out_embedded).unwrap();
+    assert!(exported == std::fs::read(&out_socket).unwrap());
+    assert!(exported == [b"{\"a\": 1.0}\n", line.repeat(600).as_bytes()].concat());
+}
+
+#[test]
+fn one_document_a_line_has_no_room_for_line_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let array = dir.path().join("in.json");
+    std::fs::write(&array, "[{\n\"a\": 1\n}]").unwrap();
+    let out = dir.path().join("out");
+    let (import, export) = (format!(".import {}", array.display()), format!(".export {}", out.display()));
+    let ran = shell(&[data.to_str().unwrap()], &[".open a", &import, &export]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(said.contains("document 0") && said.contains("--array"), "{said}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left of the failed export");
+    let as_array = format!("{export} --array");
+    assert!(shell(&[data.to_str().unwrap()], &[".open a", &as_array]).status.success());
+    assert_eq!(std::fs::read(&out).unwrap(), b"[\n{\n\"a\": 1\n}\n]\n");
+}
+
+#[test]
+fn commands_on_standard_input_need_no_utf8() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    std::fs::write(&script, b".open a\n.create 1 \"\xff\"\r\n\n.create 2 {}\r\n.read 2\n.exit\n.read 3").unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_docdbsh"))
+        .arg(dir.path().join("data"))
+        .stdin(std::fs::File::open(script).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(3), &b"{}\n"[..]));
+    assert!(String::from_utf8_lossy(&ran.stderr).starts_with("error: InvalidJson: "));
+}
