@@ -66,7 +66,16 @@ impl Database {
         let mut refused = vec![false; count];
         let mut unknown = false;
         for (operation, refused) in refused.iter_mut().enumerate() {
-            let Some(code) = code_of(operation).filter(|code| is_refusal(*code)) else { continue };
+            let Some(code) = code_of(operation) else { continue };
+            if !is_refusal(code) {
+                // What rested on a batch that was given up is decided again: then it was not written.
+                let item = &self.items[index];
+                let written = matches!(item.outcome.expected[operation], Expected::Written(_));
+                let alone = item.atomicity == Atomicity::EachAlone;
+                *refused =
+                    written && alone && allowance.device_failed && self.fails_on_published(item, operation, code);
+                continue;
+            }
             if !allowance.allows(code) {
                 return mismatch!("request {ticket}, operation {operation}: {code:?}, without a reason for it");
             }
@@ -78,8 +87,8 @@ impl Database {
         }
         self.take_out(index, &refused)?;
         match response {
-            Ok(Reply::Executed(results)) => self.check_each(index, results)?,
-            Err(error) if !is_refusal(error.code()) => self.check_failed(index, error)?,
+            Ok(Reply::Executed(results)) => self.check_each(index, results, allowance)?,
+            Err(error) if !is_refusal(error.code()) => self.check_failed(index, error, allowance)?,
             _ => {}
         }
         if unknown {
@@ -111,22 +120,32 @@ impl Database {
         Ok(())
     }
 
-    fn check_each(&mut self, index: usize, results: &[OperationResult]) -> Result<(), Mismatch> {
+    fn check_each(&mut self, index: usize, results: &[OperationResult], allowance: Allowance) -> Result<(), Mismatch> {
         let item = self.items[index].clone();
         if let Some((operation, code)) = item.outcome.failed {
             return mismatch!("request {} succeeded; operation {operation} should fail: {code:?}", item.ticket);
         }
+        let unknown =
+            |result: &OperationResult| result.as_ref().is_err_and(|error| error.code() == ErrorCode::OutcomeUnknown);
+        let given_up = results.iter().any(unknown);
         for (number, result) in results.iter().enumerate() {
             if result.as_ref().is_err_and(|error| is_refusal(error.code())) {
                 continue;
             }
-            self.check_one(&item, number, result)
+            self.check_one(&item, number, result, allowance, given_up)
                 .map_err(|Mismatch(why)| Mismatch(format!("request {}, operation {number}: {why}", item.ticket)))?;
         }
         Ok(())
     }
 
-    fn check_one(&mut self, item: &Item, number: usize, result: &OperationResult) -> Result<(), Mismatch> {
+    fn check_one(
+        &mut self,
+        item: &Item,
+        number: usize,
+        result: &OperationResult,
+        allowance: Allowance,
+        given_up: bool,
+    ) -> Result<(), Mismatch> {
         let key = key_of(&item.operations[number]);
         match (&item.outcome.expected[number], result) {
             (Expected::Written(tx), Ok(OperationReply::Written(written))) if *tx == written.0 => {
@@ -134,7 +153,7 @@ impl Database {
                 Ok(())
             }
             (Expected::Fails(code), Err(error)) if error.code() == *code => {
-                self.shown(&key, self.last_change(&key, item.before));
+                self.shown_to_fail(&key, item.before, *code);
                 Ok(())
             }
             (Expected::OwnRead(Some(content)), Ok(OperationReply::Document(document)))
@@ -143,23 +162,30 @@ impl Database {
                 Ok(())
             }
             (Expected::OwnRead(None), Err(error)) if error.code() == ErrorCode::DocNotFound => Ok(()),
+            // The write that it would have seen was given up.
+            (Expected::OwnRead(_), Ok(OperationReply::Document(document))) if given_up => {
+                self.check_read(item, &key, Some(document.bytes()))
+            }
+            (Expected::OwnRead(_), Err(error)) if given_up && error.code() == ErrorCode::DocNotFound => {
+                self.check_read(item, &key, None)
+            }
             (Expected::PublishedRead, Ok(OperationReply::Document(document))) => {
                 self.check_read(item, &key, Some(document.bytes()))
             }
             (Expected::PublishedRead, Err(error)) if error.code() == ErrorCode::DocNotFound => {
                 self.check_read(item, &key, None)
             }
-            (_, Err(error)) if self.has_unknown() && self.failed_on_published(item, number, error) => Ok(()),
+            (_, Err(error)) if allowance.device_failed && self.fails_on_published(item, number, error.code()) => Ok(()),
             (expected, result) => mismatch!("answered {result:?}, expected {expected:?}"),
         }
     }
 
     /// After a batch was given up, what rested on it is decided again, on what is published.
-    fn failed_on_published(&self, item: &Item, number: usize, error: &Error) -> bool {
+    fn fails_on_published(&self, item: &Item, number: usize, code: ErrorCode) -> bool {
         use docdb_protocol::Action;
         let published = self.state_after(self.published).expect("the published state is in the history");
         let exists = published.contains_key(&key_of(&item.operations[number]));
-        match (&item.operations[number].action, error.code()) {
+        match (&item.operations[number].action, code) {
             (Action::Create(_), ErrorCode::DocExists) => exists,
             (Action::Update(_) | Action::Delete, ErrorCode::DocNotFound) => !exists,
             _ => false,
@@ -180,7 +206,7 @@ impl Database {
     }
 
     /// An `AllOrNothing` request failed: as predicted, or because of a read that may fail.
-    fn check_failed(&mut self, index: usize, error: &Error) -> Result<(), Mismatch> {
+    fn check_failed(&mut self, index: usize, error: &Error, allowance: Allowance) -> Result<(), Mismatch> {
         let item = self.items[index].clone();
         if item.atomicity != Atomicity::AllOrNothing {
             return mismatch!("request {} failed as a whole: {error}", item.ticket);
@@ -193,15 +219,16 @@ impl Database {
         if item.outcome.failed == Some((operation, error.code())) {
             let own = |earlier: &Operation| key_of(earlier) == key;
             if !item.operations[..operation].iter().any(own) {
-                self.shown(&key, self.last_change(&key, item.before));
+                self.shown_to_fail(&key, item.before, error.code());
             }
             return Ok(());
         }
         if item.outcome.expected[operation] == Expected::PublishedRead && item.outcome.transactions.is_empty() {
             return self.check_read(&item, &key, None);
         }
-        if self.has_unknown() && self.failed_on_published(&item, operation, error) {
-            return Ok(());
+        if allowance.device_failed && self.fails_on_published(&item, operation, error.code()) {
+            // Decided again after a batch was given up: then nothing of it was written.
+            return self.take_out(index, &vec![true; item.operations.len()]);
         }
         mismatch!("request {} failed with {error}; expected {:?}", item.ticket, item.outcome)
     }
@@ -217,6 +244,14 @@ impl Database {
             self.transactions[index].iter().any(|write| write.key == *key)
         };
         (1..=tx).rev().find(changes).unwrap_or(0)
+    }
+
+    /// A client knows that the document is there, or that it is not: in the first state that says so.
+    fn shown_to_fail(&mut self, key: &Key, before: u64, code: ErrorCode) {
+        let exists = code == ErrorCode::DocExists;
+        let says_so = |tx: &u64| self.content_after(*tx, key).is_some() == exists;
+        let first = (self.published.min(before)..=before).find(says_so).unwrap_or(before);
+        self.shown(key, first);
     }
 
     /// A client knows something that only holds from `tx` on; the last change up to it must stay.

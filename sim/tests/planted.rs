@@ -10,10 +10,13 @@ const SEEDS: u64 = 400;
 #[test]
 fn every_planted_bug_is_found() {
     remember_panics();
+    let healthy = |seed: &u64| run_seed(*seed, false, &|_| {}).verdict == Verdict::Kept;
+    let sound: Vec<u64> = (0..SEEDS).filter(healthy).collect();
     let mut missed = Vec::new();
     for bug in Bug::ALL {
         let plant = |options: &mut Options| options.planted = Some(*bug);
-        let found = (0..SEEDS).find(|seed| matches!(run_seed(*seed, false, &plant).verdict, Verdict::Violation(_)));
+        // Only a seed that is well without the bug can say anything about the bug.
+        let found = sound.iter().find(|seed| matches!(run_seed(**seed, false, &plant).verdict, Verdict::Violation(_)));
         match found {
             Some(seed) => println!("{bug:?}: found by seed {seed}"),
             None => missed.push(bug),
