@@ -456,10 +456,13 @@ impl Engine {
                 Err(error)
             }
         };
-        self.writing = None;
-        for waiter in std::mem::take(&mut self.writing_for) {
+        // Whoever asks for another catalog meanwhile waits for the next one, and finds who still
+        // waits for this one.
+        while !self.writing_for.is_empty() {
+            let waiter = self.writing_for.remove(0);
             self.catalog_written(now, waiter, &outcome);
         }
+        self.writing = None;
         if let Some(waiter) = self.next_for.first().copied() {
             self.write_catalog(waiter);
         }

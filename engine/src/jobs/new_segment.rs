@@ -3,14 +3,14 @@
 //! ```text
 //! NAME.wal.next := the spare, or a new zero-filled file
 //! write the tail; sync        everything recovered or retried from start_lsn on, before a header vouches for it
-//! write the header; sync      only now is the file part of the log: all below start_lsn is durable already
+//! write the header; sync      all below start_lsn is durable already
 //! sync the directory          the name `next`, before the old active's name goes
 //! rename NAME.wal to NAME.wal.N; sync the directory
 //! rename NAME.wal.next to NAME.wal; sync the directory
 //! ```
 //!
 //! Until the last step nothing that rests on the tail may be published, acknowledged or read. A
-//! crash before the header leaves a `next` that is no part of the log; a crash after it leaves one
+//! crash before the first rename leaves a `next` that is no part of the log; a crash after it leaves one
 //! that is, and opening finishes the renames. No name is ever replaced.
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};

@@ -4,13 +4,17 @@
 //! list the folder; of every segment: open, length, header
 //! order by epoch; read and replay each up to the smallest start of any later one
 //! damaged -> done, read-only: nothing is changed on disk
-//! a valid `next` -> sync the directory; finish its renames, each with its directory sync
+//! no `wal`, a valid `next` -> sync the directory; rename it to `wal`; sync the directory
 //! new segment from the proven end on, with everything recovered beyond it as its tail
 //! remove the segments that it wholly supersedes
 //! ```
 //!
 //! Being able to read something does not mean that it is durable, so what no later watermark proves
 //! is written again, in the new segment, before anybody sees it. A failed read is an error, never a torn tail.
+//!
+//! The same holds of a header: a `next` that can be read need not be durable, and after a failed sync no
+//! later one makes it so. But `wal` loses its name only when `next` is durable with its name, so a
+//! missing `wal` proves `next`; beside a `wal`, a `next` is no part of the log, and nothing rested on it.
 
 use std::sync::Arc;
 
@@ -82,6 +86,8 @@ pub(crate) struct Opening {
     segments: Vec<Segment>,
     at: usize,
     bytes: Vec<u8>,
+    /// The largest epoch of any header in the folder, one that is no part of the log included.
+    epoch_max: u64,
     replay: Option<Replay>,
     recovered: Option<Recovered>,
     superseded: Vec<DiskPath>,
@@ -107,9 +113,6 @@ enum Step {
     ReadBody,
     /// The names seen may not be durable; the renames build on them.
     SyncNames,
-    SealOld,
-    /// Before another file takes the active name.
-    SyncSealed,
     PromoteNext,
     SyncPromoted,
     NewSegment(Box<NewSegment>),
@@ -128,6 +131,7 @@ impl Opening {
             segments: Vec::new(),
             at: 0,
             bytes: Vec::new(),
+            epoch_max: 0,
             replay: Some(replay),
             recovered: None,
             superseded: Vec::new(),
@@ -187,20 +191,7 @@ impl Opening {
                 }
                 self.read_body(io)
             }
-            (Step::SyncNames, Ok(_)) => match self.find(SegmentName::Active).and_then(|segment| segment.header) {
-                Some(header) => {
-                    let from = self.path(&active(&self.subject.name));
-                    let to = self.path(&sealed(&self.subject.name, header.epoch));
-                    self.superseded.iter_mut().filter(|path| **path == from).for_each(|path| *path = to.clone());
-                    self.go(Step::SealOld, DiskOp::Rename { from, to, replace: false })
-                }
-                None => self.promote(),
-            },
-            (Step::SealOld, Ok(_)) => {
-                let path = self.subject.directory.clone();
-                self.go(Step::SyncSealed, DiskOp::SyncDirectory { path })
-            }
-            (Step::SyncSealed, Ok(_)) => self.promote(),
+            (Step::SyncNames, Ok(_)) => self.promote(),
             (Step::PromoteNext, Ok(_)) => {
                 let path = self.subject.directory.clone();
                 self.go(Step::SyncPromoted, DiskOp::SyncDirectory { path })
@@ -224,18 +215,19 @@ impl Opening {
                 let made = *made;
                 self.remove_superseded(made)
             }
-            (Step::OpenSegment | Step::SealOld | Step::PromoteNext, Err(error)) => {
+            (Step::OpenSegment, Err(error)) => {
+                // Its id names no open file.
+                self.segments.pop();
                 self.failed(ErrorCode::FileOpen, &error)
             }
+            (Step::PromoteNext, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
             (Step::List | Step::Length | Step::ReadHeader | Step::ReadBody, Err(error)) => {
                 self.failed(ErrorCode::FileRead, &error)
             }
             (Step::List | Step::Length | Step::ReadHeader | Step::ReadBody, Ok(_)) => {
                 self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
             }
-            (Step::SyncNames | Step::SyncSealed | Step::SyncPromoted, Err(error)) => {
-                self.failed(ErrorCode::FileSync, &error)
-            }
+            (Step::SyncNames | Step::SyncPromoted, Err(error)) => self.failed(ErrorCode::FileSync, &error),
         }
     }
 
@@ -269,6 +261,13 @@ impl Opening {
                 }
                 Some(SegmentName::Spare) | None => {}
             }
+        }
+        let headers = self.segments.iter().filter_map(|segment| segment.header);
+        self.epoch_max = headers.map(|header| header.epoch).max().unwrap_or(0);
+        if self.find(SegmentName::Active).is_some()
+            && let Some(at) = self.segments.iter().position(|segment| segment.name == SegmentName::Next)
+        {
+            io.close(self.segments.remove(at).file);
         }
         self.segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
         self.bytes.clear();
@@ -324,14 +323,11 @@ impl Opening {
         if let Some(error) = damage {
             return Progress::Done(Opened::Damaged(view, error.database(self.subject.name.as_str())));
         }
-        let epochs = self.segments.iter().flat_map(|segment| {
-            let sealed_as = match segment.name {
-                SegmentName::Sealed(number) => Some(number),
-                SegmentName::Active | SegmentName::Next | SegmentName::Spare => None,
-            };
-            [segment.header.map(|header| header.epoch), sealed_as]
+        let sealed_as = self.segments.iter().filter_map(|segment| match segment.name {
+            SegmentName::Sealed(number) => Some(number),
+            SegmentName::Active | SegmentName::Next | SegmentName::Spare => None,
         });
-        let epoch = epochs.flatten().max().unwrap_or(0) + 1;
+        let epoch = sealed_as.max().unwrap_or(0).max(self.epoch_max).saturating_add(1);
         let tail = encode_tail(self.subject.id, epoch, start_lsn, before.as_ref(), &records);
         let end = Lsn(start_lsn.0 + tail.as_ref().map_or(0, |tail| tail.bytes));
         let before = if records.is_empty() { before } else { Some(Repetition::of(start_lsn, &records)) };
