@@ -23,8 +23,8 @@ pub enum Bug {
     TailNotRewritten,
     /// Opening goes on writing behind the bad record instead of before it.
     ResumeBehindBadRecord,
-    /// A new segment's header is written before its tail is durable.
-    HeaderBeforeTail,
+    /// A new segment takes the place of the old one before its header is durable.
+    SealBeforeHeaderSync,
     /// The catalog is renamed into place and its directory never synced.
     CatalogWithoutDirectorySync,
     /// The catalog is renamed into place before its bytes are synced.
@@ -51,7 +51,7 @@ impl Bug {
         Bug::ReplayWithoutCommit,
         Bug::TailNotRewritten,
         Bug::ResumeBehindBadRecord,
-        Bug::HeaderBeforeTail,
+        Bug::SealBeforeHeaderSync,
         Bug::CatalogWithoutDirectorySync,
         Bug::CatalogWithoutSync,
         Bug::IgnoreShortWrite,

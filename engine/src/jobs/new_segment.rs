@@ -142,13 +142,15 @@ impl NewSegment {
             (Step::WriteTail, Ok(reply)) => {
                 let expected = self.plan.tail.as_ref().map_or(0, |tail| tail.bytes);
                 match written(&self.options, &reply, expected) {
-                    Ok(()) if planted!(self.options, HeaderBeforeTail) => self.write_header(),
                     Ok(()) => self.go(Step::SyncTail, DiskOp::Sync { file: self.made.file }),
                     Err(error) => self.failed(ErrorCode::FileWrite, &error),
                 }
             }
             (Step::SyncTail, Ok(_)) => self.write_header(),
             (Step::WriteHeader, Ok(reply)) => match written(&self.options, &reply, SEGMENT_HEADER_BYTES as u64) {
+                Ok(()) if planted!(self.options, SealBeforeHeaderSync) => {
+                    self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
+                }
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
