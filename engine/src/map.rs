@@ -11,26 +11,75 @@
 use std::sync::Arc;
 
 /// Entries of one node at most. Copying a path copies a few nodes of this size.
-const FANOUT: usize = 32;
+const FANOUT: usize = 64;
 
+/// Keys lie apart from what they lead to, so that a search touches few cache lines.
 #[derive(Debug)]
 enum Node<K, V> {
-    Leaf(Vec<(K, V)>),
+    Leaf(Entries<K, V>),
     /// Children with a lower bound of their keys; the first bound is never compared.
-    Inner(Vec<(K, Arc<Node<K, V>>)>),
+    Inner(Entries<K, Arc<Node<K, V>>>),
+}
+
+/// Keys in ascending order, and as many values.
+#[derive(Debug)]
+struct Entries<K, T> {
+    keys: Vec<K>,
+    values: Vec<T>,
+}
+
+impl<K: Copy + Ord, T> Entries<K, T> {
+    fn new() -> Entries<K, T> {
+        Entries { keys: Vec::new(), values: Vec::new() }
+    }
+
+    fn insert(&mut self, at: usize, key: K, value: T) {
+        self.keys.insert(at, key);
+        self.values.insert(at, value);
+    }
+
+    fn remove(&mut self, at: usize) -> T {
+        self.keys.remove(at);
+        self.values.remove(at)
+    }
+
+    /// As a node's child entries: the one whose range holds `key`.
+    fn child_of(&self, key: &K) -> usize {
+        self.keys[1..].partition_point(|bound| bound <= key)
+    }
+
+    /// Splits what has grown too long: in the middle, or before the last entry when entries arrive in
+    /// ascending order, so that nodes filled in order stay full.
+    fn split_off(&mut self, inserted_at: usize) -> Option<(K, Entries<K, T>)> {
+        let len = self.keys.len();
+        if len <= FANOUT {
+            return None;
+        }
+        let at = if inserted_at + 1 == len { len - 1 } else { len / 2 };
+        let mut right = Entries { keys: Vec::with_capacity(FANOUT + 1), values: Vec::with_capacity(FANOUT + 1) };
+        right.keys.extend(self.keys.drain(at..));
+        right.values.extend(self.values.drain(at..));
+        Some((right.keys[0], right))
+    }
+}
+
+impl<K: Copy, T: Clone> Clone for Entries<K, T> {
+    /// Leaves room for the entry that is usually added next.
+    fn clone(&self) -> Entries<K, T> {
+        fn roomy<T: Clone>(values: &[T]) -> Vec<T> {
+            let mut copy = Vec::with_capacity(FANOUT + 1);
+            copy.extend_from_slice(values);
+            copy
+        }
+        Entries { keys: roomy(&self.keys), values: roomy(&self.values) }
+    }
 }
 
 impl<K: Copy, V: Clone> Clone for Node<K, V> {
-    /// Leaves room for the entry that is usually added next.
     fn clone(&self) -> Node<K, V> {
-        fn roomy<T: Clone>(entries: &[T]) -> Vec<T> {
-            let mut copy = Vec::with_capacity(FANOUT + 1);
-            copy.extend_from_slice(entries);
-            copy
-        }
         match self {
-            Node::Leaf(entries) => Node::Leaf(roomy(entries)),
-            Node::Inner(children) => Node::Inner(roomy(children)),
+            Node::Leaf(entries) => Node::Leaf(entries.clone()),
+            Node::Inner(children) => Node::Inner(children.clone()),
         }
     }
 }
@@ -44,7 +93,7 @@ pub(crate) struct Map<K, V> {
 
 impl<K: Copy + Ord, V: Clone> Map<K, V> {
     pub(crate) fn new() -> Map<K, V> {
-        Map { root: Arc::new(Node::Leaf(Vec::new())), len: 0 }
+        Map { root: Arc::new(Node::Leaf(Entries::new())), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -55,10 +104,10 @@ impl<K: Copy + Ord, V: Clone> Map<K, V> {
         let mut node = &*self.root;
         loop {
             match node {
-                Node::Inner(children) => node = &children[child_of(children, key)].1,
+                Node::Inner(children) => node = &children.values[children.child_of(key)],
                 Node::Leaf(entries) => {
-                    let at = entries.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
-                    return Some(&entries[at].1);
+                    let at = entries.keys.binary_search(key).ok()?;
+                    return Some(&entries.values[at]);
                 }
             }
         }
@@ -69,7 +118,7 @@ impl<K: Copy + Ord, V: Clone> Map<K, V> {
         let (replaced, split) = insert(&mut self.root, key, value);
         if let Some((bound, right)) = split {
             let left = Arc::clone(&self.root);
-            self.root = Arc::new(Node::Inner(vec![(bound, left), (bound, right)]));
+            self.root = Arc::new(Node::Inner(Entries { keys: vec![bound, bound], values: vec![left, right] }));
         }
         if replaced.is_none() {
             self.len += 1;
@@ -85,8 +134,8 @@ impl<K: Copy + Ord, V: Clone> Map<K, V> {
         self.len -= 1;
         loop {
             let only = match &*self.root {
-                Node::Inner(children) if children.len() == 1 => Arc::clone(&children[0].1),
-                Node::Inner(children) if children.is_empty() => Arc::new(Node::Leaf(Vec::new())),
+                Node::Inner(children) if children.keys.len() == 1 => Arc::clone(&children.values[0]),
+                Node::Inner(children) if children.keys.is_empty() => Arc::new(Node::Leaf(Entries::new())),
                 Node::Inner(_) | Node::Leaf(_) => break,
             };
             self.root = only;
@@ -101,71 +150,53 @@ impl<K: Copy + Ord, V: Clone> Map<K, V> {
         loop {
             match node {
                 Node::Inner(children) => {
-                    let at = child_of(children, &from);
-                    path.push((children.as_slice(), at));
-                    node = &children[at].1;
+                    let at = children.child_of(&from);
+                    path.push((children, at));
+                    node = &children.values[at];
                 }
                 Node::Leaf(entries) => {
-                    let at = entries.partition_point(|(key, _)| *key < from);
-                    return Range { path, leaf: entries.as_slice(), at };
+                    let at = entries.keys.partition_point(|key| *key < from);
+                    return Range { path, leaf: entries, at };
                 }
             }
         }
     }
-}
-
-/// The child whose range holds `key`.
-fn child_of<K: Ord, C>(children: &[(K, C)], key: &K) -> usize {
-    children[1..].partition_point(|(bound, _)| bound <= key)
 }
 
 type Split<K, V> = Option<(K, Arc<Node<K, V>>)>;
 
 fn insert<K: Copy + Ord, V: Clone>(node: &mut Arc<Node<K, V>>, key: K, value: V) -> (Option<V>, Split<K, V>) {
     match Arc::make_mut(node) {
-        Node::Leaf(entries) => match entries.binary_search_by(|(other, _)| other.cmp(&key)) {
-            Ok(at) => (Some(std::mem::replace(&mut entries[at].1, value)), None),
+        Node::Leaf(entries) => match entries.keys.binary_search(&key) {
+            Ok(at) => (Some(std::mem::replace(&mut entries.values[at], value)), None),
             Err(at) => {
-                entries.insert(at, (key, value));
-                (None, split_off(entries, at).map(|(bound, right)| (bound, Arc::new(Node::Leaf(right)))))
+                entries.insert(at, key, value);
+                (None, entries.split_off(at).map(|(bound, right)| (bound, Arc::new(Node::Leaf(right)))))
             }
         },
         Node::Inner(children) => {
-            let at = child_of(children, &key);
-            let (replaced, split) = insert(&mut children[at].1, key, value);
+            let at = children.child_of(&key);
+            let (replaced, split) = insert(&mut children.values[at], key, value);
             let Some((bound, right)) = split else { return (replaced, None) };
-            children.insert(at + 1, (bound, right));
-            (replaced, split_off(children, at + 1).map(|(bound, right)| (bound, Arc::new(Node::Inner(right)))))
+            children.insert(at + 1, bound, right);
+            (replaced, children.split_off(at + 1).map(|(bound, right)| (bound, Arc::new(Node::Inner(right)))))
         }
     }
-}
-
-/// Splits what has grown too long: in the middle, or before the last entry when entries arrive in
-/// ascending order, so that nodes filled in order stay full.
-fn split_off<K: Copy, T>(entries: &mut Vec<(K, T)>, inserted_at: usize) -> Option<(K, Vec<(K, T)>)> {
-    if entries.len() <= FANOUT {
-        return None;
-    }
-    let ascending = inserted_at + 1 == entries.len();
-    let at = if ascending { entries.len() - 1 } else { entries.len() / 2 };
-    let mut right = Vec::with_capacity(FANOUT + 1);
-    right.extend(entries.drain(at..));
-    Some((right[0].0, right))
 }
 
 /// Removes a key known to be there; a child left empty is removed with it.
 fn remove<K: Copy + Ord, V: Clone>(node: &mut Arc<Node<K, V>>, key: &K) -> Option<V> {
     match Arc::make_mut(node) {
         Node::Leaf(entries) => {
-            let at = entries.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
-            Some(entries.remove(at).1)
+            let at = entries.keys.binary_search(key).ok()?;
+            Some(entries.remove(at))
         }
         Node::Inner(children) => {
-            let at = child_of(children, key);
-            let removed = remove(&mut children[at].1, key);
-            let empty = match &*children[at].1 {
-                Node::Leaf(entries) => entries.is_empty(),
-                Node::Inner(children) => children.is_empty(),
+            let at = children.child_of(key);
+            let removed = remove(&mut children.values[at], key);
+            let empty = match &*children.values[at] {
+                Node::Leaf(entries) => entries.keys.is_empty(),
+                Node::Inner(children) => children.keys.is_empty(),
             };
             if empty {
                 children.remove(at);
@@ -175,12 +206,12 @@ fn remove<K: Copy + Ord, V: Clone>(node: &mut Arc<Node<K, V>>, key: &K) -> Optio
     }
 }
 
-type Children<'map, K, V> = &'map [(K, Arc<Node<K, V>>)];
+type Children<K, V> = Entries<K, Arc<Node<K, V>>>;
 
 /// Entries in order; see [`Map::range`].
 pub(crate) struct Range<'map, K, V> {
-    path: Vec<(Children<'map, K, V>, usize)>,
-    leaf: &'map [(K, V)],
+    path: Vec<(&'map Children<K, V>, usize)>,
+    leaf: &'map Entries<K, V>,
     at: usize,
 }
 
@@ -188,11 +219,11 @@ impl<'map, K, V> Iterator for Range<'map, K, V> {
     type Item = (&'map K, &'map V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.at >= self.leaf.len() {
+        while self.at >= self.leaf.keys.len() {
             // Up to the nearest node with a further child, then down to its first leaf.
             let (children, at) = self.path.last_mut()?;
             *at += 1;
-            let Some((_, child)) = children.get(*at) else {
+            let Some(child) = children.values.get(*at) else {
                 self.path.pop();
                 continue;
             };
@@ -200,19 +231,19 @@ impl<'map, K, V> Iterator for Range<'map, K, V> {
             loop {
                 match node {
                     Node::Inner(children) => {
-                        self.path.push((children.as_slice(), 0));
-                        node = &children[0].1;
+                        self.path.push((children, 0));
+                        node = &children.values[0];
                     }
                     Node::Leaf(entries) => {
-                        (self.leaf, self.at) = (entries.as_slice(), 0);
+                        (self.leaf, self.at) = (entries, 0);
                         break;
                     }
                 }
             }
         }
-        let (key, value) = &self.leaf[self.at];
+        let at = self.at;
         self.at += 1;
-        Some((key, value))
+        Some((&self.leaf.keys[at], &self.leaf.values[at]))
     }
 }
 

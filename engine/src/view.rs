@@ -14,10 +14,29 @@ use crate::map::Map;
 const ENTRY_BYTES: u64 = 64;
 
 /// A document within its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) collection: CollectionId,
     pub(crate) document: DocumentId,
+}
+
+impl Key {
+    /// Both parts as one number, which orders as they do and compares without a branch.
+    fn packed(self) -> u128 {
+        u128::from(self.collection.0) << 64 | u128::from(self.document.0)
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> std::cmp::Ordering {
+        self.packed().cmp(&other.packed())
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// What is known of a document.
