@@ -316,7 +316,8 @@ impl Engine {
         // Used up even if the creation fails: an id is never used again.
         self.catalog.next_database = after;
         let header = SegmentHeader { database: id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
-        let (job, first) = Create::new(header, name.clone(), self.io.new_file(), &self.options);
+        let files = [self.io.new_file(), self.io.new_file()];
+        let (job, first) = Create::new(header, name.clone(), files, &self.options);
         self.io.submit(Owner::Create(name.clone()), first);
         self.creating.insert(name, Creating { job, id, waiting: vec![(request_id, request)] });
     }

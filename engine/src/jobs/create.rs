@@ -15,7 +15,7 @@ use docdb_protocol::{DatabaseName, Error, ErrorCode};
 use super::new_segment::{Made, written};
 use super::start::databases_path;
 use crate::buffer::Buffer;
-use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode, SECTOR_BYTES};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, active};
 use crate::options::Options;
@@ -32,6 +32,8 @@ pub(crate) struct Create {
     name: DatabaseName,
     directory: DiskPath,
     made: Made,
+    /// For the new file, when the first id was spent on looking at what was left.
+    second_file: FileId,
     step: Step,
 }
 
@@ -39,6 +41,11 @@ pub(crate) struct Create {
 enum Step {
     MakeDirectory,
     ListLeftovers,
+    OpenLeftover,
+    ReadLeftover,
+    CloseLeftover {
+        is_unused: bool,
+    },
     UnlinkLeftover,
     CreateFile,
     Allocate,
@@ -51,21 +58,36 @@ enum Step {
 }
 
 impl Create {
-    pub(crate) fn new(header: SegmentHeader, name: DatabaseName, file: FileId, options: &Options) -> (Create, DiskOp) {
+    pub(crate) fn new(
+        header: SegmentHeader,
+        name: DatabaseName,
+        files: [FileId; 2],
+        options: &Options,
+    ) -> (Create, DiskOp) {
         let directory = databases_path().join(name.as_str());
+        let [file, second_file] = files;
         let made = Made { file, file_bytes: options.segment_bytes_min };
         let first = DiskOp::MakeDirectory { path: directory.clone() };
-        let job = Create { header, options: options.clone(), name, directory, made, step: Step::MakeDirectory };
+        let job =
+            Create { header, options: options.clone(), name, directory, made, second_file, step: Step::MakeDirectory };
         (job, first)
     }
 
     /// The file to close when the job has failed, if it is open.
     pub(crate) fn opened(&self) -> Option<FileId> {
         match self.step {
-            Step::MakeDirectory | Step::ListLeftovers | Step::UnlinkLeftover | Step::CreateFile => None,
-            Step::Allocate | Step::WriteHeader | Step::SyncFile | Step::SyncFolder | Step::SyncParent => {
-                Some(self.made.file)
-            }
+            Step::MakeDirectory
+            | Step::ListLeftovers
+            | Step::OpenLeftover
+            | Step::CloseLeftover { .. }
+            | Step::UnlinkLeftover
+            | Step::CreateFile => None,
+            Step::ReadLeftover
+            | Step::Allocate
+            | Step::WriteHeader
+            | Step::SyncFile
+            | Step::SyncFolder
+            | Step::SyncParent => Some(self.made.file),
         }
     }
 
@@ -81,14 +103,26 @@ impl Create {
                 [] => self.create_file(),
                 [name] if SegmentName::parse(&self.name, name) == Some(SegmentName::Active) => {
                     let path = self.directory.join(name);
-                    self.go(Step::UnlinkLeftover, DiskOp::Unlink { path })
+                    self.go(Step::OpenLeftover, DiskOp::Open { file, path, mode: OpenMode::Read })
                 }
-                [..] => {
-                    let detail = "the folder holds files of a database that the catalog does not know; move it away";
-                    let error = Error::new(ErrorCode::FileOpen).file(self.directory.as_str()).detail(detail);
-                    Progress::Failed(error)
-                }
+                [..] => self.refused(),
             },
+            // Held open until the new file is made under another id; its first batch tells what it is.
+            (Step::OpenLeftover, Ok(_)) => {
+                let offset = SEGMENT_HEADER_BYTES as u64;
+                let bytes = u32::try_from(SECTOR_BYTES).expect("512");
+                self.go(Step::ReadLeftover, DiskOp::Read { file, offset, bytes })
+            }
+            (Step::ReadLeftover, Ok(DiskReply::Data(data))) => {
+                let is_unused = data.as_slice().iter().all(|byte| *byte == 0);
+                self.go(Step::CloseLeftover { is_unused }, DiskOp::Close { file })
+            }
+            (Step::CloseLeftover { is_unused: true }, Ok(_)) => {
+                self.made.file = self.second_file;
+                let path = self.directory.join(&active(&self.name));
+                self.go(Step::UnlinkLeftover, DiskOp::Unlink { path })
+            }
+            (Step::CloseLeftover { is_unused: false }, Ok(_)) => self.refused(),
             (Step::UnlinkLeftover, Ok(_)) => self.create_file(),
             (Step::CreateFile, Ok(_)) => {
                 self.go(Step::Allocate, DiskOp::Allocate { file, offset: 0, bytes: self.made.file_bytes })
@@ -107,16 +141,29 @@ impl Create {
             (Step::SyncFolder, Ok(_)) if planted!(self.options, FolderNotSynced) => Progress::Done(self.made),
             (Step::SyncFolder, Ok(_)) => self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() }),
             (Step::SyncParent, Ok(_)) => Progress::Done(self.made),
-            (Step::ListLeftovers, Ok(_)) => self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io)),
-            (Step::ListLeftovers, Err(error)) => self.failed(ErrorCode::FileRead, &error),
-            (Step::MakeDirectory | Step::UnlinkLeftover | Step::CreateFile, Err(error)) => {
-                self.failed(ErrorCode::FileOpen, &error)
+            (Step::ListLeftovers | Step::ReadLeftover, Ok(_)) => {
+                self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
             }
+            (Step::ListLeftovers | Step::ReadLeftover, Err(error)) => self.failed(ErrorCode::FileRead, &error),
+            (
+                Step::MakeDirectory
+                | Step::OpenLeftover
+                | Step::CloseLeftover { .. }
+                | Step::UnlinkLeftover
+                | Step::CreateFile,
+                Err(error),
+            ) => self.failed(ErrorCode::FileOpen, &error),
             (Step::Allocate | Step::WriteHeader, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
             (Step::SyncFile | Step::SyncFolder | Step::SyncParent, Err(error)) => {
                 self.failed(ErrorCode::FileSync, &error)
             }
         }
+    }
+
+    /// Somebody's data, for all that is known: not touched.
+    fn refused(&self) -> Progress<Made> {
+        let detail = "the folder holds files of a database that the catalog does not know; move it away";
+        Progress::Failed(Error::new(ErrorCode::FileOpen).file(self.directory.as_str()).detail(detail))
     }
 
     fn create_file(&mut self) -> Progress<Made> {

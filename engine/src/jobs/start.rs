@@ -137,11 +137,20 @@ impl Start {
                     None => self.open_segment(io),
                 }
             }
-            (Step::ReadHeader, Ok(_) | Err(_)) => {
+            // A catalog that leaves out what could not be read would give its name and id away.
+            (Step::ReadHeader, Err(error)) => {
+                io.close(self.file);
+                failed(ErrorCode::FileRead, &self.folder_path(), &error)
+            }
+            (Step::OpenSegment | Step::ListFiles, Err(error))
+                if matches!(error.kind, DiskErrorKind::Permission | DiskErrorKind::Transient | DiskErrorKind::Io) =>
+            {
+                failed(ErrorCode::FileOpen, &self.folder_path(), &error)
+            }
+            (Step::ReadHeader, Ok(_)) => {
                 io.close(self.file);
                 self.open_segment(io)
             }
-            // Whatever stands in db and is no database's folder is left alone.
             (Step::ListFiles, Ok(_) | Err(_)) => self.next_folder(),
             (Step::OpenSegment, Err(_)) => self.open_segment(io),
             (Step::ListFolders, Ok(_)) => {
@@ -183,6 +192,10 @@ impl Start {
         };
         let path = databases_path().join(folder);
         self.go(Step::ListFiles, DiskOp::List { path, after: "".into(), limit: FOLDER_FILES_MAX })
+    }
+
+    fn folder_path(&self) -> DiskPath {
+        self.folders.get(self.folder).map_or_else(databases_path, |folder| databases_path().join(folder))
     }
 
     fn next_folder(&mut self) -> Progress<Started> {
