@@ -41,8 +41,11 @@ impl DirectoryLock {
     /// Looks at `path`, makes it if needed, locks it, and checks that its format is one we know.
     pub(crate) fn take(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
         look(path)?;
+        check_format(path)?;
         make(path)?;
         let lock = lock(path, program)?;
+        // Again, since another process may have been at work until the lock was ours.
+        look(path)?;
         check_format(path)?;
         Ok(lock)
     }
@@ -62,7 +65,17 @@ fn look(path: &Path) -> Result<(), Error> {
     for entry in entries {
         let name = entry.map_err(|error| failed(path, "read the directory", &error))?.file_name();
         if name == CATALOG {
-            return Ok(());
+            // One whose magic is damaged is still ours when the databases' folder stands beside it.
+            return if names_us(&path.join(CATALOG))? || path.join("db").is_dir() {
+                Ok(())
+            } else {
+                Err(not_ours(path, "its file \"catalog\" is not DocDB's"))
+            };
+        }
+        if name == LOCK && !is_lock(&path.join(LOCK))? {
+            // Another foreign name says more to whoever reads the error.
+            foreign.get_or_insert(name);
+            continue;
         }
         if !OUR_NAMES.iter().any(|ours| name == *ours) {
             foreign = Some(name);
@@ -72,6 +85,28 @@ fn look(path: &Path) -> Result<(), Error> {
         None => Ok(()),
         Some(name) => Err(not_ours(path, &format!("it has no catalog, but holds {name:?}"))),
     }
+}
+
+/// Whether a catalog's magic stands in either of its copies.
+fn names_us(catalog: &Path) -> Result<bool, Error> {
+    let read = || {
+        let file = File::open(catalog)?;
+        let second = file.metadata()?.len() / 2;
+        let mut magic = [0; CATALOG_MAGIC.len()];
+        let mut is_at = |offset| file.read_exact_at(&mut magic, offset).is_ok() && magic == CATALOG_MAGIC;
+        Ok(is_at(0) || is_at(second))
+    };
+    read().map_err(|error| failed(catalog, "read the catalog", &error))
+}
+
+/// Whether a file `LOCK` may be one of ours: empty, or beginning with a pid.
+fn is_lock(lock: &Path) -> Result<bool, Error> {
+    let read = || {
+        let file = File::open(lock)?;
+        let mut first = [0];
+        Ok(file.read_at(&mut first, 0)? == 0 || first[0].is_ascii_digit())
+    };
+    read().map_err(|error| failed(lock, "read the lock", &error))
 }
 
 fn not_ours(path: &Path, why: &str) -> Error {

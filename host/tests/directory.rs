@@ -74,3 +74,16 @@ fn a_directory_we_may_not_write_is_told() {
     }
     assert_eq!(refusal(&path).0, ErrorCode::PermissionDenied);
 }
+
+#[test]
+fn a_foreign_catalog_or_lock_is_not_taken_for_ours() {
+    for name in ["catalog", "LOCK"] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join(name);
+        std::fs::write(&path, "hi").expect("a foreign file");
+        let error = DocDb::open(directory.path()).expect_err("it is not ours");
+        assert_eq!(error.code(), ErrorCode::NotADataDirectory, "{name}");
+        assert_eq!(std::fs::read(&path).expect("still there"), b"hi");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 1, "nothing was added");
+    }
+}
