@@ -118,5 +118,10 @@ pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) ->
         DiskErrorKind::Permission => ErrorCode::PermissionDenied,
         DiskErrorKind::NotFound | DiskErrorKind::Exists | DiskErrorKind::Transient | DiskErrorKind::Io => code,
     };
-    Error::new(code).file(path.as_str()).detail(error.to_string())
+    let advice = match code {
+        ErrorCode::DiskFull => "; make room and try again",
+        ErrorCode::PermissionDenied => "; give this user access and try again",
+        _ => "",
+    };
+    Error::new(code).file(path.as_str()).detail(format!("{error}{advice}"))
 }

@@ -114,14 +114,17 @@ impl View {
     }
 
     /// The documents of a collection in the order of their ids, from `from` on, that one included. A
-    /// damaged one is an `Err` with its id and error; the rest follows.
+    /// damaged one is an `Err` with its id and error; the rest follows. Where a part of the log is lost
+    /// that names no documents, an `Err` under the largest id ends the scan.
     pub fn scan(
         &self,
         collection: &str,
         from: DocumentId,
     ) -> impl Iterator<Item = Result<(DocumentId, &Document), (DocumentId, Error)>> {
+        // Documents may be missing that nothing names: a scan that ended well would hide it.
+        let lost = self.damage.parts.first().map(|error| Err((DocumentId(u64::MAX), error.clone())));
         let found = self.collections.get_key_value(collection);
-        found.into_iter().flat_map(move |(name, &collection)| {
+        let documents = found.into_iter().flat_map(move |(name, &collection)| {
             self.documents
                 .range(Key { collection, document: from })
                 .take_while(move |(key, _)| key.collection == collection)
@@ -131,7 +134,8 @@ impl View {
                     }
                     Content::Live(_) | Content::Damaged => Err((key.document, corrupt(name.as_str(), key.document))),
                 })
-        })
+        });
+        documents.chain(lost)
     }
 
     /// How many documents are held, damaged ones not counted, in all collections.
