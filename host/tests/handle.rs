@@ -193,7 +193,10 @@ fn closing_under_load_answers_everyone_and_frees_the_directory() {
                 let mut count = 0;
                 loop {
                     match database.create("c", thread << 32 | count, b"{}") {
-                        Ok(_) => count += 1,
+                        Ok(_) => {
+                            count += 1;
+                            acknowledged.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(error) => {
                             assert!(matches!(error.code(), ErrorCode::PoolStopped | ErrorCode::DbNotOpen), "{error}");
                             if error.code() == ErrorCode::PoolStopped {
@@ -202,11 +205,13 @@ fn closing_under_load_answers_everyone_and_frees_the_directory() {
                         }
                     }
                 }
-                acknowledged.fetch_add(count, Ordering::Relaxed);
             })
         })
         .collect();
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // Closed in the middle of the load, however fast this machine is.
+    while acknowledged.load(Ordering::Relaxed) < THREADS * 8 {
+        std::thread::yield_now();
+    }
     docdb.close().unwrap();
     for writer in writers {
         writer.join().unwrap();
