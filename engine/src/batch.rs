@@ -7,6 +7,10 @@ use crate::execute::{Bounds, execute};
 use crate::log::Record;
 use crate::view::View;
 
+/// What an operation takes up beside its document, as a request and as a record, roughly: without it, many
+/// small ones would pass every bound on bytes.
+pub(crate) const OPERATION_BYTES: usize = 96;
+
 /// A request whose answer waits for a batch to become durable.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
@@ -48,14 +52,15 @@ impl Waiting {
 pub(crate) struct Batch {
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) records: Vec<Record>,
-    pub(crate) document_bytes: usize,
+    /// What it takes up in memory and in the log, roughly.
+    pub(crate) bytes: usize,
     /// The state once this batch is durable; set when nothing more may join.
     pub(crate) after: Option<View>,
 }
 
 impl Batch {
     pub(crate) fn add(&mut self, waiting: Waiting, records: Vec<Record>) {
-        self.document_bytes += records.iter().map(|record| record.payload.bytes().len()).sum::<usize>();
+        self.bytes += records.iter().map(|record| OPERATION_BYTES + record.payload.bytes().len()).sum::<usize>();
         if self.records.is_empty() {
             self.records = records;
         } else {

@@ -113,7 +113,7 @@ fn decode_copy(bytes: &[u8]) -> Option<Result<Catalog, ErrorCode>> {
     for _ in 0..count.min(DATABASES_MAX) {
         let id = DatabaseId::new(fields.u64()?)?;
         let created_at = WallTime(fields.u64()?);
-        let closed = Closed { log_end: Lsn(fields.u64()?), log_bytes: fields.u64()?, documents: fields.u64()? };
+        let closed = Closed { log_end: Lsn(fields.count()?), log_bytes: fields.u64()?, documents: fields.u64()? };
         let name_bytes = fields.u8()? as usize;
         let name = DatabaseName::parse(std::str::from_utf8(fields.bytes(name_bytes)?).ok()?).ok()?;
         entries.insert(id, Entry { name, created_at, closed });

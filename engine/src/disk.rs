@@ -186,7 +186,8 @@ pub enum DiskOp {
         /// The name it gets.
         to: DiskPath,
     },
-    /// Removes a file's name. Open files stay usable. Answers [`DiskReply::Done`].
+    /// Removes the name of a file, or of a directory without names in it (else `Exists`). Open files stay
+    /// usable. Answers [`DiskReply::Done`].
     Unlink {
         /// The name.
         path: DiskPath,

@@ -11,6 +11,7 @@ use docdb_protocol::{
 };
 
 use crate::alert::{Alert, AlertKind};
+use crate::batch::OPERATION_BYTES;
 use crate::catalog::{Catalog, Closed, Entry};
 use crate::clock::{Instant, Now};
 use crate::database::Database;
@@ -94,7 +95,7 @@ pub struct Engine {
     databases: BTreeMap<DatabaseId, Database>,
     /// Requests that came before the catalog was read.
     early: VecDeque<(RequestId, Request)>,
-    /// What waits for its answer, with the bytes of its documents.
+    /// What waits for its answer, with the bytes it takes up.
     waiting: BTreeMap<RequestId, usize>,
     waiting_bytes: usize,
 }
@@ -182,7 +183,7 @@ impl Engine {
 
     /// Bounds what waits, then runs the request or lets it wait.
     fn admit(&mut self, now: Now, id: RequestId, request: Request) {
-        let bytes = document_bytes(&request);
+        let (bytes, document_bytes) = request_bytes(&request);
         let previous = self.waiting.insert(id, bytes);
         assert!(previous.is_none(), "a request id is in use once at a time");
         self.waiting_bytes += bytes;
@@ -196,8 +197,8 @@ impl Engine {
                 let detail = format!("{} operations, at most {OPERATIONS_PER_REQUEST_MAX}", operations.len());
                 Some(Error::new(ErrorCode::LimitExceeded).detail(detail))
             }
-            (_, Request::Execute { .. }) if bytes > REQUEST_BYTES_MAX => {
-                let detail = format!("{bytes} bytes of documents, at most {REQUEST_BYTES_MAX}");
+            (_, Request::Execute { .. }) if document_bytes > REQUEST_BYTES_MAX => {
+                let detail = format!("{document_bytes} bytes of documents, at most {REQUEST_BYTES_MAX}");
                 Some(Error::new(ErrorCode::PayloadTooLarge).detail(detail))
             }
             (Phase::Starting(_) | Phase::Running, _) => None,
@@ -336,8 +337,7 @@ impl Engine {
                 self.advance(now, id);
             }
             Owner::Spare(id) => {
-                // Nobody waits for the spare of a database that has become read-only and was closed.
-                let Some(database) = self.databases.get_mut(&id) else { return };
+                let database = self.databases.get_mut(&id).expect("stays while its spare has something in flight");
                 database.spare_completed(result, &mut self.io);
                 self.advance(now, id);
             }
@@ -536,8 +536,10 @@ impl Engine {
     }
 
     fn stats(&self) -> Stats {
-        let mut stats = Stats { databases: self.catalog.entries.len() as u64, ..Stats::default() };
-        for database in self.databases.values().filter(|database| database.is_open()) {
+        let settled = self.catalog.entries.len() - self.unsettled.len();
+        let mut stats = Stats { databases: settled as u64, ..Stats::default() };
+        let is_told = |database: &&Database| database.is_open() && !self.unsettled.contains(&database.id);
+        for database in self.databases.values().filter(is_told) {
             stats.databases_open += 1;
             stats.transactions += database.last_tx();
             stats.log_bytes += database.log_bytes();
@@ -547,8 +549,8 @@ impl Engine {
     }
 
     fn list(&self) -> Vec<DatabaseInfo> {
-        let mut list: Vec<DatabaseInfo> =
-            self.catalog.entries.iter().map(|(id, entry)| self.describe(*id, entry)).collect();
+        let settled = self.catalog.entries.iter().filter(|(id, _)| !self.unsettled.contains(id));
+        let mut list: Vec<DatabaseInfo> = settled.map(|(id, entry)| self.describe(*id, entry)).collect();
         list.sort_by(|one, other| one.name.cmp(&other.name));
         list
     }
@@ -571,11 +573,17 @@ impl Engine {
     }
 }
 
-fn document_bytes(request: &Request) -> usize {
+/// What a request takes up while it waits, roughly, and how much of that is documents.
+fn request_bytes(request: &Request) -> (usize, usize) {
     match request {
         Request::Execute { operations, .. } => {
-            operations.iter().filter_map(|operation| operation.action.document()).map(Document::len).sum()
+            let documents = operations.iter().filter_map(|operation| operation.action.document());
+            let document_bytes = documents.map(Document::len).sum();
+            let names: usize = operations.iter().map(|operation| operation.collection.as_str().len()).sum();
+            (operations.len() * OPERATION_BYTES + names + document_bytes, document_bytes)
         }
-        Request::OpenDatabase { .. } | Request::CloseDatabase { .. } | Request::Stats | Request::ListDatabases => 0,
+        Request::OpenDatabase { .. } | Request::CloseDatabase { .. } | Request::Stats | Request::ListDatabases => {
+            (OPERATION_BYTES, 0)
+        }
     }
 }

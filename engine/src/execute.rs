@@ -150,8 +150,13 @@ impl Run<'_> {
             return Err(Error::new(code).document(operation.document_id));
         }
         if let Some(document) = document {
+            let replaced = match newest.map(|version| &version.content) {
+                Some(Content::Live(old)) => old.len(),
+                Some(Content::Damaged) | None => 0,
+            };
             let grown = self.pending.memory_bytes() + document.len() as u64;
-            if grown > self.bounds.memory_bytes_free {
+            // What shrinks a document makes room, even beyond the limit.
+            if document.len() > replaced && grown - replaced as u64 > self.bounds.memory_bytes_free {
                 return Err(Error::new(ErrorCode::MemoryLimit).document(operation.document_id));
             }
         }

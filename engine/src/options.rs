@@ -7,13 +7,16 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// The first segment of an opening is this long; each later one doubles up to the limit.
     pub segment_bytes_min: u64,
-    /// A batch takes no further transaction beyond this many bytes of documents.
+    /// An opening writes the last segments again as one, as long as they hold no more bytes of log than
+    /// this together: many short sessions leave few files. Zero leaves all of them as they are.
+    pub merge_bytes_max: u64,
+    /// A batch takes no further transaction beyond this many bytes.
     pub batch_bytes_max: usize,
     /// New documents are refused beyond this many bytes in memory, of all databases together.
     pub memory_bytes_max: u64,
     /// Requests that may wait in the engine.
     pub pending_requests_max: usize,
-    /// Bytes of documents that may wait in the engine.
+    /// Bytes of requests that may wait in the engine.
     pub pending_bytes_max: usize,
     /// How long after the last batch its durability is proven by a record of its own, in nanoseconds.
     pub watermark_delay_ns: u64,
@@ -29,6 +32,7 @@ impl Default for Options {
         Options {
             segment_bytes_max: 64 * 1024 * 1024,
             segment_bytes_min: 256 * 1024,
+            merge_bytes_max: 256 * 1024,
             batch_bytes_max: 4 * 1024 * 1024,
             memory_bytes_max: 4 * 1024 * 1024 * 1024,
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,

@@ -20,7 +20,7 @@ const LOCK: &str = "LOCK";
 /// Names the databases; only a data directory of ours has one.
 const CATALOG: &str = "catalog";
 /// What else may lie in a directory of ours that has no catalog yet, or none any more.
-const OUR_NAMES: [&str; 4] = [CATALOG, "catalog.new", "db", LOCK];
+const OUR_NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", LOCK];
 
 /// How a catalog begins; a format version follows, as a little-endian `u32`.
 const CATALOG_MAGIC: [u8; 8] = *b"DOCDBCAT";

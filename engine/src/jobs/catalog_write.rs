@@ -6,10 +6,13 @@
 //! rename it over catalog        atomic: one or the other, never neither
 //! sync the data directory       only now is the change durable
 //! ```
+//!
+//! A failure before the rename removes `catalog.new`.
 
 use docdb_protocol::{Error, ErrorCode};
 
 use super::new_segment::written;
+use super::undo::Undo;
 use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
@@ -25,7 +28,7 @@ pub(crate) struct CatalogWrite {
     step: Step,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     UnlinkStale,
     Create,
@@ -36,6 +39,11 @@ enum Step {
     Rename,
     /// A rename is durable only with its directory.
     SyncRoot,
+    /// After a failure, with the file still open if it ever was.
+    Undo {
+        undo: Undo,
+        is_open: bool,
+    },
 }
 
 impl CatalogWrite {
@@ -48,15 +56,16 @@ impl CatalogWrite {
     pub(crate) fn opened(&self) -> Option<FileId> {
         match self.step {
             Step::UnlinkStale | Step::Create | Step::Close | Step::Rename | Step::SyncRoot => None,
-            Step::Write | Step::Sync => Some(self.file),
+            Step::Undo { is_open: false, .. } => None,
+            Step::Write | Step::Sync | Step::Undo { is_open: true, .. } => Some(self.file),
         }
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<()> {
         let file = self.file;
-        match (self.step, result) {
+        match (&mut self.step, result) {
             (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
-                failed(ErrorCode::FileOpen, &error)
+                self.failed(ErrorCode::FileOpen, &error)
             }
             (Step::UnlinkStale, Ok(_) | Err(_)) => {
                 self.go(Step::Create, DiskOp::Open { file, path: new_path(), mode: OpenMode::CreateNew })
@@ -67,7 +76,7 @@ impl CatalogWrite {
             (Step::Write, Ok(reply)) => match written(&self.options, &reply, self.bytes.len() as u64) {
                 Ok(()) if planted!(self.options, CatalogWithoutSync) => self.go(Step::Close, DiskOp::Close { file }),
                 Ok(()) => self.go(Step::Sync, DiskOp::Sync { file }),
-                Err(error) => failed(ErrorCode::FileWrite, &error),
+                Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
             (Step::Sync, Ok(_)) => self.go(Step::Close, DiskOp::Close { file }),
             (Step::Close, Ok(_)) => {
@@ -76,15 +85,25 @@ impl CatalogWrite {
             (Step::Rename, Ok(_)) if planted!(self.options, CatalogWithoutDirectorySync) => Progress::Done(()),
             (Step::Rename, Ok(_)) => self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() }),
             (Step::SyncRoot, Ok(_)) => Progress::Done(()),
-            (Step::Create | Step::Close | Step::Rename, Err(error)) => failed(ErrorCode::FileOpen, &error),
-            (Step::Write, Err(error)) => failed(ErrorCode::FileWrite, &error),
-            (Step::Sync | Step::SyncRoot, Err(error)) => failed(ErrorCode::FileSync, &error),
+            (Step::Create | Step::Close | Step::Rename, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
+            (Step::Undo { undo, .. }, Ok(_) | Err(_)) => undo.step(),
+            (Step::Write, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
+            (Step::Sync | Step::SyncRoot, Err(error)) => self.failed(ErrorCode::FileSync, &error),
         }
     }
 
     fn go(&mut self, step: Step, op: DiskOp) -> Progress<()> {
         self.step = step;
         Progress::Submit(op)
+    }
+
+    fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<()> {
+        let error: Error = disk_error(code, &path(), error);
+        let is_renamed = matches!(self.step, Step::SyncRoot);
+        let mut undo = Undo::new(error, if is_renamed { Vec::new() } else { vec![new_path()] });
+        let first = undo.step();
+        self.step = Step::Undo { undo, is_open: self.opened().is_some() };
+        first
     }
 }
 
@@ -93,11 +112,11 @@ pub(crate) fn path() -> DiskPath {
     DiskPath::root().join("catalog")
 }
 
-fn new_path() -> DiskPath {
-    DiskPath::root().join("catalog.new")
+/// Where one that could not be read is kept.
+pub(crate) fn damaged_path() -> DiskPath {
+    DiskPath::root().join("catalog.damaged")
 }
 
-fn failed(code: ErrorCode, error: &DiskError) -> Progress<()> {
-    let error: Error = disk_error(code, &path(), error);
-    Progress::Failed(error)
+fn new_path() -> DiskPath {
+    DiskPath::root().join("catalog.new")
 }

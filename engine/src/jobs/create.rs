@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Only then may the catalog name the database. A folder that the catalog does not name and that
-//! holds more than a creation leaves is not touched: it may be somebody's data.
+//! holds more than a creation leaves is not touched: it may be somebody's data. A failure removes what was made.
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
 use super::new_segment::{Made, written};
 use super::start::databases_path;
+use super::undo::Undo;
 use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode, SECTOR_BYTES};
 use crate::io::{DiskResult, Progress, disk_error};
@@ -37,7 +38,7 @@ pub(crate) struct Create {
     step: Step,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     MakeDirectory,
     ListLeftovers,
@@ -55,6 +56,11 @@ enum Step {
     SyncFolder,
     /// The folder's name.
     SyncParent,
+    /// After a failure, with the file still open if it ever was.
+    Undo {
+        undo: Undo,
+        is_open: bool,
+    },
 }
 
 impl Create {
@@ -81,8 +87,10 @@ impl Create {
             | Step::OpenLeftover
             | Step::CloseLeftover { .. }
             | Step::UnlinkLeftover
-            | Step::CreateFile => None,
+            | Step::CreateFile
+            | Step::Undo { is_open: false, .. } => None,
             Step::ReadLeftover
+            | Step::Undo { is_open: true, .. }
             | Step::Allocate
             | Step::WriteHeader
             | Step::SyncFile
@@ -93,7 +101,7 @@ impl Create {
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
         let file = self.made.file;
-        match (self.step, result) {
+        match (&mut self.step, result) {
             (Step::MakeDirectory, Ok(_)) => self.create_file(),
             (Step::MakeDirectory, Err(error)) if error.kind == DiskErrorKind::Exists => {
                 let list = DiskOp::List { path: self.directory.clone(), after: "".into(), limit: LEFTOVERS_MAX };
@@ -157,6 +165,7 @@ impl Create {
             (Step::SyncFile | Step::SyncFolder | Step::SyncParent, Err(error)) => {
                 self.failed(ErrorCode::FileSync, &error)
             }
+            (Step::Undo { undo, .. }, Ok(_) | Err(_)) => undo.step(),
         }
     }
 
@@ -176,7 +185,24 @@ impl Create {
         Progress::Submit(op)
     }
 
-    fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
-        Progress::Failed(disk_error(code, &self.directory, error))
+    fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
+        let error = disk_error(code, &self.directory, error);
+        let made = match self.step {
+            Step::MakeDirectory
+            | Step::ListLeftovers
+            | Step::OpenLeftover
+            | Step::ReadLeftover
+            | Step::CloseLeftover { .. }
+            | Step::UnlinkLeftover
+            | Step::Undo { .. } => Vec::new(),
+            Step::CreateFile => vec![self.directory.clone()],
+            Step::Allocate | Step::WriteHeader | Step::SyncFile | Step::SyncFolder | Step::SyncParent => {
+                vec![self.directory.clone(), self.directory.join(&active(&self.name))]
+            }
+        };
+        let mut undo = Undo::new(error, made);
+        let first = undo.step();
+        self.step = Step::Undo { undo, is_open: self.opened().is_some() };
+        first
     }
 }

@@ -17,3 +17,4 @@ pub(crate) mod new_segment;
 pub(crate) mod opening;
 pub(crate) mod spare;
 pub(crate) mod start;
+mod undo;

@@ -11,11 +11,12 @@
 //!
 //! Until the last step nothing that rests on the tail may be published, acknowledged or read. A
 //! crash before the first rename leaves a `next` that is no part of the log; a crash after it leaves one
-//! that is, and opening finishes the renames. No name is ever replaced.
+//! that is, and opening finishes the renames. No name is ever replaced. A failure before it removes `next`.
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
 use super::spare::Spare;
+use super::undo::Undo;
 use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
@@ -29,8 +30,8 @@ pub(crate) struct Plan {
     pub(crate) header: SegmentHeader,
     /// The batches to write behind the header, if any.
     pub(crate) tail: Option<Encoded>,
-    /// The epoch of the segment that is `NAME.wal` now; `None` when there is none.
-    pub(crate) seal: Option<u64>,
+    /// The epoch of the segment that is `NAME.wal` now.
+    pub(crate) seal: u64,
     /// A file prepared ahead of need.
     pub(crate) spare: Option<Spare>,
     /// An id for the file when there is no spare.
@@ -55,7 +56,15 @@ pub(crate) struct NewSegment {
     database: DatabaseName,
     made: Made,
     step: Step,
+    failed: Option<Failure>,
+}
+
+/// The failure whose traces are being removed.
+#[derive(Clone, Debug)]
+struct Failure {
+    at: Step,
     is_transient: bool,
+    undo: Undo,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +88,8 @@ enum Step {
     Promote,
     /// The last one: what follows will be acknowledged on the strength of this name.
     SyncPromoted,
+    /// After a failure: while the active segment has its name, `next` is no part of the log.
+    Undo,
 }
 
 impl NewSegment {
@@ -100,24 +111,25 @@ impl NewSegment {
             database,
             made,
             step: Step::UnlinkStale,
-            is_transient: false,
+            failed: None,
         };
         (job, DiskOp::Unlink { path })
     }
 
-    /// Whether a failure so far left nothing that could be part of the log.
-    pub(crate) fn is_before_header(&self) -> bool {
-        self.step < Step::WriteHeader
+    /// Of a job that failed: whether it came to writing a header.
+    pub(crate) fn failed_before_header(&self) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader)
     }
 
-    /// Whether what made it fail passes by itself.
-    pub(crate) fn is_transient(&self) -> bool {
-        self.is_transient
+    /// Of a job that failed: whether what made it fail passes by itself.
+    pub(crate) fn failed_for_now(&self) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.is_transient)
     }
 
     /// The file to close when the job has failed, if it came to be opened.
     pub(crate) fn opened(&self) -> Option<FileId> {
-        (self.plan.spare.is_some() || self.step > Step::Create).then_some(self.made.file)
+        let step = self.failed.as_ref().map_or(self.step, |failed| failed.at);
+        (self.plan.spare.is_some() || step > Step::Create).then_some(self.made.file)
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
@@ -177,6 +189,7 @@ impl NewSegment {
                 Step::SyncTail | Step::SyncHeader | Step::SyncNext | Step::SyncSealed | Step::SyncPromoted,
                 Err(error),
             ) => self.failed(ErrorCode::FileSync, &error),
+            (Step::Undo, Ok(_) | Err(_)) => self.undo(),
         }
     }
 
@@ -205,9 +218,8 @@ impl NewSegment {
     }
 
     fn seal(&mut self) -> Progress<Made> {
-        let Some(epoch) = self.plan.seal else { return self.promote() };
         let from = self.directory.join(&active(&self.database));
-        let to = self.directory.join(&sealed(&self.database, epoch));
+        let to = self.directory.join(&sealed(&self.database, self.plan.seal));
         self.go(Step::Seal, DiskOp::Rename { from, to, replace: false })
     }
 
@@ -217,9 +229,16 @@ impl NewSegment {
     }
 
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
-        self.is_transient = error.kind == DiskErrorKind::Transient;
+        let is_transient = error.kind == DiskErrorKind::Transient;
         let error: Error = disk_error(code, &self.next(), error);
-        Progress::Failed(error)
+        let removed = if self.step <= Step::Seal { vec![self.next()] } else { Vec::new() };
+        self.failed = Some(Failure { at: self.step, is_transient, undo: Undo::new(error, removed) });
+        self.step = Step::Undo;
+        self.undo()
+    }
+
+    fn undo(&mut self) -> Progress<Made> {
+        self.failed.as_mut().expect("set by the failure that led here").undo.step()
     }
 }
 

@@ -8,10 +8,12 @@
 //! sync it                        so that the first commits into it do not pay for it
 //! ```
 //!
-//! A spare has no header, so it is no part of the log, and its name need not be durable.
+//! A spare has no header, so it is no part of the log, and its name need not be durable. One that could
+//! not be made whole is removed.
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
+use super::undo::Undo;
 use crate::disk::{DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::spare;
@@ -35,12 +37,19 @@ pub(crate) struct SpareJob {
     step: Step,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     Unlink,
     Create,
-    Allocate { done_bytes: u64 },
+    Allocate {
+        done_bytes: u64,
+    },
     Sync,
+    /// After a failure, with the file still open if it ever was.
+    Undo {
+        undo: Undo,
+        is_open: bool,
+    },
 }
 
 impl SpareJob {
@@ -57,7 +66,7 @@ impl SpareJob {
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Spare> {
         let file = self.spare.file;
-        match (self.step, result) {
+        match (&mut self.step, result) {
             (Step::Unlink, Err(error)) if error.kind != DiskErrorKind::NotFound => {
                 self.failed(ErrorCode::FileOpen, &error)
             }
@@ -66,7 +75,10 @@ impl SpareJob {
                 Progress::Submit(DiskOp::Open { file, path: self.path.clone(), mode: OpenMode::CreateNew })
             }
             (Step::Create, Ok(_)) => self.allocate(0),
-            (Step::Allocate { done_bytes }, Ok(_)) if done_bytes < self.spare.file_bytes => self.allocate(done_bytes),
+            (Step::Allocate { done_bytes }, Ok(_)) if *done_bytes < self.spare.file_bytes => {
+                let from = *done_bytes;
+                self.allocate(from)
+            }
             (Step::Allocate { .. }, Ok(_)) => {
                 self.step = Step::Sync;
                 Progress::Submit(DiskOp::Sync { file })
@@ -75,14 +87,15 @@ impl SpareJob {
             (Step::Create, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
             (Step::Allocate { .. }, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
             (Step::Sync, Err(error)) => self.failed(ErrorCode::FileSync, &error),
+            (Step::Undo { undo, .. }, Ok(_) | Err(_)) => undo.step(),
         }
     }
 
     /// The file to close when the job has failed, if it came to be opened.
     pub(crate) fn opened(&self) -> Option<FileId> {
         match self.step {
-            Step::Unlink | Step::Create => None,
-            Step::Allocate { .. } | Step::Sync => Some(self.spare.file),
+            Step::Unlink | Step::Create | Step::Undo { is_open: false, .. } => None,
+            Step::Allocate { .. } | Step::Sync | Step::Undo { is_open: true, .. } => Some(self.spare.file),
         }
     }
 
@@ -92,8 +105,11 @@ impl SpareJob {
         Progress::Submit(DiskOp::Allocate { file: self.spare.file, offset: from, bytes })
     }
 
-    fn failed(&self, code: ErrorCode, error: &crate::disk::DiskError) -> Progress<Spare> {
+    fn failed(&mut self, code: ErrorCode, error: &crate::disk::DiskError) -> Progress<Spare> {
         let error: Error = disk_error(code, &self.path, error);
-        Progress::Failed(error)
+        let mut undo = Undo::new(error, vec![self.path.clone()]);
+        let first = undo.step();
+        self.step = Step::Undo { undo, is_open: self.opened().is_some() };
+        first
     }
 }

@@ -5,13 +5,14 @@
 //!   whole      -> make db; sync the data directory   what can be read need not be durable: the rename may not be
 //!   none, and nothing in db -> the same, then write the first one
 //!   damaged, or none -> ask every folder in db for the header of one of its segments, and rebuild it
+//!                       a damaged one is kept as catalog.damaged, for whoever wants to look
 //! ```
 
 use std::sync::Arc;
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
-use super::catalog_write::path;
+use super::catalog_write::{damaged_path, path};
 use crate::catalog::{Catalog, Closed, Entry};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
@@ -62,6 +63,7 @@ enum Step {
     ListFiles,
     OpenSegment,
     ReadHeader,
+    KeepDamaged,
 }
 
 impl Start {
@@ -153,6 +155,13 @@ impl Start {
             }
             (Step::ListFiles, Ok(_) | Err(_)) => self.next_folder(),
             (Step::OpenSegment, Err(_)) => self.open_segment(io),
+            (Step::KeepDamaged, Err(error)) if error.kind != DiskErrorKind::NotFound => {
+                failed(ErrorCode::FileOpen, &path(), &error)
+            }
+            (Step::KeepDamaged, Ok(_) | Err(_)) => {
+                let catalog = self.found.take().expect("set before the first folder is asked");
+                Progress::Done(Started { catalog, write: true, rebuilt: self.lost.take() })
+            }
             (Step::ListFolders, Ok(_)) => {
                 failed(ErrorCode::FileRead, &databases_path(), &DiskError::new(DiskErrorKind::Io))
             }
@@ -187,8 +196,8 @@ impl Start {
 
     fn list_files(&mut self) -> Progress<Started> {
         let Some(folder) = self.folders.get(self.folder) else {
-            let catalog = self.found.take().expect("set before the first folder is asked");
-            return Progress::Done(Started { catalog, write: true, rebuilt: self.lost.take() });
+            let keep = DiskOp::Rename { from: path(), to: damaged_path(), replace: true };
+            return self.go(Step::KeepDamaged, keep);
         };
         let path = databases_path().join(folder);
         self.go(Step::ListFiles, DiskOp::List { path, after: "".into(), limit: FOLDER_FILES_MAX })

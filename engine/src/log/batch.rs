@@ -56,6 +56,14 @@ pub(crate) struct Encoded {
     pub(crate) bytes: u64,
 }
 
+impl Encoded {
+    /// Puts the batch that follows behind this one.
+    pub(crate) fn append(&mut self, mut next: Encoded) {
+        self.buffers.append(&mut next.buffers);
+        self.bytes += next.bytes;
+    }
+}
+
 /// Where a batch goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchPlace {
@@ -71,6 +79,12 @@ pub(crate) struct BatchPlace {
 pub(crate) fn encoded_bytes(before: Option<&Repetition>, records: &[Record]) -> u64 {
     let body: usize = records.iter().map(Record::bytes).sum();
     (header_bytes(before) + body).next_multiple_of(SECTOR_BYTES) as u64
+}
+
+/// The length on disk of the proof of a batch of `records`.
+pub(crate) fn proof_bytes(records: &[Record]) -> u64 {
+    let operations = records.iter().filter(|record| record.kind != RecordKind::Commit).count();
+    (FIXED_BYTES + operations * REPEATED_BYTES).next_multiple_of(SECTOR_BYTES) as u64
 }
 
 fn header_bytes(before: Option<&Repetition>) -> usize {
@@ -177,18 +191,18 @@ impl BatchHeader {
         if crc32fast::hash(bytes.get(8..header_bytes)?) != crc32 {
             return None;
         }
-        let (watermark, before_lsn) = (Lsn(fields.u64()?), Lsn(fields.u64()?));
+        let (watermark, before_lsn) = (Lsn(fields.count()?), Lsn(fields.count()?));
         let (records, repeated) = (fields.u32()?, fields.u32()?);
         let mut operations = Vec::new();
         for _ in 0..repeated {
-            let collection = CollectionId(fields.u32()?);
+            let collection = CollectionId(fields.u32().filter(|id| *id < u32::MAX)?);
             let kind = RecordKind::from_number(fields.u8()?)?;
             fields.bytes(3)?;
             operations.push(Repeated {
                 kind,
                 collection,
                 document: DocumentId(fields.u64()?),
-                tx: TxId(fields.u64()?),
+                tx: TxId(fields.count()?),
                 payload_bytes: fields.u32()?,
                 payload_crc32: fields.u32()?,
             });

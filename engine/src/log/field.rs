@@ -32,6 +32,12 @@ impl<'bytes> Fields<'bytes> {
         self.rest = rest;
         Some(u64::from_le_bytes(*taken))
     }
+
+    /// A number that is counted on from: none below 2^63 can overflow in the life of a disk, and no writer
+    /// of ours gets beyond.
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number < 1 << 63)
+    }
 }
 
 pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod field;
+mod merge;
 mod names;
 mod record;
 mod replay;
@@ -12,7 +13,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::{BatchPlace, Encoded, Repetition, encode, encoded_bytes};
+pub(crate) use batch::{BatchPlace, Encoded, Repetition, encode, encoded_bytes, proof_bytes};
 pub(crate) use field::{Fields, put_u32, put_u64};
 pub(crate) use names::{SegmentName, active, next, sealed, spare};
 pub(crate) use record::{Payload, Record, RecordKind};
@@ -23,15 +24,3 @@ pub(crate) use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 /// batch on; headers of segments have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lsn(pub u64);
-
-/// What was recovered beyond `start_lsn`, as the one batch that opens a new segment.
-pub(crate) fn encode_tail(
-    database: docdb_protocol::DatabaseId,
-    epoch: u64,
-    start_lsn: Lsn,
-    before: Option<&Repetition>,
-    records: &[Record],
-) -> Option<Encoded> {
-    let place = BatchPlace { database, epoch, start_lsn, lsn: start_lsn, watermark: start_lsn };
-    (!records.is_empty()).then(|| encode(place, before, records))
-}

@@ -25,8 +25,9 @@ impl SegmentName {
             ".spare" => Some(SegmentName::Spare),
             _ => {
                 let number: u64 = rest.strip_prefix('.')?.parse().ok()?;
-                // `wal.01` or `wal.+1` would name another file than the one we would write.
-                (rest == format!(".{number}")).then_some(SegmentName::Sealed(number))
+                // `wal.01` or `wal.+1` would name another file than the one we would write, and no epoch of
+                // ours gets as far as 2^63.
+                (number < 1 << 63 && rest == format!(".{number}")).then_some(SegmentName::Sealed(number))
             }
         }
     }

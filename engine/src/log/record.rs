@@ -119,8 +119,9 @@ impl Record {
         if written != (place.database.get(), place.epoch, place.lsn.0) || crc32 != crc32fast::hash(&header[4..]) {
             return None;
         }
-        let (tx, document) = (TxId(fields.u64()?), DocumentId(fields.u64()?));
-        let collection = CollectionId(fields.u32()?);
+        let (tx, document) = (TxId(fields.count()?), DocumentId(fields.u64()?));
+        // The largest number is never given, so that there is always a next one.
+        let collection = CollectionId(fields.u32().filter(|number| *number < u32::MAX)?);
         let (payload_bytes, payload_crc32) = (fields.u32()? as usize, fields.u32()?);
         let payload = bytes.get(RECORD_HEADER_BYTES..)?.get(..payload_bytes)?;
         let kind = RecordKind::from_number(kind)?;

@@ -7,11 +7,14 @@
 //!
 //! Nothing here reads a file, and no bytes make it panic.
 
+use std::collections::VecDeque;
+
 use docdb_protocol::{DatabaseId, Error, ErrorCode, TxId};
 
 use super::batch::{BatchHeader, Repeated, Repetition};
+use super::merge::{Merge, Read};
 use super::record::{Place, Record};
-use super::{Lsn, Payload, RecordKind, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::{BatchPlace, Encoded, Lsn, Payload, RecordKind, SEGMENT_HEADER_BYTES, SegmentHeader, encode};
 use crate::disk::SECTOR_BYTES;
 use crate::options::Options;
 use crate::planted::planted;
@@ -30,7 +33,9 @@ pub(crate) struct Replay {
     /// The newest batch with operations that is wholly proven.
     last_proven: Option<Repetition>,
     /// Batches that can be read and are not proven.
-    unproven: Vec<(Lsn, Vec<Record>)>,
+    unproven: VecDeque<Read>,
+    /// The last of those that are.
+    merge: Merge,
     damage: Damage,
     first_damage: Option<Error>,
 }
@@ -45,34 +50,102 @@ enum Gap {
     Ended,
 }
 
+/// The batches behind a gap. They are looked for once a segment, however many gaps it has.
+#[derive(Debug, Default)]
+struct Later {
+    /// Offset, header, and the largest watermark of this and all that follow; by offset.
+    found: Option<Vec<(usize, BatchHeader, Lsn)>>,
+}
+
+impl Later {
+    /// The first batch behind `offset` and below `limit`, and the largest watermark of all there.
+    fn behind(
+        &mut self,
+        database: DatabaseId,
+        header: SegmentHeader,
+        bytes: &[u8],
+        offset: usize,
+        limit: Option<Lsn>,
+    ) -> (Option<(usize, BatchHeader)>, Lsn) {
+        let found = self.found.get_or_insert_with(|| {
+            let lsn_at = |offset: usize| Lsn(header.start_lsn.0 + offset as u64);
+            let batch_at = |offset: usize| {
+                BatchHeader::decode(database, header.epoch, header.start_lsn, lsn_at(offset), bytes.get(offset..)?)
+            };
+            let mut found: Vec<_> = (offset..bytes.len())
+                .step_by(SECTOR_BYTES)
+                .take_while(|offset| limit.is_none_or(|limit| lsn_at(*offset) < limit))
+                .filter_map(|offset| batch_at(offset).map(|batch| (offset, batch, Lsn(0))))
+                .collect();
+            let mut largest = Lsn(0);
+            for (_, batch, watermark) in found.iter_mut().rev() {
+                largest = largest.max(batch.watermark);
+                *watermark = largest;
+            }
+            found
+        });
+        let first = found.partition_point(|(at, _, _)| *at <= offset);
+        match found.get(first) {
+            Some((at, batch, watermark)) => (Some((*at, batch.clone())), *watermark),
+            None => (None, Lsn(0)),
+        }
+    }
+}
+
 /// What a replay found.
 #[derive(Clone, Debug)]
 pub(crate) struct Tail {
     /// Everything that can be read, the unproven included.
     pub(crate) view: View,
-    /// Where writing goes on: all below is durable.
-    pub(crate) start_lsn: Lsn,
-    /// What has to be written again from `start_lsn` on.
+    /// All below is durable.
+    pub(crate) proven: Lsn,
+    /// What has to be written again from `proven` on, as one batch.
     pub(crate) records: Vec<Record>,
-    /// What the batch after `start_lsn` repeats.
+    /// What that batch repeats.
     pub(crate) before: Option<Repetition>,
+    /// Proven batches, up to `proven`, that the new segment takes over.
+    pub(crate) merge: Merge,
     /// Set when acknowledged data is missing: the database opens read-only.
     pub(crate) damage: Option<Error>,
+}
+
+impl Tail {
+    /// Where the new segment begins: all below is durable and stays where it is.
+    pub(crate) fn start_lsn(&self) -> Lsn {
+        self.merge.start().unwrap_or(self.proven)
+    }
+
+    /// What the new segment begins with, if anything.
+    pub(crate) fn encode(&self, database: DatabaseId, epoch: u64) -> Option<Encoded> {
+        let mut encoded = self.merge.encode(database, epoch);
+        if !self.records.is_empty() {
+            let (start_lsn, lsn) = (self.start_lsn(), self.proven);
+            let place = BatchPlace { database, epoch, start_lsn, lsn, watermark: lsn };
+            encoded.append(encode(place, self.before.as_ref(), &self.records));
+        }
+        (encoded.bytes > 0).then_some(encoded)
+    }
+
+    /// What the first batch behind all that repeats.
+    pub(crate) fn last(&self) -> Option<Repetition> {
+        if self.records.is_empty() { self.before.clone() } else { Some(Repetition::of(self.proven, &self.records)) }
+    }
 }
 
 impl Replay {
     /// `end` is what the catalog stored at the last closing, or zero.
     pub(crate) fn new(database: DatabaseId, end: Lsn, options: Options) -> Replay {
         Replay {
-            options,
             database,
             view: View::empty(),
             lsn: Lsn(0),
             proven: end,
             last_proven: None,
-            unproven: Vec::new(),
+            unproven: VecDeque::new(),
+            merge: Merge::new(options.merge_bytes_max),
             damage: Damage::default(),
             first_damage: None,
+            options,
         }
     }
 
@@ -85,21 +158,24 @@ impl Replay {
             self.lose(file, 0, self.lsn, header.start_lsn);
         }
         self.lsn = header.start_lsn;
+        let mut later = Later::default();
         while limit.is_none_or(|limit| self.lsn < limit) {
             let offset = usize::try_from(self.lsn.0 - header.start_lsn.0).unwrap_or(usize::MAX);
             let found = bytes.get(offset..).and_then(|rest| self.read_batch(header, rest));
             match found {
                 Some((batch, records, true)) => {
                     self.prove(batch.watermark);
-                    self.accept(self.lsn, records);
-                    self.lsn = Lsn(self.lsn.0 + batch.bytes());
+                    let (bytes, before) = (batch.bytes(), batch.before);
+                    self.accept(Read { segment: header.start_lsn, lsn: self.lsn, bytes, before, records });
+                    self.lsn = Lsn(self.lsn.0 + bytes);
                 }
-                torn => match self.pass_gap(header, file, bytes, offset, limit) {
+                torn => match self.pass_gap(header, file, bytes, offset, limit, &mut later) {
                     Gap::Passed => {}
                     Gap::Ended => break,
                     Gap::Torn => {
                         // Its first transactions may be whole, and may be kept.
-                        self.accept(self.lsn, torn.map_or_else(Vec::new, |(_, records, _)| records));
+                        let records = torn.map_or_else(Vec::new, |(_, records, _)| records);
+                        self.accept(Read { segment: header.start_lsn, lsn: self.lsn, bytes: 0, before: None, records });
                         break;
                     }
                 },
@@ -118,22 +194,23 @@ impl Replay {
             let proven = self.proven;
             self.lose("", 0, self.lsn, proven);
         }
-        let mut start_lsn = self.proven;
+        let mut proven = self.proven;
         if planted!(self.options, TailNotRewritten) {
-            start_lsn = self.lsn;
+            proven = self.lsn;
             self.unproven.clear();
         }
         if planted!(self.options, ResumeBehindBadRecord) && !self.unproven.is_empty() {
-            start_lsn = Lsn(self.lsn.0 + SECTOR_BYTES as u64);
+            proven = Lsn(self.lsn.0 + SECTOR_BYTES as u64);
             self.unproven.clear();
         }
         let mut view = self.view;
         view.set_damage(self.damage);
         Tail {
             view,
-            start_lsn,
-            records: self.unproven.into_iter().flat_map(|(_, records)| records).collect(),
+            proven,
+            records: self.unproven.into_iter().flat_map(|batch| batch.records).collect(),
             before: self.last_proven,
+            merge: self.merge.ending_at(proven),
             damage: self.first_damage,
         }
     }
@@ -169,43 +246,39 @@ impl Replay {
 
     fn prove(&mut self, watermark: Lsn) {
         self.proven = self.proven.max(watermark);
-        while self.unproven.first().is_some_and(|(lsn, _)| *lsn < self.proven) {
-            let (lsn, records) = self.unproven.remove(0);
-            self.last_proven = Some(Repetition::of(lsn, &records));
+        while let Some(batch) = self.unproven.pop_front_if(|batch| batch.lsn < self.proven) {
+            self.keep(batch);
         }
     }
 
-    /// Applies a batch read at `lsn` and remembers it until it is proven.
-    fn accept(&mut self, lsn: Lsn, records: Vec<Record>) {
-        if records.is_empty() {
-            return;
-        }
-        for record in &records {
+    /// Applies a batch and remembers it until it is proven.
+    fn accept(&mut self, batch: Read) {
+        for record in &batch.records {
             apply(&mut self.view, record);
         }
-        if lsn < self.proven {
-            self.last_proven = Some(Repetition::of(lsn, &records));
-        } else {
-            self.unproven.push((lsn, records));
+        if batch.lsn < self.proven { self.keep(batch) } else { self.unproven.push_back(batch) }
+    }
+
+    fn keep(&mut self, batch: Read) {
+        if !batch.records.is_empty() {
+            self.last_proven = Some(Repetition::of(batch.lsn, &batch.records));
         }
+        self.merge.add(batch);
     }
 
     /// There is no whole batch at `self.lsn`: decides between damage and torn tail, and passes damage.
-    fn pass_gap(&mut self, header: SegmentHeader, file: &str, bytes: &[u8], offset: usize, limit: Option<Lsn>) -> Gap {
+    fn pass_gap(
+        &mut self,
+        header: SegmentHeader,
+        file: &str,
+        bytes: &[u8],
+        offset: usize,
+        limit: Option<Lsn>,
+        later: &mut Later,
+    ) -> Gap {
         let lsn_at = |offset: usize| Lsn(header.start_lsn.0 + offset as u64);
-        let batch_at = |offset: usize| {
-            let lsn = lsn_at(offset);
-            BatchHeader::decode(self.database, header.epoch, header.start_lsn, lsn, bytes.get(offset..)?)
-        };
-        let later = (offset.saturating_add(SECTOR_BYTES)..bytes.len())
-            .step_by(SECTOR_BYTES)
-            .take_while(|offset| limit.is_none_or(|limit| lsn_at(*offset) < limit))
-            .filter_map(|offset| Some((offset, batch_at(offset)?)));
-        let (mut next, mut proven) = (None, self.proven);
-        for (offset, batch) in later {
-            proven = proven.max(batch.watermark);
-            next = next.or(Some((offset, batch)));
-        }
+        let (next, watermark) = later.behind(self.database, header, bytes, offset, limit);
+        let proven = self.proven.max(watermark);
         if proven <= self.lsn {
             return Gap::Torn;
         }

@@ -60,8 +60,8 @@ fn decode_copy(bytes: &[u8]) -> Option<SegmentHeader> {
     let (magic, version) = (fields.bytes(MAGIC.len())?, fields.u32()?);
     let header = SegmentHeader {
         database: DatabaseId::new(fields.u64()?)?,
-        epoch: fields.u64()?,
-        start_lsn: Lsn(fields.u64()?),
+        epoch: fields.count()?,
+        start_lsn: Lsn(fields.count()?),
         created_at: WallTime(fields.u64()?),
     };
     let valid = magic == MAGIC && version == VERSION && fields.u32()? == crc32fast::hash(&bytes[..COPY_BYTES - 4]);

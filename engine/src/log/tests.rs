@@ -96,7 +96,7 @@ fn a_whole_log_reads_back_and_its_unproven_tail_is_written_again() {
         assert_eq!(read(&tail.view, number), Ok(Some(format!("{{\"n\":{number}}}"))));
     }
     // Nothing proves the last batch: it is the tail.
-    assert_eq!(tail.start_lsn, Lsn(writer.starts[2] as u64));
+    assert_eq!(tail.proven, Lsn(writer.starts[2] as u64));
     assert_eq!(tail.records.len(), 2);
     assert_eq!(tail.view.last_tx(), TxId(3));
 }
@@ -113,7 +113,7 @@ fn a_torn_last_batch_is_dropped_wherever_it_is_torn() {
         assert_eq!(read(&tail.view, 2), Ok(Some("{\"n\":2}".to_owned())));
         assert_eq!(read(&tail.view, 3), Ok(None));
         // Without the third batch nothing proves the second: it is written again.
-        assert_eq!(tail.start_lsn, Lsn(writer.starts[1] as u64));
+        assert_eq!(tail.proven, Lsn(writer.starts[1] as u64));
         assert_eq!(tail.records.len(), 2);
     }
 }
@@ -162,7 +162,7 @@ fn a_proof_names_the_batch_before_it() {
     writer.batch(&[]);
     let whole = replay(0, &writer.bytes);
     assert!(whole.damage.is_none());
-    assert_eq!(whole.start_lsn, Lsn(writer.starts[2] as u64), "the proof leaves nothing to write again");
+    assert_eq!(whole.proven, Lsn(writer.starts[2] as u64), "the proof leaves nothing to write again");
     assert!(whole.records.is_empty());
     let mut bytes = writer.bytes.clone();
     let second = writer.starts[1];
@@ -170,6 +170,46 @@ fn a_proof_names_the_batch_before_it() {
     let tail = replay(0, &bytes);
     assert_eq!(read(&tail.view, 1), Ok(Some("1".to_owned())));
     assert_eq!(read(&tail.view, 2), Err(ErrorCode::CorruptRecord));
+}
+
+/// Two segments of three batches each, the second with a proof at its end, replayed with `merge_bytes_max`.
+fn two_segments(merge_bytes_max: u64) -> (Tail, u64) {
+    let options = Options { merge_bytes_max, ..Options::default() };
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), options);
+    let mut first = Writer::new(header(1, 0));
+    (1..=3).for_each(|number| first.batch(&create(number, number, "1")));
+    let start = first.bytes.len() as u64;
+    let mut second = Writer::new(header(2, start));
+    second.before = first.before.clone();
+    (4..=6).for_each(|number| second.batch(&create(number, number, "2")));
+    second.batch(&[]);
+    replay.segment(header(1, 0), "a.wal.1", &first.bytes, Some(Lsn(start)));
+    replay.segment(header(2, start), FILE, &second.bytes, None);
+    (replay.finish(), start)
+}
+
+#[test]
+fn small_segments_are_written_again_as_one_that_reads_the_same() {
+    let (tail, start) = two_segments(1 << 20);
+    assert!(tail.damage.is_none() && tail.records.is_empty());
+    assert_eq!(tail.start_lsn(), Lsn(0), "both segments are superseded");
+    let encoded = tail.encode(DatabaseId::FIRST, 7).expect("there is much to write");
+    assert_eq!(encoded.bytes, tail.proven.0, "every batch keeps its place");
+    let bytes: Vec<u8> = encoded.buffers.iter().flat_map(|buffer| buffer.as_slice().to_vec()).collect();
+    let mut again = Replay::new(DatabaseId::FIRST, Lsn(0), Options::default());
+    again.segment(header(7, 0), FILE, &bytes, None);
+    let again = again.finish();
+    assert!(again.damage.is_none());
+    assert_eq!(again.view.last_tx(), TxId(6));
+    assert_eq!((1..=6).filter(|id| read(&again.view, *id) == read(&tail.view, *id)).count(), 6);
+
+    let (tail, _) = two_segments(start);
+    assert_eq!(tail.start_lsn(), Lsn(start), "the second alone");
+    let (tail, _) = two_segments(start - 1);
+    assert_eq!(tail.start_lsn(), tail.proven, "whole segments alone");
+    let (tail, _) = two_segments(0);
+    assert_eq!(tail.start_lsn(), tail.proven);
+    assert!(tail.encode(DatabaseId::FIRST, 7).is_none());
 }
 
 #[test]
@@ -198,7 +238,7 @@ fn what_an_earlier_use_left_is_never_taken_for_a_record() {
     let tail = replay.finish();
     assert!(tail.damage.is_none());
     assert_eq!(tail.view.documents(), 0);
-    assert_eq!(tail.start_lsn, Lsn(0));
+    assert_eq!(tail.start_lsn(), Lsn(0));
 }
 
 #[test]

@@ -93,10 +93,10 @@ pub(super) fn link(root: &OwnedFd, from: &DiskPath, to: &DiskPath) -> Result<Dis
 }
 
 pub(super) fn unlink(root: &OwnedFd, path: &DiskPath) -> Result<DiskReply, Errno> {
-    match retry_on_intr(|| rustix::fs::unlinkat(root, text(path), AtFlags::empty())) {
+    let flags = if is_directory(root, path) { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    match retry_on_intr(|| rustix::fs::unlinkat(root, text(path), flags)) {
         Ok(()) => Ok(DiskReply::Done),
-        // Linux alone says it so; everybody else, and the contract, that it is not allowed.
-        Err(Errno::ISDIR) => Err(Errno::PERM),
+        Err(Errno::NOTEMPTY) => Err(Errno::EXIST),
         Err(errno) => Err(errno),
     }
 }

@@ -119,8 +119,8 @@ impl Names {
 
     pub(crate) fn unlink(&mut self, sequence: Sequence, path: &DiskPath) -> Result<(), DiskErrorKind> {
         match self.find(path)? {
-            Entry::Directory(_) => return Err(DiskErrorKind::Permission),
-            Entry::File(_) => {}
+            Entry::Directory(id) if !self.directories[&id].cached.is_empty() => return Err(DiskErrorKind::Exists),
+            Entry::Directory(_) | Entry::File(_) => {}
         }
         let place = self.place(path)?;
         self.change(sequence, vec![(place, None)]);
@@ -218,6 +218,10 @@ impl Names {
             }
         }
         self.directories.retain(|id, _| reached.contains(id));
+        for change in &mut self.pending {
+            change.entries.retain(|((directory, _), _)| reached.contains(directory));
+            change.unsynced.retain(|directory| reached.contains(directory));
+        }
         reached
     }
 }

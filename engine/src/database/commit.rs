@@ -1,0 +1,230 @@
+//! The way of a batch: into the log, into readers' sight, into the answers.
+//!
+//! ```text
+//! write -> sync -> publish -> acknowledge
+//!     | failed, short or full
+//!     v
+//! new segment, with the batch as its tail -> publish -> acknowledge
+//! ```
+//!
+//! Invariants: after a failed write or sync, that file is never written or synced again (what it holds
+//! is unknown); a batch begins where the durable log ends; a proof always fits where its batch went.
+
+use docdb_protocol::ErrorCode;
+
+use super::giving_up::Attempt;
+use super::{Database, InFlight, Phase, Work};
+use crate::alert::AlertKind;
+use crate::batch::Batch;
+use crate::catalog::Closed;
+use crate::clock::Now;
+use crate::disk::{DiskError, DiskOp};
+use crate::engine::Output;
+use crate::io::{DiskResult, Io, Owner, Progress, disk_error};
+use crate::jobs::new_segment::{Made, NewSegment, Plan, written};
+use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, SegmentHeader, active, encode, encoded_bytes, proof_bytes};
+use crate::options::Options;
+use crate::planted::planted;
+use crate::retry::Backoff;
+
+impl Database {
+    /// Writes the batch at the front, in a new segment when it does not fit this one.
+    pub(super) fn write_next(&mut self, options: &Options, io: &mut Io) {
+        let Phase::Open(log, _) = &self.phase else { return };
+        let Some(front) = self.batches.front() else { return };
+        let bytes = encoded_bytes(log.before.as_ref(), &front.records) + proof_bytes(&front.records);
+        let used = log.end.0 - log.start_lsn.0;
+        let fits = SEGMENT_HEADER_BYTES as u64 + used + bytes <= log.segment.file_bytes;
+        // One batch never spans segments, so a large one may exceed the limit alone in its own.
+        if log.is_spoiled || (used > 0 && !fits) {
+            // A spare being made will be ready sooner than another file.
+            if !self.spare.is_being_made() {
+                self.new_segment(None, Backoff::new(), options, io);
+            }
+            return;
+        }
+        let mut batch = self.batches.pop_front().expect("looked at above");
+        if self.batches.is_empty() {
+            batch.after.get_or_insert_with(|| self.pending.clone());
+        }
+        self.write_batch(batch, options, io);
+    }
+
+    /// Proves the last batch: by a batch without records, or by the header of another segment.
+    pub(super) fn prove(&mut self, options: &Options, io: &mut Io) {
+        let Phase::Open(log, _) = &self.phase else { return };
+        if log.is_spoiled {
+            self.new_segment(None, Backoff::new(), options, io);
+        } else {
+            self.write_batch(Batch::default(), options, io);
+        }
+    }
+
+    /// Appends a batch to the active segment.
+    fn write_batch(&mut self, batch: Batch, options: &Options, io: &mut Io) {
+        let Phase::Open(log, work) = &mut self.phase else { return };
+        let place = BatchPlace {
+            database: self.id,
+            epoch: log.epoch,
+            start_lsn: log.start_lsn,
+            lsn: log.end,
+            watermark: log.end,
+        };
+        let encoded = if planted!(options, CommitRecordLeftOut) {
+            let mut records = batch.records.clone();
+            records.retain(|record| record.kind != crate::log::RecordKind::Commit);
+            encode(place, log.before.as_ref(), &records)
+        } else {
+            encode(place, log.before.as_ref(), &batch.records)
+        };
+        let offset = SEGMENT_HEADER_BYTES as u64 + (log.end.0 - log.start_lsn.0);
+        io.submit(Owner::Log(self.id), DiskOp::Write { file: log.segment.file, offset, buffers: encoded.buffers });
+        if planted!(options, PublishBeforeSync)
+            && let Some(after) = &batch.after
+        {
+            self.published = after.clone();
+            io.push(Output::Publish { database: self.id, view: Some(self.published.clone()) });
+        }
+        *work = Work::Writing(InFlight { batch, bytes: encoded.bytes });
+    }
+
+    /// Carries on with the one operation of the log that was in flight.
+    pub(super) fn log_completed(&mut self, now: Now, result: DiskResult, options: &Options, io: &mut Io) {
+        let Phase::Open(log, work) = &mut self.phase else { return };
+        match (std::mem::replace(work, Work::Idle), result) {
+            (Work::Writing(flight), Ok(reply)) => match written(options, &reply, flight.bytes) {
+                Ok(()) => {
+                    // The write is complete, so this sync covers it.
+                    io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
+                    let mut flight = flight;
+                    if planted!(options, AckBeforeSync) {
+                        for waiting in flight.batch.waiting.drain(..) {
+                            io.respond(waiting.request, waiting.durable());
+                        }
+                    }
+                    *work = Work::Syncing(flight);
+                }
+                Err(error) => self.log_failed(ErrorCode::FileWrite, &error, flight.batch, options, io),
+            },
+            (Work::Writing(flight), Err(error)) => {
+                self.log_failed(ErrorCode::FileWrite, &error, flight.batch, options, io);
+            }
+            (Work::Syncing(flight), Ok(_)) => self.appended(now, flight, options, io),
+            (Work::Syncing(flight), Err(_)) if planted!(options, RetryFailedSync) => {
+                io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
+                *work = Work::Syncing(flight);
+            }
+            // Never synced again: what a failed sync covered is unknown for ever.
+            (Work::Syncing(flight), Err(error)) => {
+                self.log_failed(ErrorCode::FileSync, &error, flight.batch, options, io);
+            }
+            (Work::NewSegment { mut job, tail, backoff }, result) => match job.step(result) {
+                Progress::Submit(op) => {
+                    io.submit(Owner::Log(self.id), op);
+                    *work = Work::NewSegment { job, tail, backoff };
+                }
+                Progress::Done(made) => self.switched(now, made, &job, tail, options, io),
+                Progress::Failed(error) => {
+                    self.segment_failed(now, Attempt { error, job, tail, backoff }, options, io);
+                }
+            },
+            (Work::Idle | Work::BackingOff { .. }, _) => unreachable!("nothing of the log was in flight"),
+        }
+    }
+
+    /// The batch is written and synced.
+    fn appended(&mut self, now: Now, flight: InFlight, options: &Options, io: &mut Io) {
+        let Phase::Open(log, _) = &mut self.phase else { return };
+        let lsn = log.end;
+        log.end = Lsn(lsn.0 + flight.bytes);
+        log.ends_with(lsn, &flight.batch, now.monotonic.after(options.watermark_delay_ns));
+        self.durable(flight.batch, io);
+        self.prepare_spare(options, io);
+    }
+
+    /// A batch is durable: readers first, then those who wait.
+    fn durable(&mut self, batch: Batch, io: &mut Io) {
+        if let Some(after) = batch.after {
+            self.published = after;
+            self.publish(io);
+        }
+        for waiting in batch.waiting {
+            io.respond(waiting.request, waiting.durable());
+        }
+    }
+
+    fn log_failed(&mut self, code: ErrorCode, error: &DiskError, batch: Batch, options: &Options, io: &mut Io) {
+        let error = disk_error(code, &self.directory.join(&active(&self.name)), error);
+        io.alert(Some(&self.name), AlertKind::LogFailed(error.database(self.name.as_str())));
+        if let Phase::Open(log, _) = &mut self.phase {
+            log.is_spoiled = true;
+        }
+        self.new_segment(Some(batch), Backoff::new(), options, io);
+    }
+
+    /// Goes on in a new segment, at the place where the durable log ends.
+    pub(super) fn new_segment(&mut self, tail: Option<Batch>, backoff: Backoff, options: &Options, io: &mut Io) {
+        let Phase::Open(log, work) = &mut self.phase else { return };
+        let epoch = log.epoch + 1 + u64::from(backoff.tries());
+        let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
+        let encoded = tail.as_ref().map(|batch| encode(place, log.before.as_ref(), &batch.records));
+        let header = SegmentHeader { database: self.id, epoch, start_lsn: log.end, created_at: self.created_at };
+        // A failure calls for a file now; only a rotation can wait for a spare, and it has.
+        let spare = self.spare.take();
+        let proof = tail.as_ref().map_or(0, |batch| proof_bytes(&batch.records));
+        let tail_bytes = encoded.as_ref().map_or(0, |encoded| encoded.bytes) + proof;
+        let file_bytes =
+            log.segment.file_bytes.min(options.segment_bytes_max).max(SEGMENT_HEADER_BYTES as u64 + tail_bytes);
+        let plan = Plan { header, tail: encoded, seal: log.epoch, spare, file: io.new_file(), file_bytes };
+        let (job, first) = NewSegment::new(plan, self.directory.clone(), self.name.clone(), options);
+        io.submit(Owner::Log(self.id), first);
+        *work = Work::NewSegment { job: Box::new(job), tail, backoff };
+    }
+
+    /// The new segment is durable under its name.
+    fn switched(
+        &mut self,
+        now: Now,
+        made: Made,
+        job: &NewSegment,
+        tail: Option<Batch>,
+        options: &Options,
+        io: &mut Io,
+    ) {
+        let Phase::Open(log, _) = &mut self.phase else { return };
+        io.close(log.segment.file);
+        log.segment = made;
+        log.epoch = job.plan.header.epoch;
+        log.start_lsn = log.end;
+        log.is_spoiled = false;
+        // The header says that all below is durable.
+        log.proof_due = None;
+        self.spare.segment_switched();
+        let Some(batch) = tail else { return };
+        log.end = Lsn(log.end.0 + job.plan.tail.as_ref().map_or(0, |tail| tail.bytes));
+        log.ends_with(log.start_lsn, &batch, now.monotonic.after(options.watermark_delay_ns));
+        self.durable(batch, io);
+        self.prepare_spare(options, io);
+    }
+
+    /// Once half of the active segment is used, the next one is prepared, twice as long up to the limit.
+    fn prepare_spare(&mut self, options: &Options, io: &mut Io) {
+        let Phase::Open(log, _) = &self.phase else { return };
+        let used = log.end.0 - log.start_lsn.0;
+        if used >= log.segment.file_bytes / 2 && self.closing.is_none() {
+            let file_bytes = (2 * log.segment.file_bytes).clamp(options.segment_bytes_min, options.segment_bytes_max);
+            self.spare.prepare(self.id, &self.name, &self.directory, file_bytes, io);
+        }
+    }
+
+    /// Everything is durable and proven: lets go of the files.
+    pub(super) fn close_files(&mut self, io: &mut Io) {
+        if !self.spare.discard(self.id, &self.name, &self.directory, io) {
+            return;
+        }
+        let Phase::Open(log, _) = &self.phase else { return };
+        let closed = Closed { log_end: log.proven_end, log_bytes: log.end.0, documents: self.published.documents() };
+        io.close(log.segment.file);
+        self.phase = Phase::Closed(closed);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a database does when even a new segment could not be made.
+//!
+//! Three answers, from the mildest on: try again soon; refuse what gathered and stay writable, when it is
+//! certain that nothing of it was written and only space is missing; latch, for the outcome of what was
+//! on its way to the log is unknown then. Reads go on in every case, at what was published.
+
+use docdb_protocol::{Error, ErrorCode};
+
+use super::{Database, Phase, Work};
+use crate::alert::AlertKind;
+use crate::batch::{Batch, outcome_unknown, read_only};
+use crate::clock::Now;
+use crate::execute::Bounds;
+use crate::io::Io;
+use crate::jobs::new_segment::NewSegment;
+use crate::options::Options;
+use crate::planted::planted;
+use crate::retry::Backoff;
+
+/// How long a proof waits for space to return.
+const PROOF_RETRY_NS: u64 = 1_000_000_000;
+
+/// A new segment that came to nothing.
+pub(super) struct Attempt {
+    pub(super) error: Error,
+    pub(super) job: Box<NewSegment>,
+    /// The batch that was to be its tail.
+    pub(super) tail: Option<Batch>,
+    pub(super) backoff: Backoff,
+}
+
+impl Database {
+    pub(super) fn segment_failed(&mut self, now: Now, attempt: Attempt, options: &Options, io: &mut Io) {
+        let Attempt { error, job, tail, mut backoff } = attempt;
+        if let Some(file) = job.opened() {
+            io.close(file);
+        }
+        let Phase::Open(log, work) = &mut self.phase else { return };
+        // Before its header is written the attempt has left nothing, and can be made again.
+        if job.failed_before_header()
+            && job.failed_for_now()
+            && let Some(delay_ns) = backoff.next_delay_ns(options.seed ^ self.id.get())
+        {
+            let until = now.monotonic.after(delay_ns);
+            io.wake_by(until);
+            *work = Work::BackingOff { until, tail, backoff };
+            return;
+        }
+        let error = error.database(self.name.as_str());
+        let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
+        if job.failed_before_header() && !writes && error.code() == ErrorCode::DiskFull {
+            if log.is_spoiled && self.closing.is_some() {
+                // All is durable; what is missing is the proof, and an opening does without.
+                return self.let_go(io);
+            }
+            // Nothing was written, so the outcome is known, and space may return.
+            log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
+            return self.refuse_gathered(&error, tail, options, io);
+        }
+        io.alert(Some(&self.name), AlertKind::ReadOnly(error.clone()));
+        self.read_only = Some(read_only(&error));
+        self.refuse_gathered(&error, tail, options, io);
+        self.let_go(io);
+    }
+
+    /// Goes on without a log.
+    fn let_go(&mut self, io: &mut Io) {
+        let Phase::Open(log, _) = &self.phase else { return };
+        io.close(log.segment.file);
+        self.phase = Phase::ReadOnly;
+    }
+
+    /// Gives up everything pending: it leaves memory, and whoever waits for it is told. The outcome
+    /// of `in_flight` is unknown; the batches behind it were never written.
+    fn refuse_gathered(&mut self, cause: &Error, in_flight: Option<Batch>, options: &Options, io: &mut Io) {
+        if planted!(options, GivenUpStaysVisible) {
+            self.published = self.pending.clone();
+            self.publish(io);
+        }
+        self.pending = self.published.clone();
+        let refused = self.read_only.clone().unwrap_or_else(|| cause.clone());
+        let bounds = Bounds { read_only: Some(refused.clone()), memory_bytes_free: 0 };
+        let unknown = outcome_unknown(cause);
+        for waiting in in_flight.into_iter().flat_map(|batch| batch.waiting) {
+            io.respond(waiting.request, waiting.given_up(&self.published, &bounds, &unknown));
+        }
+        for waiting in std::mem::take(&mut self.batches).into_iter().flat_map(|batch| batch.waiting) {
+            io.respond(waiting.request, waiting.given_up(&self.published, &bounds, &refused));
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One open database: its states, what gathers in it, and when it opens and closes.
+//!
+//! `commit` carries a batch into the log, `giving_up` is what happens when that is impossible, and `spare`
+//! keeps the next segment ready.
+//!
+//! Invariants: one batch is on its way to the log at a time, so all below its Lsn is durable; the
+//! published state is durable; the pending state is the published one plus the batches in their order.
+
+mod commit;
+mod giving_up;
+mod spare;
+
+use std::collections::VecDeque;
+
+use docdb_protocol::{Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, Operation, Reply, Request};
+
+use self::spare::SpareState;
+use crate::alert::AlertKind;
+use crate::batch::{Batch, Waiting, read_only};
+use crate::catalog::{Closed, Entry};
+use crate::clock::{Instant, Now, WallTime};
+use crate::disk::DiskPath;
+use crate::engine::{Output, RequestId};
+use crate::execute::{Bounds, Executed, execute};
+use crate::io::{DiskResult, Io, Owner, Progress};
+use crate::jobs::new_segment::{Made, NewSegment};
+use crate::jobs::opening::{Opened, Opening, Subject};
+use crate::jobs::start::databases_path;
+use crate::log::{Lsn, Repetition};
+use crate::options::Options;
+use crate::planted::planted;
+use crate::retry::Backoff;
+use crate::view::View;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) id: DatabaseId,
+    pub(crate) name: DatabaseName,
+    directory: DiskPath,
+    created_at: WallTime,
+    pending: View,
+    published: View,
+    phase: Phase,
+    spare: SpareState,
+    /// What gathers; the front is the next to be written.
+    batches: VecDeque<Batch>,
+    /// Requests that wait for the opening, or for the closing to make way for one.
+    pub(crate) queue: VecDeque<(RequestId, Request)>,
+    read_only: Option<Error>,
+    /// Set once closing was asked for: whom to tell.
+    closing: Option<Vec<RequestId>>,
+}
+
+/// What is in flight. A closed list: one at a time.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every database is open, and each has one of these")]
+enum Phase {
+    Opening(Box<Opening>),
+    /// Open for writing.
+    Open(Log, Work),
+    /// Open for reading alone: no file is open, nothing is in flight.
+    ReadOnly,
+    /// Nothing is open any more.
+    Closed(Closed),
+}
+
+/// The active segment.
+#[derive(Clone, Debug)]
+struct Log {
+    segment: Made,
+    epoch: u64,
+    start_lsn: Lsn,
+    /// Where the next batch goes; all below is durable.
+    end: Lsn,
+    before: Option<Repetition>,
+    /// When to write the record that says that everything up to `end` is durable; `None` when one does.
+    proof_due: Option<Instant>,
+    /// Where the last batch with operations ends: a proof may be left out of a later segment, so the
+    /// end stored at closing does not count it.
+    proven_end: Lsn,
+    /// A write or a sync of the segment failed: nothing is written to it any more.
+    is_spoiled: bool,
+}
+
+impl Log {
+    /// The log ends with `batch` now, which begins at `lsn` and is durable.
+    fn ends_with(&mut self, lsn: Lsn, batch: &Batch, proof_due: Instant) {
+        if batch.records.is_empty() {
+            self.proof_due = None;
+        } else {
+            self.before = Some(Repetition::of(lsn, &batch.records));
+            self.proven_end = self.end;
+            self.proof_due = Some(proof_due);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Work {
+    Idle,
+    /// The batch is being written; nobody has been told.
+    Writing(InFlight),
+    /// The batch is written and not durable; nobody has been told.
+    Syncing(InFlight),
+    /// Writing goes on in a new segment; `tail` is the batch whose write or sync failed.
+    NewSegment {
+        job: Box<NewSegment>,
+        tail: Option<Batch>,
+        backoff: Backoff,
+    },
+    /// A transient error passed; the new segment is tried again.
+    BackingOff {
+        until: Instant,
+        tail: Option<Batch>,
+        backoff: Backoff,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct InFlight {
+    batch: Batch,
+    bytes: u64,
+}
+
+impl Database {
+    /// A database to be opened; [`Database::completed`] carries it on.
+    pub(crate) fn opening(id: DatabaseId, entry: &Entry, options: &Options, io: &mut Io) -> Database {
+        let directory = databases_path().join(entry.name.as_str());
+        let subject = Subject {
+            id,
+            name: entry.name.clone(),
+            directory,
+            created_at: entry.created_at,
+            log_end: entry.closed.log_end,
+        };
+        let (job, first) = Opening::new(subject, options, io);
+        io.submit(Owner::Log(id), first);
+        Database::new(id, entry, Phase::Opening(Box::new(job)))
+    }
+
+    /// A database just created: its one segment is durable, empty and open.
+    pub(crate) fn created(id: DatabaseId, entry: &Entry, segment: Made, epoch: u64) -> Database {
+        let log = Log {
+            segment,
+            epoch,
+            start_lsn: Lsn(0),
+            end: Lsn(0),
+            before: None,
+            proof_due: None,
+            proven_end: Lsn(0),
+            is_spoiled: false,
+        };
+        Database::new(id, entry, Phase::Open(log, Work::Idle))
+    }
+
+    fn new(id: DatabaseId, entry: &Entry, phase: Phase) -> Database {
+        Database {
+            id,
+            name: entry.name.clone(),
+            directory: databases_path().join(entry.name.as_str()),
+            created_at: entry.created_at,
+            pending: View::empty(),
+            published: View::empty(),
+            phase,
+            spare: SpareState::None,
+            batches: VecDeque::new(),
+            queue: VecDeque::new(),
+            read_only: None,
+            closing: None,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        match self.phase {
+            Phase::Open(..) | Phase::ReadOnly => self.closing.is_none(),
+            Phase::Opening(_) | Phase::Closed(_) => false,
+        }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.pending.memory_bytes()
+    }
+
+    pub(crate) fn last_tx(&self) -> u64 {
+        self.published.last_tx().0
+    }
+
+    /// Bytes of log that an opening has to replay.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        match &self.phase {
+            Phase::Open(log, _) => log.end.0,
+            Phase::Closed(closed) => closed.log_bytes,
+            Phase::Opening(_) | Phase::ReadOnly => 0,
+        }
+    }
+
+    pub(crate) fn describe(&self, info: &mut DatabaseInfo) {
+        if self.is_open() {
+            info.open = true;
+            info.read_only = self.read_only.is_some();
+            info.documents = self.published.documents();
+            info.memory_bytes = self.memory_bytes();
+            if !matches!(self.phase, Phase::ReadOnly) {
+                info.log_bytes = self.log_bytes();
+            }
+        }
+    }
+
+    /// Publishes the state readers see now.
+    pub(crate) fn publish(&self, io: &mut Io) {
+        io.push(Output::Publish { database: self.id, view: Some(self.published.clone()) });
+    }
+
+    /// Runs a request's operations; the answer comes at once, or with the batch it rests on.
+    pub(crate) fn execute(
+        &mut self,
+        request: RequestId,
+        operations: Vec<Operation>,
+        atomicity: Atomicity,
+        memory_bytes_free: u64,
+        options: &Options,
+        io: &mut Io,
+    ) {
+        let bounds = Bounds { read_only: self.read_only.clone(), memory_bytes_free };
+        let Executed { results, records, rests_on_pending } =
+            execute(&mut self.pending, &self.published, &operations, atomicity, &bounds);
+        let waits = rests_on_pending && !planted!(options, AnswerWithoutWaiting);
+        if records.is_empty() && !waits {
+            return io.respond(request, results.map(Reply::Executed));
+        }
+        let waiting = Waiting { request, operations, atomicity, results };
+        if records.is_empty() {
+            return match self.newest_batch() {
+                Some(batch) => batch.waiting.push(waiting),
+                // Nothing is pending after all, so nothing can be given up.
+                None => io.respond(request, waiting.durable()),
+            };
+        }
+        let is_full = |batch: &Batch| batch.after.is_some() || batch.bytes >= options.batch_bytes_max;
+        if self.batches.back().is_none_or(is_full) {
+            self.batches.push_back(Batch::default());
+        }
+        let batch = self.batches.back_mut().expect("one was pushed when there was none");
+        batch.add(waiting, records);
+        if is_full(batch) {
+            batch.after = Some(self.pending.clone());
+        }
+    }
+
+    /// The newest batch that is not durable yet.
+    fn newest_batch(&mut self) -> Option<&mut Batch> {
+        if let Some(batch) = self.batches.back_mut() {
+            return Some(batch);
+        }
+        match &mut self.phase {
+            Phase::Open(_, Work::Writing(flight) | Work::Syncing(flight)) => Some(&mut flight.batch),
+            Phase::Open(_, Work::NewSegment { tail, .. } | Work::BackingOff { tail, .. }) => tail.as_mut(),
+            Phase::Open(_, Work::Idle) | Phase::Opening(_) | Phase::ReadOnly | Phase::Closed(_) => None,
+        }
+    }
+
+    /// Takes no more requests, and closes when all is durable.
+    pub(crate) fn close(&mut self, request: Option<RequestId>) {
+        self.closing.get_or_insert_default().extend(request);
+    }
+
+    /// Whom to tell when the closing is recorded.
+    pub(crate) fn take_closers(&mut self) -> Vec<RequestId> {
+        self.closing.take().unwrap_or_default()
+    }
+
+    /// Whether everything is durable and no file is open: what is left is to record it.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        match &self.phase {
+            Phase::Closed(closed) => Some(*closed),
+            Phase::Opening(_) | Phase::Open(..) | Phase::ReadOnly => None,
+        }
+    }
+
+    /// Begins whatever can begin now. Called after every input that touched this database.
+    pub(crate) fn advance(&mut self, now: Now, options: &Options, io: &mut Io) {
+        match &self.phase {
+            Phase::Open(log, Work::Idle) => match log.proof_due {
+                _ if !self.batches.is_empty() => self.write_next(options, io),
+                None if self.closing.is_some() => self.close_files(io),
+                Some(due) if self.closing.is_some() || due <= now.monotonic => self.prove(options, io),
+                Some(due) => io.wake_by(due),
+                None => {}
+            },
+            Phase::Open(_, Work::BackingOff { until, .. }) if *until > now.monotonic => io.wake_by(*until),
+            Phase::Open(_, Work::BackingOff { .. }) => {
+                let Phase::Open(_, work) = &mut self.phase else { return };
+                if let Work::BackingOff { tail, backoff, .. } = std::mem::replace(work, Work::Idle) {
+                    self.new_segment(tail, backoff, options, io);
+                }
+            }
+            Phase::ReadOnly => {
+                let is_alone = self.spare.discard(self.id, &self.name, &self.directory, io);
+                if is_alone && self.closing.is_some() {
+                    self.phase = Phase::Closed(Closed::default());
+                }
+            }
+            Phase::Open(_, Work::Writing(_) | Work::Syncing(_) | Work::NewSegment { .. })
+            | Phase::Opening(_)
+            | Phase::Closed(_) => {}
+        }
+    }
+
+    /// Carries on with the one operation of the log that was in flight. An error is that of the opening.
+    pub(crate) fn completed(&mut self, now: Now, result: DiskResult, options: &Options, io: &mut Io) -> Option<Error> {
+        match &mut self.phase {
+            Phase::Opening(job) => match job.step(result, io) {
+                Progress::Submit(op) => io.submit(Owner::Log(self.id), op),
+                Progress::Done(opened) => self.opened(now, opened, io),
+                Progress::Failed(error) => return Some(error),
+            },
+            Phase::Open(..) => self.log_completed(now, result, options, io),
+            Phase::ReadOnly | Phase::Closed(_) => unreachable!("nothing of the log was in flight"),
+        }
+        None
+    }
+
+    fn opened(&mut self, now: Now, opened: Opened, io: &mut Io) {
+        match opened {
+            Opened::Writable(writable) => {
+                self.pending = writable.view.clone();
+                self.published = writable.view;
+                let log = Log {
+                    segment: writable.segment,
+                    epoch: writable.epoch,
+                    start_lsn: writable.start_lsn,
+                    end: writable.end,
+                    before: writable.before,
+                    proof_due: (writable.end > writable.start_lsn).then_some(now.monotonic),
+                    proven_end: writable.end,
+                    is_spoiled: false,
+                };
+                self.phase = Phase::Open(log, Work::Idle);
+            }
+            Opened::Damaged(view, error) => {
+                io.alert(Some(&self.name), AlertKind::Damage(error.clone()));
+                self.pending = view.clone();
+                self.published = view;
+                self.read_only = Some(read_only(&error));
+                self.phase = Phase::ReadOnly;
+            }
+        }
+        self.publish(io);
+    }
+}

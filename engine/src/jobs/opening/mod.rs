@@ -1,0 +1,290 @@
+//! Opening a database: replaying its log and going on in a new segment.
+//!
+//! ```text
+//! survey: list the folder; of every segment: length, header
+//! read, by epoch: replay each up to the smallest start of any later one
+//! damaged -> done, read-only: nothing is changed on disk
+//! remove a spare that an earlier process left
+//! no `wal`, a valid `next` -> sync the directory; rename it to `wal`; sync the directory
+//! new segment from the proven end on, with everything recovered beyond it as its tail; where the last
+//!     segments are small, from the first of them on, with all of them in it
+//! remove the segments that it wholly supersedes
+//! ```
+//!
+//! Being able to read something does not mean that it is durable, so what no later watermark proves
+//! is written again, in the new segment, before anybody sees it.
+//!
+//! The same holds of a header: a `next` that can be read need not be durable, and after a failed sync no
+//! later one makes it so. But `wal` loses its name only when `next` is durable with its name, so a
+//! missing `wal` proves `next`; beside a `wal`, a `next` is no part of the log, and nothing rested on it.
+
+mod read;
+mod survey;
+
+use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode};
+
+use super::new_segment::{Made, NewSegment, Plan};
+use crate::clock::WallTime;
+use crate::disk::{DiskError, DiskOp, DiskPath};
+use crate::io::{DiskResult, Io, Progress, disk_error};
+use crate::log::{
+    Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, Tail, active, next, proof_bytes, sealed,
+};
+use crate::options::Options;
+use crate::view::View;
+use read::ReadLog;
+use survey::{Found, Segment, Survey};
+
+/// An open database.
+#[derive(Clone, Debug)]
+pub(crate) enum Opened {
+    /// Everything recovered is durable, and the log goes on in a new segment.
+    Writable(Box<Writable>),
+    /// Acknowledged data is missing.
+    Damaged(View, Error),
+}
+
+/// See [`Opened::Writable`].
+#[derive(Clone, Debug)]
+pub(crate) struct Writable {
+    pub(crate) view: View,
+    pub(crate) segment: Made,
+    pub(crate) epoch: u64,
+    pub(crate) start_lsn: Lsn,
+    pub(crate) end: Lsn,
+    pub(crate) before: Option<Repetition>,
+}
+
+/// What is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) id: DatabaseId,
+    pub(crate) name: DatabaseName,
+    pub(crate) directory: DiskPath,
+    pub(crate) created_at: WallTime,
+    /// The log's end stored at the last closing.
+    pub(crate) log_end: Lsn,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    subject: Subject,
+    options: Options,
+    step: Step,
+    /// The segments of the log, once they are surveyed.
+    segments: Vec<Segment>,
+    spare: Option<DiskPath>,
+    /// The largest epoch of any header in the folder, one that is no part of the log included.
+    epoch_max: u64,
+    recovered: Option<Recovered>,
+    superseded: Vec<DiskPath>,
+}
+
+/// What the replay found, on its way into the new segment.
+#[derive(Clone, Debug)]
+struct Recovered {
+    tail: Tail,
+    epoch: u64,
+    /// The epoch of the segment that the new one follows.
+    seal: u64,
+    /// Whether that one is called `next` still.
+    is_next: bool,
+    end: Lsn,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Survey(Survey),
+    Read(ReadLog),
+    /// A spare may be large, and the disk full.
+    RemoveSpare,
+    /// The names seen may not be durable; the renames build on them.
+    SyncNames,
+    PromoteNext,
+    SyncPromoted,
+    NewSegment(Box<NewSegment>),
+    RemoveSuperseded(Made),
+}
+
+impl Opening {
+    pub(crate) fn new(subject: Subject, options: &Options, io: &mut Io) -> (Opening, DiskOp) {
+        let (survey, first) = Survey::new(subject.clone(), io);
+        let job = Opening {
+            subject,
+            options: options.clone(),
+            step: Step::Survey(survey),
+            segments: Vec::new(),
+            spare: None,
+            epoch_max: 0,
+            recovered: None,
+            superseded: Vec::new(),
+        };
+        (job, first)
+    }
+
+    pub(crate) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Opened> {
+        match (&mut self.step, result) {
+            (Step::Survey(job), result) => match job.step(result, io) {
+                Progress::Submit(op) => Progress::Submit(op),
+                Progress::Done(found) => self.read(found, io),
+                Progress::Failed(error) => Progress::Failed(error),
+            },
+            (Step::Read(job), result) => {
+                let progress = job.step(result, io);
+                self.replaying(progress, io)
+            }
+            // Another spare takes its place sooner or later; what matters is that it was tried.
+            (Step::RemoveSpare, Ok(_) | Err(_)) => self.names_or_segment(io),
+            (Step::SyncNames, Ok(_)) => self.promote(),
+            (Step::PromoteNext, Ok(_)) => {
+                let path = self.subject.directory.clone();
+                self.go(Step::SyncPromoted, DiskOp::SyncDirectory { path })
+            }
+            (Step::SyncPromoted, Ok(_)) => self.new_segment(io),
+            (Step::NewSegment(job), result) => match job.step(result) {
+                Progress::Submit(op) => Progress::Submit(op),
+                Progress::Done(made) => self.remove_superseded(made),
+                Progress::Failed(error) => {
+                    if let Some(file) = job.opened() {
+                        io.close(file);
+                    }
+                    Progress::Failed(error)
+                }
+            },
+            // What could not be removed now is superseded at the next opening too.
+            (Step::RemoveSuperseded(made), Ok(_) | Err(_)) => {
+                let made = *made;
+                self.remove_superseded(made)
+            }
+            (Step::PromoteNext, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
+            (Step::SyncNames | Step::SyncPromoted, Err(error)) => self.failed(ErrorCode::FileSync, &error),
+        }
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<Opened> {
+        self.step = step;
+        Progress::Submit(op)
+    }
+
+    fn path(&self, name: &str) -> DiskPath {
+        self.subject.directory.join(name)
+    }
+
+    fn read(&mut self, found: Found, io: &mut Io) -> Progress<Opened> {
+        let Found { mut segments, spare } = found;
+        let epochs = segments.iter().flat_map(|segment| match segment.name {
+            SegmentName::Sealed(number) => [segment.header.map(|header| header.epoch), Some(number)],
+            SegmentName::Active | SegmentName::Next | SegmentName::Spare => {
+                [segment.header.map(|header| header.epoch), None]
+            }
+        });
+        self.epoch_max = epochs.flatten().max().unwrap_or(0);
+        if segments.iter().any(|segment| segment.name == SegmentName::Active) {
+            segments.retain(|segment| segment.name != SegmentName::Next);
+        }
+        self.segments = segments.clone();
+        self.spare = spare;
+        let (job, first) = ReadLog::new(self.subject.clone(), segments, &self.options, io);
+        self.step = Step::Read(job);
+        self.replaying(first, io)
+    }
+
+    fn replaying(&mut self, progress: Progress<Replay>, io: &mut Io) -> Progress<Opened> {
+        match progress {
+            Progress::Submit(op) => Progress::Submit(op),
+            Progress::Done(replay) => self.replayed(replay, io),
+            Progress::Failed(error) => Progress::Failed(error),
+        }
+    }
+
+    fn replayed(&mut self, mut replay: Replay, io: &mut Io) -> Progress<Opened> {
+        if let Step::Read(job) = &self.step {
+            self.superseded = job.superseded().cloned().collect();
+        }
+        for segment in &self.segments {
+            // The active and the sealed ones got their names after their headers were durable.
+            if segment.header.is_none() && segment.name != SegmentName::Next {
+                replay.unreadable(segment.path.as_str());
+            }
+        }
+        let is_live = |segment: &&Segment| matches!(segment.name, SegmentName::Active | SegmentName::Next);
+        let live = self.segments.iter().find(is_live).and_then(|segment| Some((segment.name, segment.header?.epoch)));
+        if live.is_none() {
+            replay.unreadable(self.path(&active(&self.subject.name)).as_str());
+        }
+        let mut tail = replay.finish();
+        let Some((name, seal)) = live.filter(|_| tail.damage.is_none()) else {
+            let lost = || Error::new(ErrorCode::CorruptRecord).file(self.subject.directory.as_str());
+            let error = tail.damage.take().unwrap_or_else(lost);
+            return Progress::Done(Opened::Damaged(tail.view, error.database(self.subject.name.as_str())));
+        };
+        let tail_bytes = tail.encode(self.subject.id, 0).map_or(0, |encoded| encoded.bytes);
+        let start_lsn = tail.start_lsn();
+        // What the new segment will supersede wholly.
+        for segment in &self.segments {
+            let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn);
+            if wholly && !self.superseded.contains(&segment.path) {
+                self.superseded.push(segment.path.clone());
+            }
+        }
+        let (epoch, end) = (self.epoch_max + 1, Lsn(start_lsn.0 + tail_bytes));
+        let is_next = name == SegmentName::Next;
+        self.recovered = Some(Recovered { tail, epoch, seal, is_next, end });
+        match self.spare.take() {
+            Some(path) => self.go(Step::RemoveSpare, DiskOp::Unlink { path }),
+            None => self.names_or_segment(io),
+        }
+    }
+
+    fn names_or_segment(&mut self, io: &mut Io) -> Progress<Opened> {
+        if self.recovered.as_ref().is_some_and(|recovered| recovered.is_next) {
+            let path = self.subject.directory.clone();
+            self.go(Step::SyncNames, DiskOp::SyncDirectory { path })
+        } else {
+            self.new_segment(io)
+        }
+    }
+
+    fn promote(&mut self) -> Progress<Opened> {
+        let (from, to) = (self.path(&next(&self.subject.name)), self.path(&active(&self.subject.name)));
+        self.go(Step::PromoteNext, DiskOp::Rename { from, to, replace: false })
+    }
+
+    fn new_segment(&mut self, io: &mut Io) -> Progress<Opened> {
+        let recovered = self.recovered.as_ref().expect("set when the replay ended");
+        let tail = recovered.tail.encode(self.subject.id, recovered.epoch);
+        let header = SegmentHeader {
+            database: self.subject.id,
+            epoch: recovered.epoch,
+            start_lsn: recovered.tail.start_lsn(),
+            created_at: self.subject.created_at,
+        };
+        let tail_bytes = tail.as_ref().map_or(0, |tail| tail.bytes) + proof_bytes(&recovered.tail.records);
+        let file_bytes = self.options.segment_bytes_min.max(SEGMENT_HEADER_BYTES as u64 + tail_bytes);
+        let plan = Plan { header, tail, seal: recovered.seal, spare: None, file: io.new_file(), file_bytes };
+        // By now the last segment is called NAME.wal and about to be sealed under its epoch.
+        let sealed_path = self.path(&sealed(&self.subject.name, recovered.seal));
+        let current = [self.path(&active(&self.subject.name)), self.path(&next(&self.subject.name))];
+        let renamed = self.superseded.iter_mut().filter(|path| current.contains(path));
+        renamed.for_each(|path| *path = sealed_path.clone());
+        let (job, first) =
+            NewSegment::new(plan, self.subject.directory.clone(), self.subject.name.clone(), &self.options);
+        self.go(Step::NewSegment(Box::new(job)), first)
+    }
+
+    fn remove_superseded(&mut self, made: Made) -> Progress<Opened> {
+        if let Some(path) = self.superseded.pop() {
+            return self.go(Step::RemoveSuperseded(made), DiskOp::Unlink { path });
+        }
+        let Recovered { tail, epoch, end, .. } = self.recovered.take().expect("taken once, at the end");
+        let (start_lsn, before) = (tail.start_lsn(), tail.last());
+        let view = tail.view;
+        Progress::Done(Opened::Writable(Box::new(Writable { view, segment: made, epoch, start_lsn, end, before })))
+    }
+
+    fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Opened> {
+        let error = disk_error(code, &self.subject.directory, error);
+        Progress::Failed(error.database(self.subject.name.as_str()))
+    }
+}

@@ -1,0 +1,144 @@
+//! Looking a database's folder over: which files of the log there are, and what their headers say.
+//!
+//! It changes nothing. One file is open at a time, however many segments there are. A read that fails is an
+//! error, never a missing header.
+
+use std::sync::Arc;
+
+use docdb_protocol::{Error, ErrorCode};
+
+use super::Subject;
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
+use crate::io::{DiskResult, Io, Progress, disk_error};
+use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+
+/// One page of the listing.
+const NAMES_MAX: u32 = 1024;
+
+/// One segment of the log, or what should be one.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) name: SegmentName,
+    pub(super) path: DiskPath,
+    pub(super) length: u64,
+    /// `None` when neither copy is valid.
+    pub(super) header: Option<SegmentHeader>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// All but spares.
+    pub(super) segments: Vec<Segment>,
+    pub(super) spare: Option<DiskPath>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Survey {
+    subject: Subject,
+    step: Step,
+    names: Vec<Arc<str>>,
+    file: FileId,
+    header: Vec<u8>,
+    found: Found,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    List,
+    Open,
+    Length,
+    ReadHeader,
+}
+
+impl Survey {
+    pub(super) fn new(subject: Subject, io: &mut Io) -> (Survey, DiskOp) {
+        let file = io.new_file();
+        let first = DiskOp::List { path: subject.directory.clone(), after: "".into(), limit: NAMES_MAX };
+        let (names, header, found) = (Vec::new(), Vec::new(), Found::default());
+        (Survey { subject, step: Step::List, names, file, header, found }, first)
+    }
+
+    pub(super) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Found> {
+        match (self.step, result) {
+            (Step::List, Ok(DiskReply::Names(names))) => {
+                let more = names.len() as u64 == u64::from(NAMES_MAX);
+                self.names.extend(names);
+                if more {
+                    let after = self.names.last().cloned().unwrap_or_else(|| "".into());
+                    let path = self.subject.directory.clone();
+                    return self.go(Step::List, DiskOp::List { path, after, limit: NAMES_MAX });
+                }
+                self.open(io)
+            }
+            (Step::Open, Ok(_)) => self.go(Step::Length, DiskOp::Length { file: self.file }),
+            (Step::Length, Ok(DiskReply::Length(length))) => {
+                self.newest().length = length;
+                self.header.clear();
+                self.read_header()
+            }
+            (Step::ReadHeader, Ok(DiskReply::Data(data))) => {
+                self.header.extend_from_slice(data.as_slice());
+                if !data.is_empty() && self.header.len() < SEGMENT_HEADER_BYTES {
+                    return self.read_header();
+                }
+                let id = self.subject.id;
+                self.newest().header = SegmentHeader::decode(&self.header).filter(|header| header.database == id);
+                io.close(self.file);
+                self.open(io)
+            }
+            (Step::Open, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
+            (Step::List, Err(error)) => self.failed(ErrorCode::FileRead, &error),
+            (Step::Length | Step::ReadHeader, Err(error)) => {
+                io.close(self.file);
+                self.failed(ErrorCode::FileRead, &error)
+            }
+            (Step::List, Ok(_)) => self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io)),
+            (Step::Length | Step::ReadHeader, Ok(_)) => {
+                io.close(self.file);
+                self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
+            }
+        }
+    }
+
+    /// Opens the next segment listed, if there is one more.
+    fn open(&mut self, io: &mut Io) -> Progress<Found> {
+        while let Some(file_name) = self.names.pop() {
+            let path = self.subject.directory.join(&file_name);
+            match SegmentName::parse(&self.subject.name, &file_name) {
+                Some(name @ (SegmentName::Active | SegmentName::Next | SegmentName::Sealed(_))) => {
+                    self.file = io.new_file();
+                    let open = DiskOp::Open { file: self.file, path: path.clone(), mode: OpenMode::Read };
+                    self.found.segments.push(Segment { name, path, length: 0, header: None });
+                    return self.go(Step::Open, open);
+                }
+                Some(SegmentName::Spare) => self.found.spare = Some(path),
+                None => {}
+            }
+        }
+        Progress::Done(std::mem::take(&mut self.found))
+    }
+
+    fn read_header(&mut self) -> Progress<Found> {
+        let offset = self.header.len();
+        let bytes = u32::try_from(SEGMENT_HEADER_BYTES - offset).expect("at most 4096");
+        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes })
+    }
+
+    /// The segment being looked at.
+    fn newest(&mut self) -> &mut Segment {
+        self.found.segments.last_mut().expect("asked only while one is being looked at")
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<Found> {
+        self.step = step;
+        Progress::Submit(op)
+    }
+
+    fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Found> {
+        let path = self.found.segments.last().map_or(&self.subject.directory, |segment| &segment.path);
+        let error: Error = disk_error(code, path, error);
+        Progress::Failed(error.database(self.subject.name.as_str()))
+    }
+}
