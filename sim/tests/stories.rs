@@ -287,16 +287,33 @@ fn a_shutdown_on_a_full_disk_ends_and_loses_nothing() {
 fn a_database_that_latched_leaves_no_spare_and_closes() {
     let mut machine = Machine::new(Options { segment_bytes_min: 16384, segment_bytes_max: 1 << 20, ..small() });
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(9000))).unwrap();
-    assert!(machine.files().iter().any(|name| name.ends_with(".spare")), "half a segment is used");
-    machine.driver.disk.refuse = |op| matches!(op, DiskOp::Sync { .. }).then_some(DiskErrorKind::Io);
+    machine.ask(execute(database, 1, Action::Create(text(9000))));
+    let is_spare = |op: &DiskOp| matches!(op, DiskOp::Unlink { path } if path.as_str().ends_with(".spare"));
+    while !machine.driver.disk.seen.iter().any(is_spare) {
+        assert!(machine.driver.deliver(&mut machine.heard), "half a segment is used, so a spare is begun");
+    }
+    machine.driver.disk.refuse = |op| matches!(op, DiskOp::Write { .. }).then_some(DiskErrorKind::Io);
     assert_eq!(machine.one(database, 2, Action::Create(text(100))), Err(ErrorCode::OutcomeUnknown));
     assert_eq!(machine.one(database, 3, Action::Create(text(100))), Err(ErrorCode::ReadOnly));
-    assert!(!machine.files().iter().any(|name| name.ends_with(".spare")));
+    assert!(machine.driver.disk.seen.iter().any(|op| matches!(op, DiskOp::Allocate { offset: 0, bytes: 32768, .. })));
+    assert!(!machine.files().iter().any(|name| name.ends_with(".spare")), "{:?}", machine.files());
     machine.driver.disk.refuse = nothing;
     machine.restart();
     let database = machine.open("a").unwrap();
     machine.one(database, 3, Action::Create(text(100))).unwrap();
+}
+
+#[test]
+fn a_segment_filled_to_its_end_has_room_for_its_proof() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    let used = machine.driver.disk.disk.used();
+    machine.driver.disk.disk.set_quota(Some(used));
+    let written = (1..).find(|id| machine.one(database, *id, Action::Create(text(10))).is_err()).unwrap() - 1;
+    assert_eq!(written, 7, "eight sectors, one of them for the proof");
+    machine.wait();
+    let failed = |alert: &Alert| matches!(alert.kind, AlertKind::LogFailed(_) | AlertKind::ReadOnly(_));
+    assert!(!machine.heard.alerts.iter().any(failed), "{:?}", machine.heard.alerts);
 }
 
 #[test]
@@ -341,12 +358,18 @@ fn one_file_of_a_long_log_is_open_at_a_time() {
 fn at_the_memory_limit_a_document_may_shrink_or_go() {
     let mut machine = Machine::new(Options { memory_bytes_max: 3000, ..small() });
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(2500))).unwrap();
+    machine.one(database, 1, Action::Create(text(2000))).unwrap();
     assert_eq!(machine.one(database, 2, Action::Create(text(2500))), Err(ErrorCode::MemoryLimit));
+    machine.one(database, 1, Action::Update(text(2500))).unwrap();
     assert_eq!(machine.one(database, 1, Action::Update(text(4000))), Err(ErrorCode::MemoryLimit));
-    machine.one(database, 1, Action::Update(text(2000))).unwrap();
+    // Even far beyond the limit, when somebody has lowered it.
+    machine.options.memory_bytes_max = 1000;
+    machine.restart();
+    let database = machine.open("a").unwrap();
+    assert_eq!(machine.one(database, 1, Action::Update(text(2600))), Err(ErrorCode::MemoryLimit));
+    machine.one(database, 1, Action::Update(text(2400))).unwrap();
     machine.one(database, 1, Action::Delete).unwrap();
-    machine.one(database, 2, Action::Create(text(2500))).unwrap();
+    machine.one(database, 2, Action::Create(text(500))).unwrap();
 }
 
 #[test]
