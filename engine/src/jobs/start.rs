@@ -129,12 +129,16 @@ impl Start {
                 self.open_segment(io)
             }
             (Step::OpenSegment, Ok(_)) => {
-                let bytes = u32::try_from(SEGMENT_HEADER_BYTES).expect("4096");
-                self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: 0, bytes })
+                self.bytes.clear();
+                self.read_header()
             }
             (Step::ReadHeader, Ok(DiskReply::Data(data))) => {
+                self.bytes.extend_from_slice(data.as_slice());
+                if !data.is_empty() && self.bytes.len() < SEGMENT_HEADER_BYTES {
+                    return self.read_header();
+                }
                 io.close(self.file);
-                match SegmentHeader::decode(data.as_slice()) {
+                match SegmentHeader::decode(&self.bytes) {
                     Some(header) => self.found_database(header),
                     None => self.open_segment(io),
                 }
@@ -227,6 +231,12 @@ impl Start {
             }
         }
         self.next_folder()
+    }
+
+    fn read_header(&mut self) -> Progress<Started> {
+        let offset = self.bytes.len();
+        let bytes = u32::try_from(SEGMENT_HEADER_BYTES - offset).expect("at most 4096");
+        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes })
     }
 
     fn found_database(&mut self, header: SegmentHeader) -> Progress<Started> {

@@ -227,6 +227,11 @@ fn a_missing_segment_is_damage_and_old_answers_are_withheld() {
     assert_eq!(read(&tail.view, 1), Err(ErrorCode::CorruptRecord), "it may have been replaced in the lost part");
     assert_eq!(read(&tail.view, 5), Err(ErrorCode::CorruptRecord), "it may have been created in the lost part");
     assert_eq!(read(&tail.view, 9), Ok(Some("9".to_owned())));
+    // Nothing names what is missing, so a scan that came from behind it would look whole.
+    for from in [0, 9, 10] {
+        let last = tail.view.scan("_default", DocumentId(from)).last().expect("at least the error");
+        assert_eq!(last.unwrap_err().1.code(), ErrorCode::CorruptRecord, "from {from}");
+    }
 }
 
 #[test]

@@ -96,7 +96,7 @@ struct Recovered {
 #[derive(Clone, Debug)]
 enum Step {
     Survey(Survey),
-    Read(ReadLog),
+    Read(Box<ReadLog>),
     /// A spare may be large, and the disk full.
     RemoveSpare,
     /// The names seen may not be durable; the renames build on them.
@@ -186,7 +186,7 @@ impl Opening {
         self.segments = segments.clone();
         self.spare = spare;
         let (job, first) = ReadLog::new(self.subject.clone(), segments, &self.options, io);
-        self.step = Step::Read(job);
+        self.step = Step::Read(Box::new(job));
         self.replaying(first, io)
     }
 

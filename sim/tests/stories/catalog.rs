@@ -1,0 +1,55 @@
+//! A catalog that is gone: rebuilt from the folders, and never without what could be read later.
+
+use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, OpId};
+use docdb_protocol::{Action, OperationReply};
+use docdb_sim::choice::Choices;
+use docdb_sim::disk::Profile;
+
+use crate::machine::{Machine, Refuse, nothing, small, text};
+
+/// A machine whose database `a` holds document 1, and whose catalog is gone.
+fn without_catalog(profile: Profile) -> Machine {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").expect("nothing fails yet");
+    machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
+    machine.restart();
+    machine.driver.disk.disk.set_profile(profile);
+    machine.driver.disk.submit(OpId(1 << 40), DiskOp::Unlink { path: DiskPath::root().join("catalog") });
+    machine.driver.disk.disk.poll().expect("it was carried out").result.expect("the catalog was there");
+    machine
+}
+
+#[test]
+fn a_lost_catalog_is_rebuilt_however_short_the_reads_are() {
+    for seed in 0..400 {
+        let mut machine = without_catalog(Profile { read_short: 900, ..Profile::CALM });
+        machine.driver.disk.choices = Choices::seeded(seed);
+        machine.restart();
+        let database = machine.open("a").unwrap();
+        assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_rebuilt_catalog_leaves_out_nothing_that_may_be_read_later() {
+    for refuse in [
+        (|op| matches!(op, DiskOp::List { path, .. } if path.as_str() == "db/a").then_some(DiskErrorKind::Io))
+            as Refuse,
+        |op| {
+            matches!(op, DiskOp::Open { path, .. } if path.as_str() == "db/a/a.wal")
+                .then_some(DiskErrorKind::Permission)
+        },
+        |op| matches!(op, DiskOp::Read { offset: 0, bytes: 4096, .. }).then_some(DiskErrorKind::Io),
+    ] {
+        let mut machine = without_catalog(Profile::CALM);
+        machine.driver.disk.refuse = refuse;
+        let files = machine.files();
+        machine.restart();
+        assert!(machine.open("a").is_err());
+        assert_eq!(machine.files(), files, "nothing was changed");
+        machine.driver.disk.refuse = nothing;
+        machine.restart();
+        let database = machine.open("a").unwrap();
+        assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+    }
+}

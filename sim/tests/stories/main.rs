@@ -1,0 +1,8 @@
+//! Short stories of a whole engine on a disk that refuses, told step by step where a choice source would
+//! only rarely go.
+
+mod bounds;
+mod catalog;
+mod full_disk;
+mod machine;
+mod sessions;
