@@ -49,13 +49,15 @@ impl Database {
         let error = error.database(self.name.as_str());
         let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
         if job.failed_before_header() && !writes && error.code() == ErrorCode::DiskFull {
-            if log.is_spoiled && self.closing.is_some() {
-                // All is durable; what is missing is the proof, and an opening does without.
-                return self.let_go(io);
-            }
             // Nothing was written, so the outcome is known, and space may return.
             log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
-            return self.refuse_gathered(&error, tail, options, io);
+            let ends = log.is_spoiled && self.closing.is_some();
+            self.refuse_gathered(&error, tail, options, io);
+            if ends {
+                // What was acknowledged is durable; what is missing is the proof, and an opening does without.
+                self.let_go(io);
+            }
+            return;
         }
         io.alert(Some(&self.name), AlertKind::ReadOnly(error.clone()));
         self.read_only = Some(read_only(&error));
@@ -65,6 +67,7 @@ impl Database {
 
     /// Goes on without a log.
     fn let_go(&mut self, io: &mut Io) {
+        assert!(self.batches.is_empty(), "whoever waited was told before");
         let Phase::Open(log, _) = &self.phase else { return };
         io.close(log.segment.file);
         self.phase = Phase::ReadOnly;

@@ -110,6 +110,28 @@ fn a_shutdown_on_a_full_disk_ends_and_loses_nothing() {
 }
 
 #[test]
+fn closing_on_a_full_disk_answers_what_gathered() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.driver.disk.refuse = no_space;
+    machine.wait();
+    // The new segment that it needs is tried for while the closing is asked for.
+    let write = machine.ask(execute(database, 2, Action::Create(text(100))));
+    let close = machine.ask(Request::CloseDatabase { database });
+    machine.settle();
+    let refused = machine.heard.answers[&write].as_ref().map_err(|error| error.code());
+    assert_eq!(refused, Err(ErrorCode::DiskFull));
+    // The catalog has no space either.
+    let unclosed = machine.heard.answers[&close].as_ref().map_err(|error| error.code());
+    assert_eq!(unclosed, Err(ErrorCode::DiskFull));
+    machine.driver.disk.refuse = nothing;
+    assert_eq!(machine.open("a"), Ok(database));
+    assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+    assert_eq!(machine.one(database, 2, Action::Read), Err(ErrorCode::DocNotFound));
+}
+
+#[test]
 fn a_database_that_latched_leaves_no_spare_and_closes() {
     let mut machine = Machine::new(Options { segment_bytes_min: 16384, segment_bytes_max: 1 << 20, ..small() });
     let database = machine.open("a").unwrap();
