@@ -14,6 +14,8 @@
 //! every lane is at work and will look again.
 
 mod entered;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::sync::{Arc, Condvar, Mutex};
