@@ -22,6 +22,7 @@ use crate::jobs::create::Create;
 use crate::jobs::start::Start;
 use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::options::Options;
+use crate::planted::planted;
 use crate::view::View;
 
 /// Names a request in flight; chosen by the driver's user, never twice at the same time.
@@ -315,7 +316,9 @@ impl Engine {
             return self.io.respond(request_id, Err(Error::new(ErrorCode::LimitExceeded).detail(detail)));
         };
         // Used up even if the creation fails: an id is never used again.
-        self.catalog.next_database = after;
+        if !planted!(self.options, IdUsedAgain) {
+            self.catalog.next_database = after;
+        }
         let header = SegmentHeader { database: id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
         let files = [self.io.new_file(), self.io.new_file()];
         let (job, first) = Create::new(header, name.clone(), files, &self.options);
@@ -395,7 +398,9 @@ impl Engine {
                 self.databases.insert(id, database);
                 self.catalog.entries.insert(id, entry);
                 // Nobody is told of it before a durable catalog names it.
-                self.unsettled.insert(id);
+                if !planted!(self.options, CreatedBeforeCatalog) {
+                    self.unsettled.insert(id);
+                }
                 self.write_catalog(CatalogWaiter::Created(id));
                 self.advance(now, id);
             }
@@ -414,7 +419,8 @@ impl Engine {
     fn opening_failed(&mut self, id: DatabaseId, error: &Error) {
         let mut database = self.databases.remove(&id).expect("its opening was in flight");
         let closers = database.take_closers().into_iter();
-        let waiting = database.queue.into_iter().map(|(request_id, _)| request_id);
+        let skipped = usize::from(planted!(self.options, OpeningQueueLost));
+        let waiting = database.queue.into_iter().skip(skipped).map(|(request_id, _)| request_id);
         for request_id in closers.chain(waiting) {
             self.io.respond(request_id, Err(error.clone()));
         }
@@ -434,6 +440,9 @@ impl Engine {
 
     /// Writes the catalog for `waiter`; while one is being written, the next waits.
     fn write_catalog(&mut self, waiter: CatalogWaiter) {
+        if planted!(self.options, CatalogWaitersTooSoon) && self.writing.is_some() {
+            return self.writing_for.push(waiter);
+        }
         if !self.next_for.contains(&waiter) {
             self.next_for.push(waiter);
         }

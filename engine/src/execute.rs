@@ -12,6 +12,8 @@ use docdb_protocol::{
 };
 
 use crate::log::{Payload, Record, RecordKind};
+use crate::options::Options;
+use crate::planted::planted;
 use crate::view::{Content, Key, Lookup, Version, View};
 
 /// What became of a request.
@@ -27,11 +29,13 @@ pub(crate) struct Executed {
 
 /// What bounds a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'options> {
     /// The error that every write gets, in a read-only database.
     pub(crate) read_only: Option<Error>,
     /// Bytes that this database may still take into memory.
     pub(crate) memory_bytes_free: u64,
+    /// Asked for planted mistakes alone.
+    pub(crate) options: &'options Options,
 }
 
 /// Runs `operations` on `pending`, which afterwards holds what they wrote.
@@ -40,7 +44,7 @@ pub(crate) fn execute(
     published: &View,
     operations: &[Operation],
     atomicity: Atomicity,
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
 ) -> Executed {
     let mut run =
         Run { pending, published, bounds, records: Vec::new(), written: BTreeSet::new(), rests_on_pending: false };
@@ -54,7 +58,7 @@ pub(crate) fn execute(
 struct Run<'run> {
     pending: &'run mut View,
     published: &'run View,
-    bounds: &'run Bounds,
+    bounds: &'run Bounds<'run>,
     records: Vec<Record>,
     /// What this request wrote, for the reads behind it.
     written: BTreeSet<Key>,
@@ -78,8 +82,12 @@ impl Run<'_> {
             match self.one(operation, tx) {
                 Ok(reply) => results.push(Ok(reply)),
                 Err(error) => {
-                    *self.pending = restore;
-                    self.records.clear();
+                    if !planted!(self.bounds.options, TransactionNotRolledBack) {
+                        *self.pending = restore;
+                    }
+                    if !planted!(self.bounds.options, RefusedRecordsKept) {
+                        self.records.clear();
+                    }
                     return Err(error.operation(index));
                 }
             }
@@ -119,6 +127,8 @@ impl Run<'_> {
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
         let own = self.key(operation).is_some_and(|key| self.written.contains(&key));
+        let own =
+            (own && !planted!(self.bounds.options, OwnWritesUnseen)) || planted!(self.bounds.options, ReadsSeePending);
         let view = if own { &*self.pending } else { self.published };
         match view.lookup(operation.collection.as_str(), operation.document_id) {
             Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
@@ -138,7 +148,9 @@ impl Run<'_> {
             return Err(error.clone());
         }
         let key = self.key(operation);
-        let newest = key.and_then(|key| self.pending.version(key));
+        let decides =
+            if planted!(self.bounds.options, ExistenceAgainstPublished) { self.published } else { &*self.pending };
+        let newest = key.and_then(|key| decides.version(key));
         let refused = match (kind, newest) {
             (RecordKind::Create, Some(_)) => Some(ErrorCode::DocExists),
             (RecordKind::Update | RecordKind::Delete, None) => Some(ErrorCode::DocNotFound),

@@ -37,6 +37,68 @@ pub enum Bug {
     AnswerWithoutWaiting,
     /// A batch that was given up stays in memory.
     GivenUpStaysVisible,
+    /// A batch's watermark covers the batch itself.
+    WatermarkAhead,
+    /// A written batch is taken for durable without a sync.
+    SkipSync,
+    /// Whoever waits is answered before readers see the batch.
+    AnswerBeforePublish,
+    /// What is published with a batch includes what gathered behind it.
+    PublishNewest,
+    /// A new segment has the epoch of the one before.
+    RotationSameEpoch,
+    /// The batch whose sync failed is not written into the new segment.
+    TailNotWritten,
+    /// After a rotation the log goes on as if the segment began where the old one did.
+    StartLsnKept,
+    /// Closing does not wait for what has gathered.
+    CloseForgetsGathered,
+    /// Whoever waited for a batch that was given up is told that it was written.
+    UnknownToldAsWritten,
+    /// A transaction that is refused leaves its first operations in memory.
+    TransactionNotRolledBack,
+    /// A transaction that is refused leaves its first operations in the batch.
+    RefusedRecordsKept,
+    /// A read does not see what the same request wrote before it.
+    OwnWritesUnseen,
+    /// Reads see what is not durable yet.
+    ReadsSeePending,
+    /// Whether a document exists is decided against the published state.
+    ExistenceAgainstPublished,
+    /// The active segment loses its name before the name of the next one is durable.
+    NextNotSynced,
+    /// A rotation that fails late removes the next segment though the old one has lost its name.
+    UndoAfterSeal,
+    /// A segment being prepared counts as part of the log while the active one has its name.
+    NextCountedBesideActive,
+    /// Opening removes segments that the new one does not hold.
+    SupersededTooMany,
+    /// A header that cannot be read just now is taken for none.
+    HeaderReadErrorIsNone,
+    /// Segments are replayed in the order of their names.
+    SegmentsUnsorted,
+    /// A read that gave less than it was asked for is taken for the end of the file.
+    ShortReadEndsSegment,
+    /// A read that failed is taken for the end of the file.
+    ReadErrorEndsSegment,
+    /// What a segment says beyond the start of a later one counts.
+    LimitIgnored,
+    /// A torn tail is taken for damage.
+    TornTailIsDamage,
+    /// Opening counts transactions from the beginning again.
+    LastTxNotRestored,
+    /// A new database's first segment is never synced.
+    CreationFileNotSynced,
+    /// The name of a new database's first segment is never made durable.
+    CreationFolderNotSynced,
+    /// A new database is used before a durable catalog names it.
+    CreatedBeforeCatalog,
+    /// A database's id is given to the next one too.
+    IdUsedAgain,
+    /// Whoever needs another catalog is told when the one being written is durable.
+    CatalogWaitersTooSoon,
+    /// The first who waited for an opening that failed is never answered.
+    OpeningQueueLost,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -58,6 +120,37 @@ impl Bug {
         Bug::FolderNotSynced,
         Bug::AnswerWithoutWaiting,
         Bug::GivenUpStaysVisible,
+        Bug::WatermarkAhead,
+        Bug::SkipSync,
+        Bug::AnswerBeforePublish,
+        Bug::PublishNewest,
+        Bug::RotationSameEpoch,
+        Bug::TailNotWritten,
+        Bug::StartLsnKept,
+        Bug::CloseForgetsGathered,
+        Bug::UnknownToldAsWritten,
+        Bug::TransactionNotRolledBack,
+        Bug::RefusedRecordsKept,
+        Bug::OwnWritesUnseen,
+        Bug::ReadsSeePending,
+        Bug::ExistenceAgainstPublished,
+        Bug::NextNotSynced,
+        Bug::UndoAfterSeal,
+        Bug::NextCountedBesideActive,
+        Bug::SupersededTooMany,
+        Bug::HeaderReadErrorIsNone,
+        Bug::SegmentsUnsorted,
+        Bug::ShortReadEndsSegment,
+        Bug::ReadErrorEndsSegment,
+        Bug::LimitIgnored,
+        Bug::TornTailIsDamage,
+        Bug::LastTxNotRestored,
+        Bug::CreationFileNotSynced,
+        Bug::CreationFolderNotSynced,
+        Bug::CreatedBeforeCatalog,
+        Bug::IdUsedAgain,
+        Bug::CatalogWaitersTooSoon,
+        Bug::OpeningQueueLost,
     ];
 }
 

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use docdb_engine::{Alert, AlertKind, Lookup, RequestId, View};
 use docdb_models::{Allowance, Database, Mismatch, State};
-use docdb_protocol::{DatabaseId, DatabaseName, DocumentId, ErrorCode, IfMissing, Reply, Request, Response};
+use docdb_protocol::{
+    DatabaseId, DatabaseName, DocumentId, ErrorCode, IfMissing, OperationReply, Reply, Request, Response, TxId,
+};
 
 /// The engine broke a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Tracked {
     pub model: Database,
     /// Whether it was opened since the process started.
     pub opened: bool,
+    /// The last transaction that readers see now.
+    visible: TxId,
     closes_asked: u64,
     closes_waiting: u64,
 }
@@ -73,6 +77,7 @@ impl Checker {
             opened: false,
             closes_asked: 0,
             closes_waiting: 0,
+            visible: TxId(0),
         };
         Checker {
             databases: names.iter().map(tracked).collect(),
@@ -166,6 +171,11 @@ impl Checker {
                 let tracked = &mut self.databases[database];
                 let closing = self.stopping || tracked.closes_asked > closes_before;
                 let name = tracked.name.clone();
+                let newest = written(response).max().unwrap_or(TxId(0));
+                if newest > tracked.visible {
+                    let seen = tracked.visible;
+                    return violation!("database {name}: {newest} was acknowledged while readers saw {seen}");
+                }
                 tracked
                     .model
                     .answer(id.0, response, Allowance { device_failed, closing })
@@ -244,6 +254,7 @@ impl Checker {
             tracked.model.close();
             return Ok(());
         };
+        tracked.visible = view.last_tx();
         let contents = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
         tracked
             .model
@@ -278,9 +289,22 @@ impl Checker {
         for tracked in &mut self.databases {
             tracked.model.crash();
             tracked.opened = false;
+            tracked.visible = TxId(0);
             tracked.closes_waiting = 0;
         }
     }
+}
+
+/// The transactions that a response says were written.
+fn written(response: &Response) -> impl Iterator<Item = TxId> {
+    let results = match response {
+        Ok(Reply::Executed(results)) => results.as_slice(),
+        _ => &[],
+    };
+    results.iter().filter_map(|result| match result {
+        Ok(OperationReply::Written(tx)) => Some(*tx),
+        Ok(OperationReply::Document(_)) | Err(_) => None,
+    })
 }
 
 /// What a database whose id is known must be opened with: it must be there.

@@ -68,7 +68,7 @@ impl Database {
             epoch: log.epoch,
             start_lsn: log.start_lsn,
             lsn: log.end,
-            watermark: log.end,
+            watermark: Lsn(log.end.0 + u64::from(planted!(options, WatermarkAhead))),
         };
         let encoded = if planted!(options, CommitRecordLeftOut) {
             let mut records = batch.records.clone();
@@ -93,6 +93,7 @@ impl Database {
         let Phase::Open(log, work) = &mut self.phase else { return };
         match (std::mem::replace(work, Work::Idle), result) {
             (Work::Writing(flight), Ok(reply)) => match written(options, &reply, flight.bytes) {
+                Ok(()) if planted!(options, SkipSync) => self.appended(now, flight, options, io),
                 Ok(()) => {
                     // The write is complete, so this sync covers it.
                     io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
@@ -138,14 +139,19 @@ impl Database {
         let lsn = log.end;
         log.end = Lsn(lsn.0 + flight.bytes);
         log.ends_with(lsn, &flight.batch, now.monotonic.after(options.watermark_delay_ns));
-        self.durable(flight.batch, io);
+        self.durable(flight.batch, options, io);
         self.prepare_spare(options, io);
     }
 
     /// A batch is durable: readers first, then those who wait.
-    fn durable(&mut self, batch: Batch, io: &mut Io) {
-        if let Some(after) = batch.after {
-            self.published = after;
+    fn durable(&mut self, mut batch: Batch, options: &Options, io: &mut Io) {
+        if planted!(options, AnswerBeforePublish) {
+            for waiting in batch.waiting.drain(..) {
+                io.respond(waiting.request, waiting.durable());
+            }
+        }
+        if let Some(after) = batch.after.take() {
+            self.published = if planted!(options, PublishNewest) { self.pending.clone() } else { after };
             self.publish(io);
         }
         for waiting in batch.waiting {
@@ -165,9 +171,10 @@ impl Database {
     /// Goes on in a new segment, at the place where the durable log ends.
     pub(super) fn new_segment(&mut self, tail: Option<Batch>, backoff: Backoff, options: &Options, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
-        let epoch = log.epoch + 1 + u64::from(backoff.tries());
+        let epoch = log.epoch + u64::from(!planted!(options, RotationSameEpoch)) + u64::from(backoff.tries());
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
-        let encoded = tail.as_ref().map(|batch| encode(place, log.before.as_ref(), &batch.records));
+        let to_write = tail.as_ref().filter(|_| !planted!(options, TailNotWritten));
+        let encoded = to_write.map(|batch| encode(place, log.before.as_ref(), &batch.records));
         let header = SegmentHeader { database: self.id, epoch, start_lsn: log.end, created_at: self.created_at };
         // A failure calls for a file now; only a rotation can wait for a spare, and it has.
         let spare = self.spare.take();
@@ -195,7 +202,9 @@ impl Database {
         io.close(log.segment.file);
         log.segment = made;
         log.epoch = job.plan.header.epoch;
-        log.start_lsn = log.end;
+        if !planted!(options, StartLsnKept) {
+            log.start_lsn = log.end;
+        }
         log.is_spoiled = false;
         // The header says that all below is durable.
         log.proof_due = None;
@@ -203,7 +212,7 @@ impl Database {
         let Some(batch) = tail else { return };
         log.end = Lsn(log.end.0 + job.plan.tail.as_ref().map_or(0, |tail| tail.bytes));
         log.ends_with(log.start_lsn, &batch, now.monotonic.after(options.watermark_delay_ns));
-        self.durable(batch, io);
+        self.durable(batch, options, io);
         self.prepare_spare(options, io);
     }
 

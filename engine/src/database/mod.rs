@@ -222,7 +222,7 @@ impl Database {
         options: &Options,
         io: &mut Io,
     ) {
-        let bounds = Bounds { read_only: self.read_only.clone(), memory_bytes_free };
+        let bounds = Bounds { read_only: self.read_only.clone(), memory_bytes_free, options };
         let Executed { results, records, rests_on_pending } =
             execute(&mut self.pending, &self.published, &operations, atomicity, &bounds);
         let waits = rests_on_pending && !planted!(options, AnswerWithoutWaiting);
@@ -282,6 +282,7 @@ impl Database {
     pub(crate) fn advance(&mut self, now: Now, options: &Options, io: &mut Io) {
         match &self.phase {
             Phase::Open(log, Work::Idle) => match log.proof_due {
+                None if planted!(options, CloseForgetsGathered) && self.closing.is_some() => self.close_files(io),
                 _ if !self.batches.is_empty() => self.write_next(options, io),
                 None if self.closing.is_some() => self.close_files(io),
                 Some(due) if self.closing.is_some() || due <= now.monotonic => self.prove(options, io),

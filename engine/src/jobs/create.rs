@@ -140,9 +140,15 @@ impl Create {
                 self.go(Step::WriteHeader, DiskOp::Write { file, offset: 0, buffers })
             }
             (Step::WriteHeader, Ok(reply)) => match written(&self.options, &reply, SEGMENT_HEADER_BYTES as u64) {
+                Ok(()) if planted!(self.options, CreationFileNotSynced) => {
+                    self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
+                }
                 Ok(()) => self.go(Step::SyncFile, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
+            (Step::SyncFile, Ok(_)) if planted!(self.options, CreationFolderNotSynced) => {
+                self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() })
+            }
             (Step::SyncFile, Ok(_)) => {
                 self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
             }

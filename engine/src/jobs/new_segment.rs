@@ -166,7 +166,7 @@ impl NewSegment {
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncHeader, Ok(_)) if skip_names => self.seal(),
+            (Step::SyncHeader, Ok(_)) if skip_names || planted!(self.options, NextNotSynced) => self.seal(),
             (Step::SyncHeader, Ok(_)) => {
                 self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
@@ -231,7 +231,11 @@ impl NewSegment {
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
         let is_transient = error.kind == DiskErrorKind::Transient;
         let error: Error = disk_error(code, &self.next(), error);
-        let removed = if self.step <= Step::Seal { vec![self.next()] } else { Vec::new() };
+        let removed = if self.step <= Step::Seal || planted!(self.options, UndoAfterSeal) {
+            vec![self.next()]
+        } else {
+            Vec::new()
+        };
         self.failed = Some(Failure { at: self.step, is_transient, undo: Undo::new(error, removed) });
         self.step = Step::Undo;
         self.undo()

@@ -205,6 +205,9 @@ impl Replay {
         }
         let mut view = self.view;
         view.set_damage(self.damage);
+        if planted!(self.options, LastTxNotRestored) {
+            view.set_last_tx(TxId(0));
+        }
         Tail {
             view,
             proven,
@@ -279,7 +282,7 @@ impl Replay {
         let lsn_at = |offset: usize| Lsn(header.start_lsn.0 + offset as u64);
         let (next, watermark) = later.behind(self.database, header, bytes, offset, limit);
         let proven = self.proven.max(watermark);
-        if proven <= self.lsn {
+        if proven <= self.lsn && !planted!(self.options, TornTailIsDamage) {
             return Gap::Torn;
         }
         self.prove(proven);

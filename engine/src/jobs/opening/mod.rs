@@ -31,6 +31,7 @@ use crate::log::{
     Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, Tail, active, next, proof_bytes, sealed,
 };
 use crate::options::Options;
+use crate::planted::planted;
 use crate::view::View;
 use read::ReadLog;
 use survey::{Found, Segment, Survey};
@@ -95,7 +96,7 @@ struct Recovered {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Survey(Survey),
+    Survey(Box<Survey>),
     Read(Box<ReadLog>),
     /// A spare may be large, and the disk full.
     RemoveSpare,
@@ -109,11 +110,11 @@ enum Step {
 
 impl Opening {
     pub(crate) fn new(subject: Subject, options: &Options, io: &mut Io) -> (Opening, DiskOp) {
-        let (survey, first) = Survey::new(subject.clone(), io);
+        let (survey, first) = Survey::new(subject.clone(), options, io);
         let job = Opening {
             subject,
             options: options.clone(),
-            step: Step::Survey(survey),
+            step: Step::Survey(Box::new(survey)),
             segments: Vec::new(),
             spare: None,
             epoch_max: 0,
@@ -180,7 +181,8 @@ impl Opening {
             }
         });
         self.epoch_max = epochs.flatten().max().unwrap_or(0);
-        if segments.iter().any(|segment| segment.name == SegmentName::Active) {
+        let is_active = |segment: &Segment| segment.name == SegmentName::Active;
+        if segments.iter().any(is_active) && !planted!(self.options, NextCountedBesideActive) {
             segments.retain(|segment| segment.name != SegmentName::Next);
         }
         self.segments = segments.clone();
@@ -223,7 +225,8 @@ impl Opening {
         let start_lsn = tail.start_lsn();
         // What the new segment will supersede wholly.
         for segment in &self.segments {
-            let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn);
+            let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn)
+                || planted!(self.options, SupersededTooMany);
             if wholly && !self.superseded.contains(&segment.path) {
                 self.superseded.push(segment.path.clone());
             }

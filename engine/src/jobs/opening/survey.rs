@@ -11,6 +11,8 @@ use super::Subject;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::options::Options;
+use crate::planted::planted;
 
 /// One page of the listing.
 const NAMES_MAX: u32 = 1024;
@@ -37,6 +39,7 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
     subject: Subject,
+    options: Options,
     step: Step,
     names: Vec<Arc<str>>,
     file: FileId,
@@ -53,11 +56,12 @@ enum Step {
 }
 
 impl Survey {
-    pub(super) fn new(subject: Subject, io: &mut Io) -> (Survey, DiskOp) {
+    pub(super) fn new(subject: Subject, options: &Options, io: &mut Io) -> (Survey, DiskOp) {
         let file = io.new_file();
         let first = DiskOp::List { path: subject.directory.clone(), after: "".into(), limit: NAMES_MAX };
         let (names, header, found) = (Vec::new(), Vec::new(), Found::default());
-        (Survey { subject, step: Step::List, names, file, header, found }, first)
+        let options = options.clone();
+        (Survey { subject, options, step: Step::List, names, file, header, found }, first)
     }
 
     pub(super) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Found> {
@@ -85,6 +89,10 @@ impl Survey {
                 }
                 let id = self.subject.id;
                 self.newest().header = SegmentHeader::decode(&self.header).filter(|header| header.database == id);
+                io.close(self.file);
+                self.open(io)
+            }
+            (Step::ReadHeader, Err(_)) if planted!(self.options, HeaderReadErrorIsNone) => {
                 io.close(self.file);
                 self.open(io)
             }
