@@ -127,8 +127,11 @@ impl Run<'_> {
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
         let own = self.key(operation).is_some_and(|key| self.written.contains(&key));
-        let own =
-            (own && !planted!(self.bounds.options, OwnWritesUnseen)) || planted!(self.bounds.options, ReadsSeePending);
+        let own = if own {
+            !planted!(self.bounds.options, OwnWritesUnseen)
+        } else {
+            planted!(self.bounds.options, ReadsSeePending)
+        };
         let view = if own { &*self.pending } else { self.published };
         match view.lookup(operation.collection.as_str(), operation.document_id) {
             Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),

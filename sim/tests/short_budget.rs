@@ -1,0 +1,16 @@
+//! The simulator's short budget: what every test run of the project, and every mutant of the engine, has to pass.
+
+use docdb_sim::run::{Verdict, remember_panics, run_seed};
+
+/// Seeds of the short budget.
+const SEEDS: u64 = 600;
+
+#[test]
+fn the_short_budget_is_kept() {
+    remember_panics();
+    let broken: Vec<(u64, Verdict)> = (0..SEEDS)
+        .map(|seed| (seed, run_seed(seed, false, &|_| {}).verdict))
+        .filter(|(_, verdict)| *verdict != Verdict::Kept)
+        .collect();
+    assert!(broken.is_empty(), "{broken:?}");
+}
