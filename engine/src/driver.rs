@@ -5,7 +5,7 @@
 
 use crate::alert::Alert;
 use crate::clock::{Clock, Instant};
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskOp, OpId};
 use crate::engine::{Engine, Input, Output, RequestId};
 use crate::view::View;
 use docdb_protocol::{DatabaseId, Response};
@@ -14,6 +14,10 @@ use docdb_protocol::{DatabaseId, Response};
 ///
 /// A view is published before the responses that rest on it are given.
 pub trait Outside {
+    /// An operation is about to be submitted. Only whoever watches a run cares.
+    fn submitting(&mut self, id: OpId, op: &DiskOp) {
+        let _ = (id, op);
+    }
     /// A request is answered; each is answered exactly once.
     fn respond(&mut self, request: RequestId, response: Response);
     /// Readers of this database see `view` from now on; `None` when it was closed.
@@ -60,7 +64,10 @@ impl<D: Disk, C: Clock> Driver<D, C> {
     pub fn drain(&mut self, outside: &mut impl Outside) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Disk { id, op } => self.disk.submit(id, op),
+                Output::Disk { id, op } => {
+                    outside.submitting(id, &op);
+                    self.disk.submit(id, op);
+                }
                 Output::Respond { request, response } => outside.respond(request, response),
                 Output::Publish { database, view } => outside.publish(database, view),
                 Output::WakeAt(time) => outside.wake_at(time),

@@ -72,7 +72,7 @@ impl Explorer {
         // A calm device makes no choice, so this source is never asked.
         let mut world = World::new(options, Profile::CALM, Choices::odometer(), &["alpha"])?;
         if self.settings.telling {
-            world.tell();
+            world.chronicle.tell();
         }
         let mut sent = 0;
         loop {

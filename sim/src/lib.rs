@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod choice;
+pub mod chronicle;
 pub mod clock;
 pub mod disk;
 pub mod exhaust;

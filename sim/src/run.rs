@@ -109,8 +109,7 @@ pub fn run_telling(seed: u64, mut choices: Choices, adjust: &dyn Fn(&mut Options
         let names = workload.names();
         let mut world = World::new(options, profile, choices, names)?;
         if telling {
-            world.tell();
-            world.disk().say(format_args!("{profile:?}"));
+            world.chronicle.tell();
         }
         let life = life.insert(Life { world, workload, crashes: 0, openings: 1 });
         life.live()

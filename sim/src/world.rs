@@ -6,23 +6,19 @@
 //!
 //! It never reads a clock of the real machine and never touches the engine but through its driver.
 
-use docdb_engine::{Alert, Clock, Driver, Engine, Input, Instant, Options, Outside, RequestId, View, WallTime};
+use docdb_engine::{
+    Alert, Clock, DiskOp, Driver, Engine, Input, Instant, OpId, Options, Outside, RequestId, View, WallTime,
+};
 use docdb_protocol::{DatabaseId, Request, Response};
 
 use crate::check::{Checker, Violation};
 use crate::choice::Choices;
+use crate::chronicle::{Chronicle, Event};
 use crate::clock::SimClock;
 use crate::disk::{CrashKind, Profile, SimDisk, Unit, decide_by};
 use crate::hash::Hash;
 
 /// What the engine said, in the order it said it.
-#[derive(Clone, Debug)]
-enum Event {
-    Respond(RequestId, Response),
-    Publish(DatabaseId, Option<View>),
-    Alert(Alert),
-}
-
 #[derive(Clone, Debug, Default)]
 struct Collected {
     events: Vec<Event>,
@@ -31,12 +27,16 @@ struct Collected {
 }
 
 impl Outside for Collected {
+    fn submitting(&mut self, id: OpId, op: &DiskOp) {
+        self.events.push(Event::Submitted { id, op: op.clone() });
+    }
+
     fn respond(&mut self, request: RequestId, response: Response) {
-        self.events.push(Event::Respond(request, response));
+        self.events.push(Event::Answered { id: request, response });
     }
 
     fn publish(&mut self, database: DatabaseId, view: Option<View>) {
-        self.events.push(Event::Publish(database, view));
+        self.events.push(Event::Published { database, view });
     }
 
     fn wake_at(&mut self, time: Instant) {
@@ -44,11 +44,12 @@ impl Outside for Collected {
     }
 
     fn alert(&mut self, alert: Alert) {
-        self.events.push(Event::Alert(alert));
+        self.events.push(Event::Alerted(alert));
     }
 
     fn stopped(&mut self) {
         self.stopped = true;
+        self.events.push(Event::Stopped);
     }
 }
 
@@ -73,6 +74,8 @@ pub struct World {
     pub choices: Choices,
     /// What was promised, and to whom.
     pub checker: Checker,
+    /// Who watches.
+    pub chronicle: Chronicle,
     steps: u64,
     hash: Hash,
 }
@@ -90,17 +93,13 @@ impl World {
             options,
             choices,
             checker: Checker::new(names),
+            chronicle: Chronicle::default(),
             steps: 0,
             hash: Hash::default(),
         };
         world.driver.drain(&mut world.collected);
         world.judge()?;
         Ok(world)
-    }
-
-    /// Tells on the error output what happens from now on.
-    pub fn tell(&mut self) {
-        self.driver.disk.tell();
     }
 
     /// The disk.
@@ -142,26 +141,38 @@ impl World {
         self.judge()
     }
 
+    /// Something happened: whoever watches hears of it.
+    fn note(&mut self, event: &Event) {
+        self.chronicle.note(self.steps, event);
+    }
+
+    /// Judges what the engine said since the last time.
     fn judge(&mut self) -> Result<(), Violation> {
         let device_failed = self.driver.disk.injected() > 0;
         for event in std::mem::take(&mut self.collected.events) {
+            self.note(&event);
             match event {
-                Event::Respond(request, response) => {
-                    self.driver.disk.say(format_args!("answer {}: {response:?}", request.0));
-                    self.hash.bytes(format!("{} {response:?}", request.0).as_bytes());
-                    self.checker.answered(request, &response, device_failed)?;
+                Event::Answered { id, response } => {
+                    self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
+                    self.checker.answered(id, &response, device_failed)?;
                 }
-                Event::Publish(database, view) => {
-                    let tx = view.as_ref().map(View::last_tx);
-                    self.driver.disk.say(format_args!("published database {database} at {tx:?}"));
+                Event::Published { database, view } => {
                     self.hash.number(view.as_ref().map_or(u64::MAX, |view| view.last_tx().0));
                     self.checker.published(database, view.as_ref())?;
                 }
-                Event::Alert(alert) => {
-                    self.driver.disk.say(format_args!("alert {alert:?}"));
+                Event::Alerted(alert) => {
                     self.hash.bytes(format!("{alert:?}").as_bytes());
                     self.checker.alerted(&alert, device_failed)?;
                 }
+                Event::Submitted { .. } | Event::Stopped => {}
+                Event::Requested { .. }
+                | Event::ShutdownAsked
+                | Event::Timer
+                | Event::Performed { .. }
+                | Event::Delivered { .. }
+                | Event::Crashed(_)
+                | Event::Decided { .. }
+                | Event::Restarted => unreachable!("the engine does not say this; the world does"),
             }
         }
         Ok(())
@@ -173,7 +184,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn request(&mut self, request: Request) -> Result<(), Violation> {
         let id = self.checker.ask(&request);
-        self.driver.disk.say(format_args!("request {}: {request:?}", id.0));
+        self.note(&Event::Requested { id, request: request.clone() });
         self.feed(Input::Request { id, request })
     }
 
@@ -183,7 +194,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn shutdown(&mut self) -> Result<(), Violation> {
         self.checker.stop();
-        self.driver.disk.say(format_args!("SHUTDOWN"));
+        self.note(&Event::ShutdownAsked);
         self.feed(Input::Shutdown)
     }
 
@@ -218,7 +229,7 @@ impl World {
             match action {
                 0 => {
                     let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
-                    self.driver.disk.run(small(which), &mut self.choices);
+                    self.perform(small(which));
                 }
                 1 => self.deliver()?,
                 2 => self.fire()?,
@@ -238,7 +249,7 @@ impl World {
         if self.driver.disk.undelivered() > 0 {
             self.deliver()?;
         } else if self.driver.disk.ready() > 0 {
-            self.driver.disk.run(0, &mut self.choices);
+            self.perform(0);
         } else {
             return self.wait();
         }
@@ -255,10 +266,22 @@ impl World {
 
     fn fire(&mut self) -> Result<(), Violation> {
         self.collected.wake = None;
+        self.note(&Event::Timer);
         self.feed(Input::Timer)
     }
 
+    /// The disk carries one operation out.
+    fn perform(&mut self, which: usize) {
+        self.driver.disk.run(which, &mut self.choices);
+        let done = self.driver.disk.last_completion().expect("it was carried out just now");
+        let event = Event::Performed { id: done.id, result: done.result.clone().map_err(|error| error.kind) };
+        self.note(&event);
+    }
+
     fn deliver(&mut self) -> Result<(), Violation> {
+        if let Some(id) = self.driver.disk.next_completion().map(|completion| completion.id) {
+            self.note(&Event::Delivered { id });
+        }
         self.driver.deliver(&mut self.collected);
         self.judge()
     }
@@ -268,9 +291,11 @@ impl World {
     /// # Errors
     /// When the engine says something wrong at once.
     pub fn crash(&mut self, kind: CrashKind) -> Result<(), Violation> {
-        let mut decide = decide_by(&mut self.choices);
-        self.driver.disk.crash(kind, &mut decide);
+        let mut choices = std::mem::replace(&mut self.choices, Choices::odometer());
+        let mut decide = decide_by(&mut choices);
+        self.crash_disk(kind, &mut decide);
         drop(decide);
+        self.choices = choices;
         self.restart()
     }
 
@@ -279,13 +304,24 @@ impl World {
     /// # Errors
     /// When the engine says something wrong at once.
     pub fn crash_as(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) -> Result<(), Violation> {
-        self.driver.disk.crash(kind, decide);
+        self.crash_disk(kind, decide);
         self.restart()
+    }
+
+    fn crash_disk(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
+        let (chronicle, step) = (&mut self.chronicle, self.steps);
+        chronicle.note(step, &Event::Crashed(kind));
+        self.driver.disk.crash(kind, &mut |unit, bound| {
+            let answer = decide(unit, bound);
+            chronicle.note(step, &Event::Decided { unit, answer, bound });
+            answer
+        });
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
         self.checker.crashed();
         self.collected = Collected::default();
+        self.note(&Event::Restarted);
         self.driver.engine = Engine::new(self.options.clone());
         self.driver.drain(&mut self.collected);
         self.judge()

@@ -4,7 +4,6 @@
 //! oldest, nothing of it survived; the last is the newest, all of it did. So a random crash, the
 //! complete list of images, and "everything but this one sector" are the same walk.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use docdb_engine::{DiskOp, SECTOR_BYTES};
@@ -46,16 +45,6 @@ const SHORN_STEP_BYTES: usize = 64;
 impl SimDisk {
     /// Crashes. `decide` answers for each unit with a number below the given bound.
     pub fn crash(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
-        self.say(format_args!("CRASH {kind:?}, {} operations in flight", self.in_flight.len()));
-        let telling = self.telling;
-        let mut decide = |unit: Unit, bound: u64| {
-            let answer = decide(unit, bound);
-            if telling {
-                drop(writeln!(std::io::stderr(), "  {unit:?}: {answer} of 0..{bound}"));
-            }
-            answer
-        };
-        let decide = &mut decide as &mut dyn FnMut(Unit, u64) -> u64;
         // Carried out, though nobody has heard of it: that is a state like any other.
         self.finished.clear();
         for in_flight in std::mem::take(&mut self.in_flight) {

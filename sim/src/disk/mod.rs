@@ -30,7 +30,6 @@ mod perform;
 mod profile;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -85,7 +84,6 @@ pub struct SimDisk {
     injected: u64,
     effects: u64,
     hash: Hash,
-    telling: bool,
 }
 
 impl SimDisk {
@@ -106,7 +104,6 @@ impl SimDisk {
             injected: 0,
             effects: 0,
             hash: Hash::default(),
-            telling: false,
         }
     }
 
@@ -151,19 +148,6 @@ impl SimDisk {
         self.profile = profile;
     }
 
-    /// From now on tells on the error output what happens, for a person who replays a seed.
-    pub fn tell(&mut self) {
-        self.telling = true;
-    }
-
-    /// Tells a line, when asked to.
-    pub(crate) fn say(&self, line: std::fmt::Arguments<'_>) {
-        if self.telling {
-            // A person who closed the pipe wants to hear no more.
-            drop(writeln!(std::io::stderr(), "{line}"));
-        }
-    }
-
     /// Bytes that files may take; `None` for no bound.
     pub fn set_quota(&mut self, quota: Option<u64>) {
         self.quota = quota;
@@ -197,6 +181,18 @@ impl SimDisk {
         changes(&self.in_flight[index].op)
     }
 
+    /// The completion that is delivered next.
+    #[must_use]
+    pub fn next_completion(&self) -> Option<&Completion> {
+        self.finished.front().map(|finished| &finished.completion)
+    }
+
+    /// The completion that became ready last.
+    #[must_use]
+    pub fn last_completion(&self) -> Option<&Completion> {
+        self.finished.back().map(|finished| &finished.completion)
+    }
+
     /// Carries out the `index`-th operation in flight; its completion can be polled afterwards.
     pub fn run(&mut self, index: usize, choices: &mut Choices) {
         let InFlight { id, sequence, op, uncovered } = self.in_flight.remove(index);
@@ -204,7 +200,6 @@ impl SimDisk {
         if changes(&op) {
             self.effects += 1;
         }
-        self.say(format_args!("  disk {sequence} {op:?} -> {result:?}"));
         self.hash.bytes(format!("{op:?} {result:?}").as_bytes());
         if let DiskOp::Write { buffers, .. } = &op {
             for buffer in buffers {

@@ -1,0 +1,149 @@
+//! What happened in a world, event by event, in the order it happened.
+//!
+//! The one stream that everybody who watches a run reads: the person who replays a seed, the timeline, the
+//! search for the first difference between two runs, the refinement of the models. It sees the engine at its
+//! seams alone (disk, clients, readers), so nothing in it depends on the engine's inside.
+//!
+//! Invariant: events stand in their true order; one of the disk's follows the submission it belongs to.
+//! It keeps nothing unless it is asked to: a run that nobody watches pays for no copy.
+
+use std::fmt;
+use std::io::Write;
+
+use docdb_engine::{Alert, DiskErrorKind, DiskOp, DiskReply, OpId, RequestId, View};
+use docdb_protocol::{DatabaseId, Request, Response};
+
+use crate::disk::{CrashKind, Unit};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client asked.
+    Requested {
+        /// Names the request.
+        id: RequestId,
+        /// What it asked.
+        request: Request,
+    },
+    /// The operator asked the engine to stop.
+    ShutdownAsked,
+    /// The engine's timer came.
+    Timer,
+    /// The engine wants an operation done.
+    Submitted {
+        /// Names the operation.
+        id: OpId,
+        /// The operation.
+        op: DiskOp,
+    },
+    /// The disk carried the operation out, or failed it; the engine does not know yet.
+    Performed {
+        /// The operation.
+        id: OpId,
+        /// How it ended.
+        result: Result<DiskReply, DiskErrorKind>,
+    },
+    /// The engine learned how the operation ended.
+    Delivered {
+        /// The operation.
+        id: OpId,
+    },
+    /// The engine answered a client.
+    Answered {
+        /// The request.
+        id: RequestId,
+        /// The answer.
+        response: Response,
+    },
+    /// Readers see this state from now on.
+    Published {
+        /// Of which database.
+        database: DatabaseId,
+        /// The state; `None` when the database was closed.
+        view: Option<View>,
+    },
+    /// The engine told the operator something.
+    Alerted(Alert),
+    /// The engine has shut down.
+    Stopped,
+    /// A crash began; what survives is decided next.
+    Crashed(CrashKind),
+    /// The crash asked what becomes of something: `answer` of `0..bound`.
+    Decided {
+        /// Of what.
+        unit: Unit,
+        /// How much of it survived; the largest number is all of it.
+        answer: u64,
+        /// How many answers there were.
+        bound: u64,
+    },
+    /// A new process started on what the crash had left.
+    Restarted,
+}
+
+/// An event and when it happened.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The world's step.
+    pub step: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Chronicle {
+    entries: Option<Vec<Entry>>,
+    telling: bool,
+}
+
+impl Chronicle {
+    /// Tells on the error output what happens from now on.
+    pub fn tell(&mut self) {
+        self.telling = true;
+    }
+
+    /// Keeps what happens from now on.
+    pub fn keep(&mut self) {
+        self.entries.get_or_insert_default();
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        self.entries.as_deref().unwrap_or(&[])
+    }
+
+    /// Takes an event.
+    pub(crate) fn note(&mut self, step: u64, event: &Event) {
+        if self.telling {
+            // A person who closed the pipe wants to hear no more.
+            drop(writeln!(std::io::stderr(), "{step:>6} {event}"));
+        }
+        if let Some(entries) = &mut self.entries {
+            entries.push(Entry { step, event: event.clone() });
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Requested { id, request } => write!(formatter, "request {}: {request:?}", id.0),
+            Event::ShutdownAsked => write!(formatter, "shutdown asked"),
+            Event::Timer => write!(formatter, "timer"),
+            Event::Submitted { id, op } => write!(formatter, "  submit {} {op:?}", id.0),
+            Event::Performed { id, result } => write!(formatter, "  disk {} -> {result:?}", id.0),
+            Event::Delivered { id } => write!(formatter, "  told {}", id.0),
+            Event::Answered { id, response } => write!(formatter, "answer {}: {response:?}", id.0),
+            Event::Published { database, view } => {
+                write!(formatter, "published database {database} at {:?}", view.as_ref().map(View::last_tx))
+            }
+            Event::Alerted(alert) => write!(formatter, "alert {alert:?}"),
+            Event::Stopped => write!(formatter, "stopped"),
+            Event::Crashed(kind) => write!(formatter, "CRASH {kind:?}"),
+            Event::Decided { unit, answer, bound } => write!(formatter, "  {unit:?}: {answer} of 0..{bound}"),
+            Event::Restarted => write!(formatter, "RESTART"),
+        }
+    }
+}
