@@ -239,7 +239,8 @@ async fn collections(store: &Store, outstanding: &Outstanding, database: Databas
     Ok(listing::collections_to_json(&names))
 }
 
-/// A damaged document makes its page an error: leaving it out would tell that it is not there.
+/// A damaged document is named in its place: leaving it out would tell that it is not there, and making its page an
+/// error would keep the readable ones behind it from everybody.
 async fn scan(
     store: &Store,
     outstanding: &Outstanding,
@@ -250,8 +251,15 @@ async fn scan(
     let view = view(store, outstanding, database).await?;
     let mut page = ScanReplyBuilder::new();
     for entry in view.scan(collection.as_str(), first) {
-        let (id, document) = entry.map_err(|(id, error)| error.document(id))?;
-        if !page.push(id, document.bytes()) {
+        let more = match entry {
+            Ok((id, document)) => page.push(id, Some(document.bytes())),
+            Err((id, error)) if error.names_document() => page.push(id, None),
+            Err(_) => {
+                page.lost();
+                true
+            }
+        };
+        if !more {
             break;
         }
     }

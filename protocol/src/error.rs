@@ -224,6 +224,12 @@ impl Error {
         self.context.as_deref()
     }
 
+    /// Whether it is about one document, and says which.
+    #[must_use]
+    pub fn names_document(&self) -> bool {
+        self.context().is_some_and(|context| context.document.is_some())
+    }
+
     fn with(mut self, set: impl FnOnce(&mut Context)) -> Error {
         set(self.context.get_or_insert_default());
         self

@@ -11,7 +11,8 @@ use docdb_protocol::{CollectionName, DatabaseName, Document, DocumentId, Error, 
 
 /// The text of `.help`.
 pub(crate) const HELP: &str = "\
-.open NAME                 open a database, creating it when there is none (also .use)
+.open NAME                 open a database, creating it when there is none (also .use); when it
+                           cannot be opened, no database is open
 .close                     close the open database
 .pwd                       print the name of the open database
 .ls                        list the databases
@@ -24,9 +25,10 @@ pub(crate) const HELP: &str = "\
                            store the documents of a file, one a line or one JSON array; ids are taken
                            from FIELD, else count on from the highest id there; --ndjson says that a file
                            that begins with [ has one document a line all the same
-.export FILE [--collection NAME] [--array] [--force]
+.export FILE [--collection NAME] [--array] [--force] [--skip-damaged]
                            write all documents of a collection to a file, one a line or as one JSON array;
-                           --force replaces an existing file
+                           --force replaces an existing file; --skip-damaged leaves out what is damaged,
+                           each with an error that names it, where else nothing is written
 .help                      print this
 .exit                      leave
 
@@ -47,7 +49,7 @@ pub(crate) enum Command {
     Update(Target, Document),
     Delete(Target),
     Import { file: PathBuf, collection: CollectionName, id_field: Option<String>, ndjson: bool },
-    Export { file: PathBuf, collection: CollectionName, array: bool, force: bool },
+    Export { file: PathBuf, collection: CollectionName, array: bool, force: bool, skip_damaged: bool },
 }
 
 /// Which document.
@@ -85,6 +87,11 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<Command>, Error> {
         other => return Err(usage(format!("unknown command {}, try .help", String::from_utf8_lossy(other)))),
     };
     Ok(Some(command))
+}
+
+/// Whether a line asks to open a database, however wrong the rest of it is.
+pub(crate) fn opens(line: &[u8]) -> bool {
+    matches!(split_word(line.trim_ascii()).0, b".open" | b".use")
 }
 
 /// The first word, and what follows the blanks behind it.
@@ -158,16 +165,18 @@ fn import(rest: &[u8]) -> Result<Command, Error> {
 
 fn export(rest: &[u8]) -> Result<Command, Error> {
     let mut words = Words(rest);
-    let (mut file, mut collection, mut array, mut force) = (None, None, false, false);
+    let (mut file, mut collection) = (None, None);
+    let (mut array, mut force, mut skip_damaged) = (false, false, false);
     while let Some(word) = words.next()? {
         match word.as_slice() {
             b"--collection" => collection = Some(words.value("--collection")?),
             b"--array" => array = true,
             b"--force" => force = true,
+            b"--skip-damaged" => skip_damaged = true,
             _ => set_file(&mut file, &word)?,
         }
     }
-    Ok(Command::Export { file: file_of(file)?, collection: collection_of(collection)?, array, force })
+    Ok(Command::Export { file: file_of(file)?, collection: collection_of(collection)?, array, force, skip_damaged })
 }
 
 fn set_file(file: &mut Option<PathBuf>, word: &[u8]) -> Result<(), Error> {

@@ -2,7 +2,8 @@
 //!
 //! The file is written under another name, synced and renamed, so that nobody ever finds half of one.
 //! An existing file is left alone unless the user said otherwise. One document a line has no room for a
-//! document with line ends in it: such a document is refused by name, never re-encoded.
+//! document with line ends in it: such a document is refused by name, never re-encoded. So is a damaged one,
+//! unless the user said that it may be left out; then the error names it, and everything else is written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -19,17 +20,18 @@ pub(crate) struct Export<'a> {
     pub(crate) collection: &'a CollectionName,
     pub(crate) array: bool,
     pub(crate) force: bool,
+    pub(crate) skip_damaged: bool,
 }
 
 impl Export<'_> {
-    /// How many documents were written.
-    pub(crate) fn run(&self, backend: &mut dyn Backend) -> Result<u64, Error> {
+    /// How many documents were written. What was left out, because the user said so, goes to `left_out`.
+    pub(crate) fn run(&self, backend: &mut dyn Backend, left_out: &mut dyn FnMut(&Error)) -> Result<u64, Error> {
         if !self.force && fs::symlink_metadata(self.file).is_ok() {
             let detail = format!("{} exists; --force replaces it", self.file.display());
             return Err(Error::new(ErrorCode::FileOpen).detail(detail));
         }
         let unfinished = unfinished_name(self.file);
-        let exported = self.write(&unfinished, backend).and_then(|count| {
+        let exported = self.write(&unfinished, backend, left_out).and_then(|count| {
             self.install(&unfinished).map_err(|error| failed(ErrorCode::FileWrite, self.file, &error))?;
             Ok(count)
         });
@@ -40,7 +42,12 @@ impl Export<'_> {
         exported
     }
 
-    fn write(&self, unfinished: &Path, backend: &mut dyn Backend) -> Result<u64, Error> {
+    fn write(
+        &self,
+        unfinished: &Path,
+        backend: &mut dyn Backend,
+        left_out: &mut dyn FnMut(&Error),
+    ) -> Result<u64, Error> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(unfinished);
         let file = file.map_err(|error| failed(ErrorCode::FileOpen, self.file, &error))?;
         let mut writer = BufWriter::new(file);
@@ -56,6 +63,10 @@ impl Export<'_> {
             let last = page.documents.last().map(|(id, _)| id.0);
             next = last.filter(|_| page.more).and_then(|id| id.checked_add(1)).map(DocumentId);
             for (id, bytes) in page.documents {
+                let Some(bytes) = bytes else {
+                    self.skip(Error::new(ErrorCode::CorruptRecord).document(id), left_out)?;
+                    continue;
+                };
                 self.check(id, &bytes)?;
                 let (before, behind): (&[u8], &[u8]) = match (self.array, count) {
                     (false, _) => (b"", b"\n"),
@@ -67,6 +78,10 @@ impl Export<'_> {
                 written(writer.write_all(behind))?;
                 count += 1;
             }
+            if page.lost {
+                let detail = "a part of the log is lost, and documents with it that nothing names";
+                self.skip(Error::new(ErrorCode::CorruptRecord).detail(detail), left_out)?;
+            }
         }
         if self.array {
             written(writer.write_all(b"\n]\n"))?;
@@ -74,6 +89,19 @@ impl Export<'_> {
         let file = writer.into_inner().map_err(|error| failed(ErrorCode::FileWrite, self.file, error.error()))?;
         file.sync_all().map_err(|error| failed(ErrorCode::FileSync, self.file, &error))?;
         Ok(count)
+    }
+
+    /// What is damaged ends the export, unless it may be left out.
+    fn skip(&self, damaged: Error, left_out: &mut dyn FnMut(&Error)) -> Result<(), Error> {
+        let damaged = damaged.collection(self.collection.as_str());
+        if self.skip_damaged {
+            left_out(&damaged);
+            return Ok(());
+        }
+        let detail =
+            damaged.context().and_then(|context| context.detail.as_deref()).map(|detail| format!("{detail}; "));
+        let detail = format!("{}--skip-damaged writes the rest", detail.unwrap_or_default());
+        Err(damaged.detail(detail))
     }
 
     fn check(&self, id: DocumentId, bytes: &[u8]) -> Result<(), Error> {

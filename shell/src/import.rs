@@ -125,9 +125,8 @@ fn first_free_id(
     collection: &CollectionName,
 ) -> Result<Option<u64>, Error> {
     let mut any_from = |id: u64| match backend.scan(database, collection, DocumentId(id)) {
-        Ok(page) => Ok(page.documents.last().map(|(id, _)| id.0)),
         // A damaged document has an id as well.
-        Err(error) if error.code() == ErrorCode::CorruptRecord => Ok(Some(id)),
+        Ok(page) => Ok(page.documents.last().map(|(id, _)| id.0)),
         Err(error) => Err(error),
     };
     // Every id from `free` on is free; `free` is one beyond the range at first.

@@ -50,9 +50,10 @@ pub fn run_lines(session: &mut Session, input: &mut impl BufRead) {
 /// Runs what a person types.
 ///
 /// # Errors
-/// When there is no terminal to edit lines on after all.
-pub fn run_terminal(session: &mut Session) -> io::Result<()> {
-    let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
+/// [`ErrorCode::FileRead`] when there is no terminal to edit lines on after all.
+pub fn run_terminal(session: &mut Session) -> Result<(), Error> {
+    let unusable = |error: ReadlineError| Error::new(ErrorCode::FileRead).detail(format!("the terminal: {error}"));
+    let mut editor = DefaultEditor::new().map_err(unusable)?;
     loop {
         match editor.readline(&session.prompt()) {
             Ok(line) => {
@@ -65,7 +66,11 @@ pub fn run_terminal(session: &mut Session) -> io::Result<()> {
             // Ctrl-C gives up the line, Ctrl-D the session.
             Err(ReadlineError::Interrupted) => {}
             Err(ReadlineError::Eof) => return Ok(()),
-            Err(error) => return Err(io::Error::other(error)),
+            // A line that is no UTF-8 is not a line to give up the session for.
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                session.fail(&Error::new(ErrorCode::InvalidRequest).detail("the line is not valid UTF-8"));
+            }
+            Err(error) => return Err(unusable(error)),
         }
     }
 }

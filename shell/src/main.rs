@@ -32,17 +32,20 @@ fn main() -> ExitCode {
     };
     let mut session = Session::new(backend);
     let interactive = args.commands.is_empty() && io::stdin().is_terminal();
+    // A person has seen each error; a script looks at the exit code.
+    let mut seen = 0;
     if interactive {
-        if let Err(error) = run_terminal(&mut session) {
-            eprintln!("error: {error}");
+        let ran = run_terminal(&mut session);
+        seen = session.failures();
+        if let Err(error) = ran {
+            session.fail(&error);
         }
     } else if args.commands.is_empty() {
         run_lines(&mut session, &mut io::stdin().lock());
     } else {
         run_commands(&mut session, &args.commands);
     }
-    // A person has seen each error; a script looks at the exit code.
-    if session.finish() > 0 && !interactive { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }
+    if session.finish() > seen { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }
 }
 
 fn open(args: &Args) -> Result<Box<dyn Backend>, Error> {

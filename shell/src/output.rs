@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use docdb_protocol::Error;
+use docdb_protocol::{Error, ErrorCode};
 
 /// Where results and errors go.
 pub(crate) struct Output {
@@ -31,10 +31,13 @@ impl Output {
     }
 
     /// One line of result, as it is.
-    pub(crate) fn line(&mut self, bytes: &[u8]) {
-        // Whoever closed our output wants no more of it; there is nobody to tell.
-        let _ = self.results.write_all(bytes).and_then(|()| self.results.write_all(b"\n"));
-        let _ = self.results.flush();
+    ///
+    /// # Errors
+    /// [`ErrorCode::FileWrite`] when it could not be written, whole: a result nobody got is a command that failed.
+    pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.results.write_all(bytes).and_then(|()| self.results.write_all(b"\n"));
+        let written = written.and_then(|()| self.results.flush());
+        written.map_err(|error| Error::new(ErrorCode::FileWrite).detail(format!("standard output: {error}")))
     }
 
     /// One failed command.

@@ -1,7 +1,8 @@
 //! A session: which database is open, and what each command does with it.
 //!
 //! It owns the backend and the output for as long as the shell runs. A failed command changes nothing about
-//! what is open.
+//! what is open, but for a failed `.open`: nothing is open behind it, lest the commands that follow go to a
+//! database that was not meant.
 
 use docdb_protocol::wire::listing::ListedDatabase;
 use docdb_protocol::{Action, DatabaseId, DatabaseName, Error, ErrorCode, Operation, OperationReply};
@@ -51,13 +52,27 @@ impl Session {
         match command::parse(line).and_then(|command| self.execute(command)) {
             Ok(next) => next,
             Err(error) => {
+                if command::opens(line) {
+                    self.open = None;
+                }
                 self.output.error(&error);
                 Next::Command
             }
         }
     }
 
-    /// Ends the session in order and says how many commands failed.
+    /// Tells of what went wrong outside of any command, as one that failed.
+    pub fn fail(&mut self, error: &Error) {
+        self.output.error(error);
+    }
+
+    /// How many commands failed so far.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.output.failures
+    }
+
+    /// Ends the session in order and says how many commands failed; an end out of order counts as one.
     #[must_use]
     pub fn finish(self) -> u64 {
         let Session { backend, mut output, .. } = self;
@@ -71,7 +86,7 @@ impl Session {
         match command {
             None => {}
             Some(Command::Exit) => return Ok(Next::Exit),
-            Some(Command::Help) => self.output.line(HELP.as_bytes()),
+            Some(Command::Help) => self.output.line(HELP.as_bytes())?,
             Some(Command::Open(name)) => {
                 let id = self.backend.open(&name)?;
                 self.open = Some((name, id));
@@ -83,13 +98,13 @@ impl Session {
             Some(Command::Ls) => self.list()?,
             Some(Command::Collections) => {
                 for name in self.backend.collections(self.database()?)? {
-                    self.output.line(name.as_str().as_bytes());
+                    self.output.line(name.as_str().as_bytes())?;
                 }
             }
             Some(Command::Pwd) => {
                 self.database()?;
                 if let Some((name, _)) = &self.open {
-                    self.output.line(name.as_str().as_bytes());
+                    self.output.line(name.as_str().as_bytes())?;
                 }
             }
             Some(Command::Create(target, document)) => self.write(target, Action::Create(document))?,
@@ -97,7 +112,7 @@ impl Session {
             Some(Command::Delete(target)) => self.write(target, Action::Delete)?,
             Some(Command::Read(target)) => {
                 if let OperationReply::Document(document) = self.operate(target, Action::Read)? {
-                    self.output.line(document.bytes());
+                    self.output.line(document.bytes())?;
                 }
             }
             Some(Command::Import { file, collection, id_field, ndjson }) => {
@@ -105,13 +120,14 @@ impl Session {
                 let id_field = id_field.as_deref();
                 let import = Import { file: &file, database, collection: &collection, id_field, ndjson, watched };
                 let count = import.run(self.backend.as_mut())?;
-                self.output.line(format!("{count} imported").as_bytes());
+                self.output.line(format!("{count} imported").as_bytes())?;
             }
-            Some(Command::Export { file, collection, array, force }) => {
+            Some(Command::Export { file, collection, array, force, skip_damaged }) => {
                 let database = self.database()?;
-                let export = Export { file: &file, database, collection: &collection, array, force };
-                let count = export.run(self.backend.as_mut())?;
-                self.output.line(format!("{count} exported").as_bytes());
+                let export = Export { file: &file, database, collection: &collection, array, force, skip_damaged };
+                let Session { backend, output, .. } = self;
+                let count = export.run(backend.as_mut(), &mut |left_out| output.error(left_out))?;
+                self.output.line(format!("{count} exported").as_bytes())?;
             }
         }
         Ok(Next::Command)
@@ -132,10 +148,9 @@ impl Session {
         let operation = Operation { collection, document_id, action };
         let mut results = self.backend.execute(database, vec![operation])?;
         let missing = || Err(Error::new(ErrorCode::InvalidFrame).detail("no result"));
-        results.pop().unwrap_or_else(missing).map_err(|error| match error.context() {
+        results.pop().unwrap_or_else(missing).map_err(|error| {
             // Over the socket an error comes without context; here we know what it was about.
-            Some(context) if context.document.is_some() => error,
-            Some(_) | None => error.document(document_id),
+            if error.names_document() { error } else { error.document(document_id) }
         })
     }
 
@@ -152,7 +167,6 @@ impl Session {
             let (id, documents, log_bytes) = (id.to_string(), documents.to_string(), log_bytes.to_string());
             table.add_row([name.as_str().to_owned(), id, documents, log_bytes, created_at]);
         }
-        self.output.line(table.trim_fmt().as_bytes());
-        Ok(())
+        self.output.line(table.trim_fmt().as_bytes())
     }
 }

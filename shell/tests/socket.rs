@@ -1,34 +1,12 @@
 //! The shell over a daemon's socket: the same words as without one.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use docdbd::{Config, Limits, Server};
-
-/// Serves a data directory from within this process for as long as `work` runs.
-fn with_daemon(data_dir: &Path, work: impl FnOnce(&Path)) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config = Config { data_dir: data_dir.to_owned(), socket: None, limits: Limits::default() };
-    let server = runtime.block_on(Server::open(config)).unwrap();
-    let socket = server.socket_path().to_owned();
-    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
-    let running = runtime.spawn(server.run(async {
-        let _ = stopping.await;
-    }));
-    work(&socket);
-    stop.send(()).unwrap();
-    runtime.block_on(running).unwrap().closed.unwrap();
-}
-
-fn shell(place: &[&str], commands: &[&str]) -> Output {
-    let mut shell = Command::new(env!("CARGO_BIN_EXE_docdbsh"));
-    shell.args(place);
-    for command in commands {
-        shell.args(["-c", command]);
-    }
-    shell.output().unwrap()
-}
+use common::{shell, with_daemon};
 
 #[test]
 fn the_same_commands_give_the_same_results_with_a_daemon_and_without() {

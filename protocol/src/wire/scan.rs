@@ -1,7 +1,8 @@
 //! The answer to Scan, our own command: a page of a collection, in the order of document ids.
 //!
 //! A page holds about 1 MiB, yet always one document if there is one, so a reader always gets on. The
-//! next page begins at the last id of this one plus one.
+//! next page begins at the last id of this one plus one. A damaged document stands in its place without its
+//! bytes: the page names it, and goes on behind it.
 //!
 //! It never orders or filters: the documents are those it was given, as they were given.
 
@@ -16,13 +17,18 @@ const HEADER_BYTES: usize = 1 + 4;
 /// Document id, length.
 const DOCUMENT_HEADER_BYTES: usize = 8 + 4;
 
+/// Stands for the length of a damaged document; no document is as long.
+const DAMAGED: u32 = u32::MAX;
+
 /// A page, its documents borrowed from the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanReply<'a> {
     /// Whether there are documents behind the last one.
     pub more: bool,
-    /// The documents.
-    pub documents: Vec<(DocumentId, &'a [u8])>,
+    /// Whether documents may be missing from the collection that nothing names: a part of the log is lost.
+    pub lost: bool,
+    /// The documents; `None` for one that is damaged.
+    pub documents: Vec<(DocumentId, Option<&'a [u8]>)>,
 }
 
 impl<'a> ScanReply<'a> {
@@ -32,18 +38,20 @@ impl<'a> ScanReply<'a> {
     /// [`crate::ErrorCode::InvalidFrame`] when it is no page.
     pub fn decode(data: &'a [u8]) -> Result<ScanReply<'a>, Error> {
         let mut cursor = Cursor::new(data);
-        let more = match cursor.u8()? {
-            0 => false,
-            1 => true,
-            _ => return Err(cursor.invalid("`more` is neither 0 nor 1")),
+        let (more, lost) = match cursor.u8()? {
+            0 => (false, false),
+            1 => (true, false),
+            2 => (false, true),
+            _ => return Err(cursor.invalid("`more` is none of 0, 1 and 2")),
         };
         let count = cursor.count(DOCUMENT_HEADER_BYTES)?;
         let mut documents = Vec::with_capacity(count);
         for _ in 0..count {
-            documents.push((DocumentId(cursor.u64()?), cursor.bytes_u32()?));
+            let id = DocumentId(cursor.u64()?);
+            documents.push((id, cursor.bytes_u32_unless(DAMAGED)?));
         }
         cursor.end()?;
-        Ok(ScanReply { more, documents })
+        Ok(ScanReply { more, lost, documents })
     }
 }
 
@@ -53,6 +61,7 @@ pub struct ScanReplyBuilder {
     data: Vec<u8>,
     count: u32,
     more: bool,
+    lost: bool,
 }
 
 impl Default for ScanReplyBuilder {
@@ -65,21 +74,22 @@ impl ScanReplyBuilder {
     /// An empty page.
     #[must_use]
     pub fn new() -> ScanReplyBuilder {
-        ScanReplyBuilder { data: vec![0; HEADER_BYTES], count: 0, more: false }
+        ScanReplyBuilder { data: vec![0; HEADER_BYTES], count: 0, more: false, lost: false }
     }
 
-    /// Adds the next document and answers true; or, when the page is full, notes that there are more and
-    /// answers false, from then on always.
+    /// Adds the next document, `None` when it is damaged, and answers true; or, when the page is full, notes that
+    /// there are more and answers false, from then on always.
     ///
     /// # Panics
     /// When `bytes` are longer than a document can be.
-    pub fn push(&mut self, id: DocumentId, bytes: &[u8]) -> bool {
+    pub fn push(&mut self, id: DocumentId, document: Option<&[u8]>) -> bool {
+        let bytes = document.unwrap_or_default();
         let full = self.data.len() + DOCUMENT_HEADER_BYTES + bytes.len() > SCAN_REPLY_BYTES_MAX;
         if self.more || (full && self.count > 0) {
             self.more = true;
             return false;
         }
-        let length = u32::try_from(bytes.len()).expect("a document's length fits");
+        let length = document.map_or(DAMAGED, |bytes| u32::try_from(bytes.len()).expect("a document's length fits"));
         self.data.extend_from_slice(&id.0.to_le_bytes());
         self.data.extend_from_slice(&length.to_le_bytes());
         self.data.extend_from_slice(bytes);
@@ -87,10 +97,16 @@ impl ScanReplyBuilder {
         true
     }
 
+    /// Notes, behind the last document, that others may be missing that nothing names.
+    pub fn lost(&mut self) {
+        self.lost = true;
+    }
+
     /// The data of the response.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
-        self.data[0] = u8::from(self.more);
+        // What is lost is told at the end, where it would have been missed.
+        self.data[0] = if self.more { 1 } else { 2 * u8::from(self.lost) };
         self.data[1..HEADER_BYTES].copy_from_slice(&self.count.to_le_bytes());
         self.data
     }
@@ -104,23 +120,23 @@ mod tests {
     fn a_page_ends_at_its_limit_and_says_that_there_is_more() {
         let document = vec![b'1'; 100_000];
         let mut page = ScanReplyBuilder::new();
-        let taken = (0..20).take_while(|&id| page.push(DocumentId(id), &document)).count();
+        let taken = (0..20).take_while(|&id| page.push(DocumentId(id), Some(&document))).count();
         assert_eq!(taken, 10);
-        assert!(!page.push(DocumentId(99), b"1"), "a page that is full stays so, lest a document be skipped");
+        assert!(!page.push(DocumentId(99), Some(b"1")), "a page that is full stays so, lest a document be skipped");
         let data = page.finish();
         assert!(data.len() <= SCAN_REPLY_BYTES_MAX);
         let reply = ScanReply::decode(&data).unwrap();
         assert!(reply.more);
         assert_eq!(reply.documents.len(), 10);
-        assert_eq!(reply.documents[9], (DocumentId(9), document.as_slice()));
+        assert_eq!(reply.documents[9], (DocumentId(9), Some(document.as_slice())));
     }
 
     #[test]
     fn a_document_larger_than_a_page_is_a_page_of_its_own() {
         let large = vec![b'1'; SCAN_REPLY_BYTES_MAX + 1];
         let mut page = ScanReplyBuilder::new();
-        assert!(page.push(DocumentId(0), &large));
-        assert!(!page.push(DocumentId(1), b"1"));
+        assert!(page.push(DocumentId(0), Some(&large)));
+        assert!(!page.push(DocumentId(1), Some(b"1")));
         let data = page.finish();
         let reply = ScanReply::decode(&data).unwrap();
         assert_eq!((reply.more, reply.documents.len()), (true, 1));
@@ -129,6 +145,22 @@ mod tests {
     #[test]
     fn an_empty_page_is_five_bytes() {
         assert_eq!(ScanReplyBuilder::new().finish(), [0; 5]);
-        assert_eq!(ScanReply::decode(&[0; 5]).unwrap(), ScanReply { more: false, documents: Vec::new() });
+        assert_eq!(ScanReply::decode(&[0; 5]).unwrap(), ScanReply { more: false, lost: false, documents: Vec::new() });
+    }
+
+    #[test]
+    fn a_damaged_document_is_named_and_the_page_goes_on_behind_it() {
+        let mut page = ScanReplyBuilder::new();
+        let documents = [(DocumentId(1), Some(&b"1"[..])), (DocumentId(2), None), (DocumentId(3), Some(b"3"))];
+        for (id, document) in documents {
+            assert!(page.push(id, document));
+        }
+        page.lost();
+        let data = page.finish();
+        assert_eq!(data[HEADER_BYTES + 13 + 8..][..4], [0xff; 4]);
+        assert_eq!(
+            ScanReply::decode(&data).unwrap(),
+            ScanReply { more: false, lost: true, documents: documents.to_vec() }
+        );
     }
 }

@@ -95,9 +95,14 @@ impl Backend for Embedded {
                 page.more = true;
                 break;
             }
-            let (id, document) = entry.map_err(|(id, error)| error.document(id))?;
-            page_bytes += document.len();
-            page.documents.push((id, document.bytes().to_vec()));
+            match entry {
+                Ok((id, document)) => {
+                    page_bytes += document.len();
+                    page.documents.push((id, Some(document.bytes().to_vec())));
+                }
+                Err((id, error)) if error.names_document() => page.documents.push((id, None)),
+                Err(_) => page.lost = true,
+            }
         }
         Ok(page)
     }

@@ -18,10 +18,12 @@ pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Part of a collection, in the order of ids.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The documents, as stored.
-    pub documents: Vec<(DocumentId, Vec<u8>)>,
+    /// The documents, as stored; `None` for one that is damaged.
+    pub documents: Vec<(DocumentId, Option<Vec<u8>>)>,
     /// Whether there are documents behind the last one.
     pub more: bool,
+    /// Whether documents may be missing that nothing names.
+    pub lost: bool,
 }
 
 /// What the shell needs of a place with databases.
@@ -59,7 +61,7 @@ pub trait Backend {
     /// Documents from `first` on, itself included.
     ///
     /// # Errors
-    /// Of the backend, and of a damaged document that the page would begin with.
+    /// Of the backend.
     fn scan(&mut self, database: DatabaseId, collection: &CollectionName, first: DocumentId) -> Result<Page, Error>;
 
     /// Ends in order.

@@ -133,8 +133,8 @@ impl Backend for Socket {
             |id| encoded(&WireRequest::scan(id, database, collection, first)),
             |response| {
                 let page = ScanReply::decode(response.outcome()?)?;
-                let documents = page.documents.into_iter().map(|(id, bytes)| (id, bytes.to_vec())).collect();
-                Ok(Page { documents, more: page.more })
+                let documents = page.documents.into_iter().map(|(id, bytes)| (id, bytes.map(<[u8]>::to_vec))).collect();
+                Ok(Page { documents, more: page.more, lost: page.lost })
             },
         )
     }

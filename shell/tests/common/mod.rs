@@ -1,0 +1,31 @@
+//! The shell as a process, and a daemon in this one.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part of this module")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use docdbd::{Config, Limits, Server};
+
+/// Serves a data directory from within this process for as long as `work` runs.
+pub fn with_daemon(data_dir: &Path, work: impl FnOnce(&Path)) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = Config { data_dir: data_dir.to_owned(), socket: None, limits: Limits::default() };
+    let server = runtime.block_on(Server::open(config)).unwrap();
+    let socket = server.socket_path().to_owned();
+    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
+    let running = runtime.spawn(server.run(async {
+        let _ = stopping.await;
+    }));
+    work(&socket);
+    stop.send(()).unwrap();
+    runtime.block_on(running).unwrap().closed.unwrap();
+}
+
+pub fn shell(place: &[&str], commands: &[&str]) -> Output {
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_docdbsh"));
+    shell.args(place);
+    for command in commands {
+        shell.args(["-c", command]);
+    }
+    shell.output().unwrap()
+}
