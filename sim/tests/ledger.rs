@@ -1,4 +1,5 @@
-//! CHECKS.md is read as carefully as code: what it names exists, and every planted bug is claimed.
+//! CHECKS.md is read as carefully as code: what it names exists, every command could run, and every planted bug
+//! is claimed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,29 +8,36 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 struct Row {
     number: String,
     checks: String,
     command: String,
+    scope: String,
     planted: String,
 }
 
 fn rows() -> Vec<Row> {
-    let text = fs::read_to_string(root().join("CHECKS.md")).expect("CHECKS.md stands at the top");
+    let text = read("CHECKS.md");
     let mut rows = Vec::new();
     for line in text.lines().filter(|line| line.starts_with("| P")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [number, _promise, _breaks, checks, command, planted] = cells.as_slice() else {
-            panic!("a row has six cells: {line}");
+        let [number, promise, breaks, checks, command, scope, _marks, planted] = cells.as_slice() else {
+            panic!("a row has eight cells: {line}");
         };
+        assert!(!promise.is_empty() && !breaks.is_empty(), "{number}: says what is promised and how it could break");
         rows.push(Row {
             number: (*number).to_owned(),
             checks: (*checks).to_owned(),
             command: (*command).to_owned(),
+            scope: (*scope).to_owned(),
             planted: (*planted).to_owned(),
         });
     }
-    assert!(rows.len() >= 10, "the ledger has its first rows");
+    assert!(rows.len() >= 20, "the ledger has its rows");
     rows
 }
 
@@ -38,33 +46,158 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
+fn numbers_are_given_once() {
+    let mut numbers: Vec<String> = rows().into_iter().map(|row| row.number).collect();
+    let count = numbers.len();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!(numbers.len(), count, "a number names one row");
+}
+
+#[test]
 fn every_check_that_is_named_exists() {
     for row in rows() {
         let mut count = 0;
         for check in quoted(&row.checks) {
             let (path, test) = check.split_once("::").unwrap_or((check, ""));
-            let path = root().join(path);
-            assert!(path.exists(), "{}: {} does not exist", row.number, path.display());
-            if !test.is_empty() {
-                let text = fs::read_to_string(&path).expect("a test stands in a file");
-                assert!(text.contains(&format!("fn {test}")), "{}: no test {test} in {}", row.number, path.display());
-            }
+            assert!(root().join(path).exists(), "{}: {path} does not exist", row.number);
+            let text = if test.is_empty() { String::new() } else { read(path) };
+            assert!(
+                test.is_empty() || text.contains(&format!("fn {test}")),
+                "{}: no test {test} in {path}",
+                row.number
+            );
             count += 1;
         }
         assert!(count > 0, "{}: no check", row.number);
-        assert!(quoted(&row.command).all(|command| command.starts_with("cargo ")), "{}: a command", row.number);
-        assert!(quoted(&row.command).count() > 0, "{}: no command", row.number);
+        assert!(row.scope.len() > 2, "{}: a scope and a budget", row.number);
     }
 }
 
 #[test]
+fn every_command_could_run() {
+    for row in rows() {
+        assert!(quoted(&row.command).count() > 0, "{}: a command", row.number);
+        for command in quoted(&row.command) {
+            if let Err(why) = could_run(command) {
+                panic!("{}: `{command}`: {why}", row.number);
+            }
+        }
+    }
+}
+
+/// Whether a command names packages, tests and subcommands that are there.
+fn could_run(command: &str) -> Result<(), String> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    match words.as_slice() {
+        ["cargo", "test", rest @ ..] => test_could_run(rest),
+        ["cargo", "run", rest @ ..] => {
+            let (before, after) = rest.split_at(rest.iter().position(|word| *word == "--").unwrap_or(rest.len()));
+            let programs =
+                before.iter().zip(before.iter().skip(1)).filter(|(flag, _)| **flag == "--bin" || **flag == "--example");
+            for (flag, name) in programs {
+                let example = flag.contains("example");
+                let known =
+                    if example { find_example(name) } else { ["docdb-sim", "docdbsh", "docdbd"].contains(name) };
+                if !known {
+                    return Err(format!("no program {name}"));
+                }
+            }
+            match after.get(1) {
+                Some(subcommand) if before.contains(&"docdb-sim") => {
+                    let path = format!("sim/src/cli/{subcommand}.rs");
+                    root().join(&path).exists().then_some(()).ok_or(format!("no command {subcommand}"))
+                }
+                _ => Ok(()),
+            }
+        }
+        ["cargo", "mutants", ..] => Ok(()),
+        _ => Err("neither a test nor a run".to_owned()),
+    }
+}
+
+fn find_example(name: &str) -> bool {
+    FOLDERS.iter().any(|(_, folder)| root().join(folder).join("examples").join(format!("{name}.rs")).exists())
+}
+
+/// Packages and where they are.
+const FOLDERS: &[(&str, &str)] = &[
+    ("docdb-protocol", "protocol"),
+    ("docdb-engine", "engine"),
+    ("docdb", "host"),
+    ("docdb-models", "models"),
+    ("docdb-sim", "sim"),
+    ("docdbd", "daemon"),
+    ("docdbsh", "shell"),
+    ("docdb-bench", "bench"),
+];
+
+fn test_could_run(words: &[&str]) -> Result<(), String> {
+    let mut folders: Vec<&str> = Vec::new();
+    let mut targets: Vec<&str> = Vec::new();
+    let mut filters: Vec<&str> = Vec::new();
+    let mut words = words.iter().copied().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        match word {
+            "-p" => {
+                let package = words.next().ok_or("-p names a package")?;
+                let found = FOLDERS.iter().find(|(name, _)| *name == package);
+                folders.push(found.ok_or(format!("no package {package}"))?.1);
+            }
+            "--test" => targets.push(words.next().ok_or("--test names a file")?),
+            "--features" => drop(words.next().filter(|features| *features == "planted-bugs").ok_or("no such feature")?),
+            "--workspace" | "--release" | "--lib" | "--doc" => {}
+            flag if flag.starts_with('-') => return Err(format!("the flag {flag} is not one that this test knows")),
+            filter => filters.push(filter),
+        }
+    }
+    for target in targets {
+        let file = |folder: &&str| {
+            let tests = root().join(folder).join("tests");
+            tests.join(format!("{target}.rs")).exists() || tests.join(target).join("main.rs").exists()
+        };
+        if !folders.iter().any(file) {
+            return Err(format!("no test {target}"));
+        }
+    }
+    for filter in filters {
+        // The last part of a filter is a module or the beginning of a test's name.
+        let last = filter.rsplit("::").find(|part| !part.is_empty()).unwrap_or(filter);
+        if !folders.iter().any(|folder| mentions(&root().join(folder), last)) {
+            return Err(format!("nothing is called {last}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether some source file below has a function whose name contains `name`, or a module or file of that name.
+fn mentions(folder: &Path, name: &str) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return path.file_name().is_some_and(|own| own == name) || mentions(&path, name);
+        }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            return false;
+        }
+        path.file_stem().is_some_and(|stem| stem == name)
+            || fs::read_to_string(&path).is_ok_and(|text| {
+                let names = text.split("fn ").skip(1).filter_map(|rest| rest.split('(').next());
+                let modules = text.split("mod ").skip(1).filter_map(|rest| rest.split([' ', ';', '{']).next());
+                names.chain(modules).any(|found| found.contains(name))
+            })
+    })
+}
+
+#[test]
 fn every_planted_bug_is_claimed_and_every_row_claims_one() {
-    let source = fs::read_to_string(root().join("engine/src/planted.rs")).expect("the planted bugs stand there");
+    let source = read("engine/src/planted.rs");
     let all = source.split("pub const ALL").nth(1).expect("the list of all");
     let all = all.split("];").next().expect("the list ends");
     let bugs: Vec<&str> =
         all.split("Bug::").skip(1).filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()).collect();
-    assert!(bugs.len() >= 10);
+    assert!(bugs.len() >= 40, "the ledger speaks of at least forty");
     let rows = rows();
     for bug in &bugs {
         let claimed = rows.iter().any(|row| quoted(&row.planted).any(|claimed| claimed == *bug));
