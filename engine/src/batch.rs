@@ -29,7 +29,7 @@ impl Waiting {
 
     /// The answer when the batch was given up: `lost` for what it wrote; everything else is decided
     /// again, against what is published.
-    pub(crate) fn given_up(self, published: &View, bounds: &Bounds<'_>, lost: &Error) -> Response {
+    pub(crate) fn given_up(self, published: &View, bounds: &Bounds, lost: &Error) -> Response {
         let wrote = |result: &OperationResult| matches!(result, Ok(OperationReply::Written(_)));
         match (self.atomicity, self.results) {
             (Atomicity::AllOrNothing, Ok(results)) if results.iter().any(wrote) => Err(lost.clone()),

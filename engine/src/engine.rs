@@ -157,6 +157,8 @@ impl Engine {
     /// # Panics
     /// When the driver breaks its contract: an operation completed twice, a request id used twice at a time.
     pub fn handle(&mut self, now: Now, input: Input) {
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::plant(self.options.planted);
         match input {
             Input::Request { id, request } => self.admit(now, id, request),
             Input::Completed(completion) => self.completed(now, completion),
@@ -316,7 +318,7 @@ impl Engine {
             return self.io.respond(request_id, Err(Error::new(ErrorCode::LimitExceeded).detail(detail)));
         };
         // Used up even if the creation fails: an id is never used again.
-        if !planted!(self.options, IdUsedAgain) {
+        if !planted!(IdUsedAgain) {
             self.catalog.next_database = after;
         }
         let header = SegmentHeader { database: id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
@@ -398,7 +400,7 @@ impl Engine {
                 self.databases.insert(id, database);
                 self.catalog.entries.insert(id, entry);
                 // Nobody is told of it before a durable catalog names it.
-                if !planted!(self.options, CreatedBeforeCatalog) {
+                if !planted!(CreatedBeforeCatalog) {
                     self.unsettled.insert(id);
                 }
                 self.write_catalog(CatalogWaiter::Created(id));
@@ -419,7 +421,7 @@ impl Engine {
     fn opening_failed(&mut self, id: DatabaseId, error: &Error) {
         let mut database = self.databases.remove(&id).expect("its opening was in flight");
         let closers = database.take_closers().into_iter();
-        let skipped = usize::from(planted!(self.options, OpeningQueueLost));
+        let skipped = usize::from(planted!(OpeningQueueLost));
         let waiting = database.queue.into_iter().skip(skipped).map(|(request_id, _)| request_id);
         for request_id in closers.chain(waiting) {
             self.io.respond(request_id, Err(error.clone()));
@@ -440,14 +442,14 @@ impl Engine {
 
     /// Writes the catalog for `waiter`; while one is being written, the next waits.
     fn write_catalog(&mut self, waiter: CatalogWaiter) {
-        if planted!(self.options, CatalogWaitersTooSoon) && self.writing.is_some() {
+        if planted!(CatalogWaitersTooSoon) && self.writing.is_some() {
             return self.writing_for.push(waiter);
         }
         if !self.next_for.contains(&waiter) {
             self.next_for.push(waiter);
         }
         if self.writing.is_none() {
-            let (job, first) = CatalogWrite::new(self.catalog.encode(), self.io.new_file(), &self.options);
+            let (job, first) = CatalogWrite::new(self.catalog.encode(), self.io.new_file());
             self.io.submit(Owner::Catalog, first);
             self.writing = Some(job);
             self.writing_for = std::mem::take(&mut self.next_for);
@@ -486,6 +488,9 @@ impl Engine {
             },
             CatalogWaiter::Created(id) => {
                 match outcome {
+                    Err(_) if planted!(CatalogFailureIgnored) => {
+                        self.unsettled.remove(&id);
+                    }
                     Ok(()) => {
                         self.unsettled.remove(&id);
                     }

@@ -12,7 +12,6 @@ use docdb_protocol::{
 };
 
 use crate::log::{Payload, Record, RecordKind};
-use crate::options::Options;
 use crate::planted::planted;
 use crate::view::{Content, Key, Lookup, Version, View};
 
@@ -29,13 +28,11 @@ pub(crate) struct Executed {
 
 /// What bounds a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Bounds<'options> {
+pub(crate) struct Bounds {
     /// The error that every write gets, in a read-only database.
     pub(crate) read_only: Option<Error>,
     /// Bytes that this database may still take into memory.
     pub(crate) memory_bytes_free: u64,
-    /// Asked for planted mistakes alone.
-    pub(crate) options: &'options Options,
 }
 
 /// Runs `operations` on `pending`, which afterwards holds what they wrote.
@@ -44,7 +41,7 @@ pub(crate) fn execute(
     published: &View,
     operations: &[Operation],
     atomicity: Atomicity,
-    bounds: &Bounds<'_>,
+    bounds: &Bounds,
 ) -> Executed {
     let mut run =
         Run { pending, published, bounds, records: Vec::new(), written: BTreeSet::new(), rests_on_pending: false };
@@ -58,7 +55,7 @@ pub(crate) fn execute(
 struct Run<'run> {
     pending: &'run mut View,
     published: &'run View,
-    bounds: &'run Bounds<'run>,
+    bounds: &'run Bounds,
     records: Vec<Record>,
     /// What this request wrote, for the reads behind it.
     written: BTreeSet<Key>,
@@ -82,10 +79,10 @@ impl Run<'_> {
             match self.one(operation, tx) {
                 Ok(reply) => results.push(Ok(reply)),
                 Err(error) => {
-                    if !planted!(self.bounds.options, TransactionNotRolledBack) {
+                    if !planted!(TransactionNotRolledBack) {
                         *self.pending = restore;
                     }
-                    if !planted!(self.bounds.options, RefusedRecordsKept) {
+                    if !planted!(RefusedRecordsKept) {
                         self.records.clear();
                     }
                     return Err(error.operation(index));
@@ -127,11 +124,7 @@ impl Run<'_> {
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
         let own = self.key(operation).is_some_and(|key| self.written.contains(&key));
-        let own = if own {
-            !planted!(self.bounds.options, OwnWritesUnseen)
-        } else {
-            planted!(self.bounds.options, ReadsSeePending)
-        };
+        let own = if own { !planted!(OwnWritesUnseen) } else { planted!(ReadsSeePending) };
         let view = if own { &*self.pending } else { self.published };
         match view.lookup(operation.collection.as_str(), operation.document_id) {
             Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
@@ -151,11 +144,12 @@ impl Run<'_> {
             return Err(error.clone());
         }
         let key = self.key(operation);
-        let decides =
-            if planted!(self.bounds.options, ExistenceAgainstPublished) { self.published } else { &*self.pending };
+        let decides = if planted!(ExistenceAgainstPublished) { self.published } else { &*self.pending };
         let newest = key.and_then(|key| decides.version(key));
         let refused = match (kind, newest) {
+            (RecordKind::Create, Some(_)) if planted!(ExistsToldAsNotFound) => Some(ErrorCode::DocNotFound),
             (RecordKind::Create, Some(_)) => Some(ErrorCode::DocExists),
+            (RecordKind::Delete, None) if planted!(DeleteOfMissingSucceeds) => None,
             (RecordKind::Update | RecordKind::Delete, None) => Some(ErrorCode::DocNotFound),
             _ => None,
         };

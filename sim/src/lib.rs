@@ -12,6 +12,8 @@ pub mod clock;
 pub mod disk;
 pub mod exhaust;
 pub mod hash;
+#[cfg(feature = "planted-bugs")]
+pub mod mutants;
 pub mod replay;
 pub mod run;
 pub mod workload;

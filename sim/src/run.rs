@@ -21,6 +21,9 @@ const PEACE_STEPS_MAX: u64 = 200_000;
 /// Files of a database that are no sealed segments: active, next, spares, and leftovers being removed.
 const FILES_PER_DATABASE_MAX: usize = 8;
 
+/// The steps that a crash waits for a moment worth crashing in.
+const MOMENT_STEPS_MAX: u32 = 100;
+
 /// Files beside the databases: lock, catalog, and a new catalog.
 const OTHER_FILES_MAX: usize = 6;
 
@@ -167,6 +170,7 @@ impl Life {
             let longest = if self.world.choices.choice("run/short", 3) == 0 { 60 } else { 700 };
             let steps = self.world.choices.choice("run/steps", longest);
             self.steps(steps)?;
+            self.await_moment()?;
             match self.world.choices.choice("run/end", 8) {
                 0 => self.stop_in_peace_or_not()?,
                 1..=3 => self.crash(CrashKind::Process)?,
@@ -174,6 +178,23 @@ impl Life {
             }
         }
         self.peace()
+    }
+
+    /// A crash just before a sync finds the most to take. Left to chance, few would come there.
+    fn await_moment(&mut self) -> Result<(), Violation> {
+        let moment = self.world.choices.choice("run/moment", 4);
+        for _ in 0..MOMENT_STEPS_MAX {
+            let is_there = match moment {
+                0 => true,
+                1 => self.world.disk().awaits_sync_of_names(),
+                _ => self.world.disk().awaits_sync_of_bytes(),
+            };
+            if is_there {
+                break;
+            }
+            self.steps(1)?;
+        }
+        Ok(())
     }
 
     /// The device may be nearly full for a while.

@@ -81,8 +81,8 @@ impl Workload {
 
     fn chosen_document(&mut self, choices: &mut Choices) -> Document {
         let pad = match choices.choice("workload/size", 12) {
-            0..=8 => choices.choice("workload/pad", 60),
-            9 | 10 => 300 + choices.choice("workload/pad", 300),
+            0..=5 => choices.choice("workload/pad", 60),
+            6..=9 => 300 + choices.choice("workload/pad", 300),
             _ => 600 + choices.choice("workload/pad", 1500),
         };
         self.document(small(pad))

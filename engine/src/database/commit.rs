@@ -47,7 +47,7 @@ impl Database {
         if self.batches.is_empty() {
             batch.after.get_or_insert_with(|| self.pending.clone());
         }
-        self.write_batch(batch, options, io);
+        self.write_batch(batch, io);
     }
 
     /// Proves the last batch: by a batch without records, or by the header of another segment.
@@ -56,21 +56,21 @@ impl Database {
         if log.is_spoiled {
             self.new_segment(None, Backoff::new(), options, io);
         } else {
-            self.write_batch(Batch::default(), options, io);
+            self.write_batch(Batch::default(), io);
         }
     }
 
     /// Appends a batch to the active segment.
-    fn write_batch(&mut self, batch: Batch, options: &Options, io: &mut Io) {
+    fn write_batch(&mut self, batch: Batch, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
         let place = BatchPlace {
             database: self.id,
             epoch: log.epoch,
             start_lsn: log.start_lsn,
             lsn: log.end,
-            watermark: Lsn(log.end.0 + u64::from(planted!(options, WatermarkAhead))),
+            watermark: Lsn(log.end.0 + u64::from(planted!(WatermarkAhead))),
         };
-        let encoded = if planted!(options, CommitRecordLeftOut) {
+        let encoded = if planted!(CommitRecordLeftOut) {
             let mut records = batch.records.clone();
             records.retain(|record| record.kind != crate::log::RecordKind::Commit);
             encode(place, log.before.as_ref(), &records)
@@ -79,7 +79,7 @@ impl Database {
         };
         let offset = SEGMENT_HEADER_BYTES as u64 + (log.end.0 - log.start_lsn.0);
         io.submit(Owner::Log(self.id), DiskOp::Write { file: log.segment.file, offset, buffers: encoded.buffers });
-        if planted!(options, PublishBeforeSync)
+        if planted!(PublishBeforeSync)
             && let Some(after) = &batch.after
         {
             self.published = after.clone();
@@ -92,13 +92,13 @@ impl Database {
     pub(super) fn log_completed(&mut self, now: Now, result: DiskResult, options: &Options, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
         match (std::mem::replace(work, Work::Idle), result) {
-            (Work::Writing(flight), Ok(reply)) => match written(options, &reply, flight.bytes) {
-                Ok(()) if planted!(options, SkipSync) => self.appended(now, flight, options, io),
+            (Work::Writing(flight), Ok(reply)) => match written(&reply, flight.bytes) {
+                Ok(()) if planted!(SkipSync) => self.appended(now, flight, options, io),
                 Ok(()) => {
                     // The write is complete, so this sync covers it.
                     io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
                     let mut flight = flight;
-                    if planted!(options, AckBeforeSync) {
+                    if planted!(AckBeforeSync) {
                         for waiting in flight.batch.waiting.drain(..) {
                             io.respond(waiting.request, waiting.durable());
                         }
@@ -111,7 +111,7 @@ impl Database {
                 self.log_failed(ErrorCode::FileWrite, &error, flight.batch, options, io);
             }
             (Work::Syncing(flight), Ok(_)) => self.appended(now, flight, options, io),
-            (Work::Syncing(flight), Err(_)) if planted!(options, RetryFailedSync) => {
+            (Work::Syncing(flight), Err(_)) if planted!(RetryFailedSync) => {
                 io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
                 *work = Work::Syncing(flight);
             }
@@ -139,19 +139,19 @@ impl Database {
         let lsn = log.end;
         log.end = Lsn(lsn.0 + flight.bytes);
         log.ends_with(lsn, &flight.batch, now.monotonic.after(options.watermark_delay_ns));
-        self.durable(flight.batch, options, io);
+        self.durable(flight.batch, io);
         self.prepare_spare(options, io);
     }
 
     /// A batch is durable: readers first, then those who wait.
-    fn durable(&mut self, mut batch: Batch, options: &Options, io: &mut Io) {
-        if planted!(options, AnswerBeforePublish) {
+    fn durable(&mut self, mut batch: Batch, io: &mut Io) {
+        if planted!(AnswerBeforePublish) {
             for waiting in batch.waiting.drain(..) {
                 io.respond(waiting.request, waiting.durable());
             }
         }
         if let Some(after) = batch.after.take() {
-            self.published = if planted!(options, PublishNewest) { self.pending.clone() } else { after };
+            self.published = if planted!(PublishNewest) { self.pending.clone() } else { after };
             self.publish(io);
         }
         for waiting in batch.waiting {
@@ -164,6 +164,9 @@ impl Database {
         io.alert(Some(&self.name), AlertKind::LogFailed(error.database(self.name.as_str())));
         if let Phase::Open(log, _) = &mut self.phase {
             log.is_spoiled = true;
+            if planted!(FailedBatchVouchedFor) {
+                log.end = Lsn(log.end.0 + encoded_bytes(log.before.as_ref(), &batch.records));
+            }
         }
         self.new_segment(Some(batch), Backoff::new(), options, io);
     }
@@ -171,9 +174,9 @@ impl Database {
     /// Goes on in a new segment, at the place where the durable log ends.
     pub(super) fn new_segment(&mut self, tail: Option<Batch>, backoff: Backoff, options: &Options, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
-        let epoch = log.epoch + u64::from(!planted!(options, RotationSameEpoch)) + u64::from(backoff.tries());
+        let epoch = log.epoch + u64::from(!planted!(RotationSameEpoch)) + u64::from(backoff.tries());
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
-        let to_write = tail.as_ref().filter(|_| !planted!(options, TailNotWritten));
+        let to_write = tail.as_ref().filter(|_| !planted!(TailNotWritten));
         let encoded = to_write.map(|batch| encode(place, log.before.as_ref(), &batch.records));
         let header = SegmentHeader { database: self.id, epoch, start_lsn: log.end, created_at: self.created_at };
         // A failure calls for a file now; only a rotation can wait for a spare, and it has.
@@ -183,7 +186,7 @@ impl Database {
         let file_bytes =
             log.segment.file_bytes.min(options.segment_bytes_max).max(SEGMENT_HEADER_BYTES as u64 + tail_bytes);
         let plan = Plan { header, tail: encoded, seal: log.epoch, spare, file: io.new_file(), file_bytes };
-        let (job, first) = NewSegment::new(plan, self.directory.clone(), self.name.clone(), options);
+        let (job, first) = NewSegment::new(plan, self.directory.clone(), self.name.clone());
         io.submit(Owner::Log(self.id), first);
         *work = Work::NewSegment { job: Box::new(job), tail, backoff };
     }
@@ -199,10 +202,12 @@ impl Database {
         io: &mut Io,
     ) {
         let Phase::Open(log, _) = &mut self.phase else { return };
-        io.close(log.segment.file);
-        log.segment = made;
+        if !planted!(OldSegmentWritten) {
+            io.close(log.segment.file);
+            log.segment = made;
+        }
         log.epoch = job.plan.header.epoch;
-        if !planted!(options, StartLsnKept) {
+        if !planted!(StartLsnKept) {
             log.start_lsn = log.end;
         }
         log.is_spoiled = false;
@@ -212,7 +217,7 @@ impl Database {
         let Some(batch) = tail else { return };
         log.end = Lsn(log.end.0 + job.plan.tail.as_ref().map_or(0, |tail| tail.bytes));
         log.ends_with(log.start_lsn, &batch, now.monotonic.after(options.watermark_delay_ns));
-        self.durable(batch, options, io);
+        self.durable(batch, io);
         self.prepare_spare(options, io);
     }
 

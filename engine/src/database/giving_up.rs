@@ -52,7 +52,7 @@ impl Database {
             // Nothing was written, so the outcome is known, and space may return.
             log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
             let ends = log.is_spoiled && self.closing.is_some();
-            self.refuse_gathered(&error, tail, options, io);
+            self.refuse_gathered(&error, tail, io);
             if ends {
                 // What was acknowledged is durable; what is missing is the proof, and an opening does without.
                 self.let_go(io);
@@ -60,8 +60,8 @@ impl Database {
             return;
         }
         io.alert(Some(&self.name), AlertKind::ReadOnly(error.clone()));
-        self.read_only = Some(read_only(&error));
-        self.refuse_gathered(&error, tail, options, io);
+        self.read_only = (!planted!(LatchForgotten)).then(|| read_only(&error));
+        self.refuse_gathered(&error, tail, io);
         self.let_go(io);
     }
 
@@ -75,18 +75,18 @@ impl Database {
 
     /// Gives up everything pending: it leaves memory, and whoever waits for it is told. The outcome
     /// of `in_flight` is unknown; the batches behind it were never written.
-    fn refuse_gathered(&mut self, cause: &Error, in_flight: Option<Batch>, options: &Options, io: &mut Io) {
-        if planted!(options, GivenUpStaysVisible) {
+    fn refuse_gathered(&mut self, cause: &Error, in_flight: Option<Batch>, io: &mut Io) {
+        if planted!(GivenUpStaysVisible) {
             self.published = self.pending.clone();
             self.publish(io);
         }
         self.pending = self.published.clone();
         let refused = self.read_only.clone().unwrap_or_else(|| cause.clone());
-        let bounds = Bounds { read_only: Some(refused.clone()), memory_bytes_free: 0, options };
-        let unknown = outcome_unknown(cause);
+        let bounds = Bounds { read_only: Some(refused.clone()), memory_bytes_free: 0 };
+        let unknown = if planted!(UnknownToldAsRefused) { refused.clone() } else { outcome_unknown(cause) };
         for waiting in in_flight.into_iter().flat_map(|batch| batch.waiting) {
             let request = waiting.request;
-            let told = if planted!(options, UnknownToldAsWritten) {
+            let told = if planted!(UnknownToldAsWritten) {
                 waiting.results.map(docdb_protocol::Reply::Executed)
             } else {
                 waiting.given_up(&self.published, &bounds, &unknown)

@@ -222,10 +222,10 @@ impl Database {
         options: &Options,
         io: &mut Io,
     ) {
-        let bounds = Bounds { read_only: self.read_only.clone(), memory_bytes_free, options };
+        let bounds = Bounds { read_only: self.read_only.clone(), memory_bytes_free };
         let Executed { results, records, rests_on_pending } =
             execute(&mut self.pending, &self.published, &operations, atomicity, &bounds);
-        let waits = rests_on_pending && !planted!(options, AnswerWithoutWaiting);
+        let waits = rests_on_pending && !planted!(AnswerWithoutWaiting);
         if records.is_empty() && !waits {
             return io.respond(request, results.map(Reply::Executed));
         }
@@ -243,7 +243,7 @@ impl Database {
         }
         let batch = self.batches.back_mut().expect("one was pushed when there was none");
         batch.add(waiting, records);
-        if is_full(batch) {
+        if is_full(batch) && !planted!(FullBatchNotFrozen) {
             batch.after = Some(self.pending.clone());
         }
     }
@@ -282,7 +282,7 @@ impl Database {
     pub(crate) fn advance(&mut self, now: Now, options: &Options, io: &mut Io) {
         match &self.phase {
             Phase::Open(log, Work::Idle) => match log.proof_due {
-                None if planted!(options, CloseForgetsGathered) && self.closing.is_some() => self.close_files(io),
+                None if planted!(CloseForgetsGathered) && self.closing.is_some() => self.close_files(io),
                 _ if !self.batches.is_empty() => self.write_next(options, io),
                 None if self.closing.is_some() => self.close_files(io),
                 Some(due) if self.closing.is_some() || due <= now.monotonic => self.prove(options, io),

@@ -12,6 +12,7 @@ use crate::disk::{DiskOp, DiskPath};
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::spare::{Spare, SpareJob};
 use crate::log::spare;
+use crate::planted::planted;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -35,7 +36,9 @@ impl SpareState {
         match self {
             SpareState::Ready(spare) => {
                 let spare = *spare;
-                *self = SpareState::None;
+                if !planted!(SpareTakenTwice) {
+                    *self = SpareState::None;
+                }
                 Some(spare)
             }
             SpareState::None | SpareState::Making(_) | SpareState::Removing | SpareState::Failed => None,

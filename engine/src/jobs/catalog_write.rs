@@ -16,13 +16,11 @@ use super::undo::Undo;
 use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
-use crate::options::Options;
 use crate::planted::planted;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct CatalogWrite {
-    options: Options,
     bytes: Buffer,
     file: FileId,
     step: Step,
@@ -47,8 +45,8 @@ enum Step {
 }
 
 impl CatalogWrite {
-    pub(crate) fn new(bytes: Vec<u8>, file: FileId, options: &Options) -> (CatalogWrite, DiskOp) {
-        let job = CatalogWrite { options: options.clone(), bytes: bytes.into(), file, step: Step::UnlinkStale };
+    pub(crate) fn new(bytes: Vec<u8>, file: FileId) -> (CatalogWrite, DiskOp) {
+        let job = CatalogWrite { bytes: bytes.into(), file, step: Step::UnlinkStale };
         (job, DiskOp::Unlink { path: new_path() })
     }
 
@@ -73,8 +71,8 @@ impl CatalogWrite {
             (Step::Create, Ok(_)) => {
                 self.go(Step::Write, DiskOp::Write { file, offset: 0, buffers: vec![self.bytes.clone()] })
             }
-            (Step::Write, Ok(reply)) => match written(&self.options, &reply, self.bytes.len() as u64) {
-                Ok(()) if planted!(self.options, CatalogWithoutSync) => self.go(Step::Close, DiskOp::Close { file }),
+            (Step::Write, Ok(reply)) => match written(&reply, self.bytes.len() as u64) {
+                Ok(()) if planted!(CatalogWithoutSync) => self.go(Step::Close, DiskOp::Close { file }),
                 Ok(()) => self.go(Step::Sync, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
@@ -82,7 +80,7 @@ impl CatalogWrite {
             (Step::Close, Ok(_)) => {
                 self.go(Step::Rename, DiskOp::Rename { from: new_path(), to: path(), replace: true })
             }
-            (Step::Rename, Ok(_)) if planted!(self.options, CatalogWithoutDirectorySync) => Progress::Done(()),
+            (Step::Rename, Ok(_)) if planted!(CatalogWithoutDirectorySync) => Progress::Done(()),
             (Step::Rename, Ok(_)) => self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() }),
             (Step::SyncRoot, Ok(_)) => Progress::Done(()),
             (Step::Create | Step::Close | Step::Rename, Err(error)) => self.failed(ErrorCode::FileOpen, &error),

@@ -29,7 +29,6 @@ const LEFTOVERS_MAX: u32 = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct Create {
     pub(crate) header: SegmentHeader,
-    options: Options,
     name: DatabaseName,
     directory: DiskPath,
     made: Made,
@@ -74,8 +73,7 @@ impl Create {
         let [file, second_file] = files;
         let made = Made { file, file_bytes: options.segment_bytes_min };
         let first = DiskOp::MakeDirectory { path: directory.clone() };
-        let job =
-            Create { header, options: options.clone(), name, directory, made, second_file, step: Step::MakeDirectory };
+        let job = Create { header, name, directory, made, second_file, step: Step::MakeDirectory };
         (job, first)
     }
 
@@ -103,7 +101,9 @@ impl Create {
         let file = self.made.file;
         match (&mut self.step, result) {
             (Step::MakeDirectory, Ok(_)) => self.create_file(),
-            (Step::MakeDirectory, Err(error)) if error.kind == DiskErrorKind::Exists => {
+            (Step::MakeDirectory, Err(error))
+                if error.kind == DiskErrorKind::Exists && !planted!(LeftoverFolderRefused) =>
+            {
                 let list = DiskOp::List { path: self.directory.clone(), after: "".into(), limit: LEFTOVERS_MAX };
                 self.go(Step::ListLeftovers, list)
             }
@@ -139,20 +139,23 @@ impl Create {
                 let buffers = vec![Buffer::from(self.header.encode())];
                 self.go(Step::WriteHeader, DiskOp::Write { file, offset: 0, buffers })
             }
-            (Step::WriteHeader, Ok(reply)) => match written(&self.options, &reply, SEGMENT_HEADER_BYTES as u64) {
-                Ok(()) if planted!(self.options, CreationFileNotSynced) => {
+            (Step::WriteHeader, Ok(reply)) => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
+                Ok(()) if planted!(CreationFileNotSynced) => {
                     self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
                 }
                 Ok(()) => self.go(Step::SyncFile, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncFile, Ok(_)) if planted!(self.options, CreationFolderNotSynced) => {
+            (Step::SyncFile, Ok(_)) if planted!(CreationFolderNotSynced) => {
                 self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() })
             }
             (Step::SyncFile, Ok(_)) => {
                 self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
-            (Step::SyncFolder, Ok(_)) if planted!(self.options, FolderNotSynced) => Progress::Done(self.made),
+            (Step::SyncFolder | Step::SyncParent, Err(_)) if planted!(CreationSyncErrorIgnored) => {
+                Progress::Done(self.made)
+            }
+            (Step::SyncFolder, Ok(_)) if planted!(FolderNotSynced) => Progress::Done(self.made),
             (Step::SyncFolder, Ok(_)) => self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() }),
             (Step::SyncParent, Ok(_)) => Progress::Done(self.made),
             (Step::ListLeftovers | Step::ReadLeftover, Ok(_)) => {

@@ -21,7 +21,6 @@ use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{Encoded, SEGMENT_HEADER_BYTES, SegmentHeader, active, next, sealed, spare};
-use crate::options::Options;
 use crate::planted::planted;
 
 /// What to make.
@@ -51,7 +50,6 @@ pub(crate) struct Made {
 #[derive(Clone, Debug)]
 pub(crate) struct NewSegment {
     pub(crate) plan: Plan,
-    options: Options,
     directory: DiskPath,
     database: DatabaseName,
     made: Made,
@@ -93,26 +91,13 @@ enum Step {
 }
 
 impl NewSegment {
-    pub(crate) fn new(
-        plan: Plan,
-        directory: DiskPath,
-        database: DatabaseName,
-        options: &Options,
-    ) -> (NewSegment, DiskOp) {
+    pub(crate) fn new(plan: Plan, directory: DiskPath, database: DatabaseName) -> (NewSegment, DiskOp) {
         let path = directory.join(&next(&database));
         let made = plan.spare.map_or(Made { file: plan.file, file_bytes: plan.file_bytes }, |spare| Made {
             file: spare.file,
             file_bytes: spare.file_bytes,
         });
-        let job = NewSegment {
-            plan,
-            options: options.clone(),
-            directory,
-            database,
-            made,
-            step: Step::UnlinkStale,
-            failed: None,
-        };
+        let job = NewSegment { plan, directory, database, made, step: Step::UnlinkStale, failed: None };
         (job, DiskOp::Unlink { path })
     }
 
@@ -133,7 +118,7 @@ impl NewSegment {
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
-        let skip_names = planted!(self.options, NoDirectorySyncAfterRotation);
+        let skip_names = planted!(NoDirectorySyncAfterRotation);
         match (self.step, result) {
             (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
                 self.failed(ErrorCode::FileOpen, &error)
@@ -153,20 +138,20 @@ impl NewSegment {
             }
             (Step::WriteTail, Ok(reply)) => {
                 let expected = self.plan.tail.as_ref().map_or(0, |tail| tail.bytes);
-                match written(&self.options, &reply, expected) {
+                match written(&reply, expected) {
                     Ok(()) => self.go(Step::SyncTail, DiskOp::Sync { file: self.made.file }),
                     Err(error) => self.failed(ErrorCode::FileWrite, &error),
                 }
             }
             (Step::SyncTail, Ok(_)) => self.write_header(),
-            (Step::WriteHeader, Ok(reply)) => match written(&self.options, &reply, SEGMENT_HEADER_BYTES as u64) {
-                Ok(()) if planted!(self.options, SealBeforeHeaderSync) => {
+            (Step::WriteHeader, Ok(reply)) => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
+                Ok(()) if planted!(SealBeforeHeaderSync) => {
                     self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
                 }
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncHeader, Ok(_)) if skip_names || planted!(self.options, NextNotSynced) => self.seal(),
+            (Step::SyncHeader, Ok(_)) if skip_names || planted!(NextNotSynced) => self.seal(),
             (Step::SyncHeader, Ok(_)) => {
                 self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
@@ -179,6 +164,10 @@ impl NewSegment {
                 self.go(Step::SyncPromoted, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
             (Step::SyncPromoted, Ok(_)) => Progress::Done(self.made),
+            (Step::SyncTail, Err(_)) if planted!(SegmentSyncErrorIgnored) => self.write_header(),
+            (Step::SyncHeader, Err(_)) if planted!(SegmentSyncErrorIgnored) => {
+                self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
+            }
             (Step::TakeSpare | Step::Create | Step::Seal | Step::Promote, Err(error)) => {
                 self.failed(ErrorCode::FileOpen, &error)
             }
@@ -231,11 +220,7 @@ impl NewSegment {
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
         let is_transient = error.kind == DiskErrorKind::Transient;
         let error: Error = disk_error(code, &self.next(), error);
-        let removed = if self.step <= Step::Seal || planted!(self.options, UndoAfterSeal) {
-            vec![self.next()]
-        } else {
-            Vec::new()
-        };
+        let removed = if self.step <= Step::Seal || planted!(UndoAfterSeal) { vec![self.next()] } else { Vec::new() };
         self.failed = Some(Failure { at: self.step, is_transient, undo: Undo::new(error, removed) });
         self.step = Step::Undo;
         self.undo()
@@ -247,11 +232,7 @@ impl NewSegment {
 }
 
 /// Whether a write took everything. A short one counts as failed: which of the rest arrived is unknown.
-pub(crate) fn written(options: &Options, reply: &crate::disk::DiskReply, expected: u64) -> Result<(), DiskError> {
+pub(crate) fn written(reply: &crate::disk::DiskReply, expected: u64) -> Result<(), DiskError> {
     let crate::disk::DiskReply::Written(bytes) = reply else { return Err(DiskError::new(DiskErrorKind::Io)) };
-    if *bytes == expected || planted!(options, IgnoreShortWrite) {
-        Ok(())
-    } else {
-        Err(DiskError::new(DiskErrorKind::Io))
-    }
+    if *bytes == expected || planted!(IgnoreShortWrite) { Ok(()) } else { Err(DiskError::new(DiskErrorKind::Io)) }
 }

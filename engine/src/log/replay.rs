@@ -16,14 +16,12 @@ use super::merge::{Merge, Read};
 use super::record::{Place, Record};
 use super::{BatchPlace, Encoded, Lsn, Payload, RecordKind, SEGMENT_HEADER_BYTES, SegmentHeader, encode};
 use crate::disk::SECTOR_BYTES;
-use crate::options::Options;
 use crate::planted::planted;
 use crate::view::{Content, Damage, Key, Version, View};
 
 /// A replay in progress. Feed the segments in the order of their epochs, then [`Replay::finish`].
 #[derive(Clone, Debug)]
 pub(crate) struct Replay {
-    options: Options,
     database: DatabaseId,
     view: View,
     /// Where the next batch is expected.
@@ -134,7 +132,7 @@ impl Tail {
 
 impl Replay {
     /// `end` is what the catalog stored at the last closing, or zero.
-    pub(crate) fn new(database: DatabaseId, end: Lsn, options: Options) -> Replay {
+    pub(crate) fn new(database: DatabaseId, end: Lsn, merge_bytes_max: u64) -> Replay {
         Replay {
             database,
             view: View::empty(),
@@ -142,10 +140,9 @@ impl Replay {
             proven: end,
             last_proven: None,
             unproven: VecDeque::new(),
-            merge: Merge::new(options.merge_bytes_max),
+            merge: Merge::new(merge_bytes_max),
             damage: Damage::default(),
             first_damage: None,
-            options,
         }
     }
 
@@ -195,17 +192,17 @@ impl Replay {
             self.lose("", 0, self.lsn, proven);
         }
         let mut proven = self.proven;
-        if planted!(self.options, TailNotRewritten) {
+        if planted!(TailNotRewritten) {
             proven = self.lsn;
             self.unproven.clear();
         }
-        if planted!(self.options, ResumeBehindBadRecord) && !self.unproven.is_empty() {
+        if planted!(ResumeBehindBadRecord) && !self.unproven.is_empty() {
             proven = Lsn(self.lsn.0 + SECTOR_BYTES as u64);
             self.unproven.clear();
         }
         let mut view = self.view;
         view.set_damage(self.damage);
-        if planted!(self.options, LastTxNotRestored) {
+        if planted!(LastTxNotRestored) {
             view.set_last_tx(TxId(0));
         }
         Tail {
@@ -237,7 +234,7 @@ impl Replay {
             }
         }
         let whole = at == batch.header_bytes + batch.body_bytes;
-        if !planted!(self.options, ReplayWithoutCommit) {
+        if !planted!(ReplayWithoutCommit) {
             records.truncate(whole_transactions);
         }
         Some((batch, records, whole))
@@ -282,7 +279,7 @@ impl Replay {
         let lsn_at = |offset: usize| Lsn(header.start_lsn.0 + offset as u64);
         let (next, watermark) = later.behind(self.database, header, bytes, offset, limit);
         let proven = self.proven.max(watermark);
-        if proven <= self.lsn && !planted!(self.options, TornTailIsDamage) {
+        if proven <= self.lsn && !planted!(TornTailIsDamage) {
             return Gap::Torn;
         }
         self.prove(proven);
@@ -373,7 +370,9 @@ pub(crate) fn apply(view: &mut View, record: &Record) {
         (RecordKind::Create | RecordKind::Update, Payload::Document(document)) => {
             view.put(key, Version { tx: record.tx, content: Content::Live(document.clone()) });
         }
+        (RecordKind::Delete, _) if planted!(DeleteNotReplayed) => {}
         (RecordKind::Delete, _) => view.delete(key),
+        (RecordKind::CreateCollection, _) if planted!(CollectionNotReplayed) => {}
         (RecordKind::CreateCollection, Payload::Name(name)) => view.add_collection(name.clone(), record.collection),
         (RecordKind::Commit, _) => {}
         // Decoding gives each kind its own payload; other pairs do not occur.

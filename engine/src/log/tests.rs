@@ -5,10 +5,10 @@ use docdb_protocol::{CollectionId, DatabaseId, Document, DocumentId, ErrorCode, 
 use super::batch::BatchPlace;
 use super::*;
 use crate::clock::WallTime;
-use crate::options::Options;
 use crate::view::{Lookup, View};
 
 const FILE: &str = "db/a/a.wal";
+const MERGE_BYTES_MAX: u64 = 256 * 1024;
 
 fn header(epoch: u64, start_lsn: u64) -> SegmentHeader {
     SegmentHeader { database: DatabaseId::FIRST, epoch, start_lsn: Lsn(start_lsn), created_at: WallTime(0) }
@@ -74,7 +74,7 @@ impl Writer {
 }
 
 fn replay(end: u64, bytes: &[u8]) -> Tail {
-    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(end), Options::default());
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(end), MERGE_BYTES_MAX);
     replay.segment(header(1, 0), FILE, bytes, None);
     replay.finish()
 }
@@ -174,8 +174,7 @@ fn a_proof_names_the_batch_before_it() {
 
 /// Two segments of three batches each, the second with a proof at its end, replayed with `merge_bytes_max`.
 fn two_segments(merge_bytes_max: u64) -> (Tail, u64) {
-    let options = Options { merge_bytes_max, ..Options::default() };
-    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), options);
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), merge_bytes_max);
     let mut first = Writer::new(header(1, 0));
     (1..=3).for_each(|number| first.batch(&create(number, number, "1")));
     let start = first.bytes.len() as u64;
@@ -196,7 +195,7 @@ fn small_segments_are_written_again_as_one_that_reads_the_same() {
     let encoded = tail.encode(DatabaseId::FIRST, 7).expect("there is much to write");
     assert_eq!(encoded.bytes, tail.proven.0, "every batch keeps its place");
     let bytes: Vec<u8> = encoded.buffers.iter().flat_map(|buffer| buffer.as_slice().to_vec()).collect();
-    let mut again = Replay::new(DatabaseId::FIRST, Lsn(0), Options::default());
+    let mut again = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX);
     again.segment(header(7, 0), FILE, &bytes, None);
     let again = again.finish();
     assert!(again.damage.is_none());
@@ -214,7 +213,7 @@ fn small_segments_are_written_again_as_one_that_reads_the_same() {
 
 #[test]
 fn a_missing_segment_is_damage_and_old_answers_are_withheld() {
-    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), Options::default());
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX);
     let mut first = Writer::new(header(1, 0));
     first.batch(&create(1, 1, "1"));
     let start = first.bytes.len() as u64 + 1024;
@@ -238,7 +237,7 @@ fn a_missing_segment_is_damage_and_old_answers_are_withheld() {
 fn what_an_earlier_use_left_is_never_taken_for_a_record() {
     let old = Writer::three();
     // The same bytes under a header of another epoch.
-    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), Options::default());
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX);
     replay.segment(header(2, 0), FILE, &old.bytes, None);
     let tail = replay.finish();
     assert!(tail.damage.is_none());

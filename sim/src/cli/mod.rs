@@ -5,6 +5,7 @@
 
 mod exhaust;
 mod exit;
+mod mutants;
 mod output;
 mod replay;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Crashes a short life at every effect, in every way that matters.
     Exhaust(exhaust::Arguments),
+    /// Looks for each mistake planted in the engine, to show that it would be found.
+    Mutants(mutants::Arguments),
 }
 
 /// Does what the command line says.
@@ -42,6 +45,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Exhaust(arguments) => exhaust::run(arguments),
+        Command::Mutants(arguments) => mutants::run(arguments),
     };
     exit.into()
 }

@@ -10,6 +10,11 @@ pub(crate) fn say(line: &str) {
     drop(writeln!(stdout(), "{line}"));
 }
 
+/// Prints a line on the error output.
+pub(crate) fn complain(line: &str) {
+    drop(writeln!(stderr(), "{line}"));
+}
+
 /// A bar on the error output, when that is a terminal.
 pub(crate) fn bar(length: u64) -> ProgressBar {
     if !stderr().is_terminal() {

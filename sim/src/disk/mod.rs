@@ -193,6 +193,18 @@ impl SimDisk {
         self.finished.back().map(|finished| &finished.completion)
     }
 
+    /// Whether a file is about to be synced.
+    #[must_use]
+    pub fn awaits_sync_of_bytes(&self) -> bool {
+        self.in_flight.iter().any(|waiting| matches!(waiting.op, DiskOp::Sync { .. }))
+    }
+
+    /// Whether a directory is about to be synced.
+    #[must_use]
+    pub fn awaits_sync_of_names(&self) -> bool {
+        self.in_flight.iter().any(|waiting| matches!(waiting.op, DiskOp::SyncDirectory { .. }))
+    }
+
     /// Carries out the `index`-th operation in flight; its completion can be polled afterwards.
     pub fn run(&mut self, index: usize, choices: &mut Choices) {
         let InFlight { id, sequence, op, uncovered } = self.in_flight.remove(index);

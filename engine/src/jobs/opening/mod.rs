@@ -110,7 +110,7 @@ enum Step {
 
 impl Opening {
     pub(crate) fn new(subject: Subject, options: &Options, io: &mut Io) -> (Opening, DiskOp) {
-        let (survey, first) = Survey::new(subject.clone(), options, io);
+        let (survey, first) = Survey::new(subject.clone(), io);
         let job = Opening {
             subject,
             options: options.clone(),
@@ -182,7 +182,8 @@ impl Opening {
         });
         self.epoch_max = epochs.flatten().max().unwrap_or(0);
         let is_active = |segment: &Segment| segment.name == SegmentName::Active;
-        if segments.iter().any(is_active) && !planted!(self.options, NextCountedBesideActive) {
+        let next_counts = !segments.iter().any(is_active) || planted!(NextCountedBesideActive);
+        if !next_counts || planted!(NextNeverCounted) {
             segments.retain(|segment| segment.name != SegmentName::Next);
         }
         self.segments = segments.clone();
@@ -225,12 +226,13 @@ impl Opening {
         let start_lsn = tail.start_lsn();
         // What the new segment will supersede wholly.
         for segment in &self.segments {
-            let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn)
-                || planted!(self.options, SupersededTooMany);
+            let wholly =
+                segment.header.is_some_and(|header| header.start_lsn >= start_lsn) || planted!(SupersededTooMany);
             if wholly && !self.superseded.contains(&segment.path) {
                 self.superseded.push(segment.path.clone());
             }
         }
+        let tail_bytes = if planted!(OpeningEndTooEarly) { 0 } else { tail_bytes };
         let (epoch, end) = (self.epoch_max + 1, Lsn(start_lsn.0 + tail_bytes));
         let is_next = name == SegmentName::Next;
         self.recovered = Some(Recovered { tail, epoch, seal, is_next, end });
@@ -271,8 +273,7 @@ impl Opening {
         let current = [self.path(&active(&self.subject.name)), self.path(&next(&self.subject.name))];
         let renamed = self.superseded.iter_mut().filter(|path| current.contains(path));
         renamed.for_each(|path| *path = sealed_path.clone());
-        let (job, first) =
-            NewSegment::new(plan, self.subject.directory.clone(), self.subject.name.clone(), &self.options);
+        let (job, first) = NewSegment::new(plan, self.subject.directory.clone(), self.subject.name.clone());
         self.go(Step::NewSegment(Box::new(job)), first)
     }
 

@@ -20,7 +20,6 @@ const READ_BYTES_MAX: u32 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct ReadLog {
     subject: Subject,
-    options: Options,
     /// By epoch; those without a header come first.
     segments: Vec<Segment>,
     at: usize,
@@ -44,21 +43,12 @@ impl ReadLog {
         options: &Options,
         io: &mut Io,
     ) -> (ReadLog, Progress<Replay>) {
-        if !planted!(options, SegmentsUnsorted) {
+        if !planted!(SegmentsUnsorted) {
             segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
         }
-        let replay = Replay::new(subject.id, subject.log_end, options.clone());
+        let replay = Replay::new(subject.id, subject.log_end, options.merge_bytes_max);
         let (file, bytes) = (io.new_file(), Vec::new());
-        let mut job = ReadLog {
-            subject,
-            options: options.clone(),
-            segments,
-            at: 0,
-            file,
-            bytes,
-            step: Step::Open,
-            replay: Some(replay),
-        };
+        let mut job = ReadLog { subject, segments, at: 0, file, bytes, step: Step::Open, replay: Some(replay) };
         let first = job.open(io);
         (job, first)
     }
@@ -68,13 +58,13 @@ impl ReadLog {
             (Step::Open, Ok(_)) => self.read(io),
             (Step::Read, Ok(DiskReply::Data(data))) => {
                 self.bytes.extend_from_slice(data.as_slice());
-                if data.is_empty() || planted!(self.options, ShortReadEndsSegment) {
+                if data.is_empty() || planted!(ShortReadEndsSegment) {
                     // Shorter than it was when its length was asked: the replay sees what is there.
                     self.segments[self.at].length = self.offset();
                 }
                 self.read(io)
             }
-            (Step::Read, Err(_)) if planted!(self.options, ReadErrorEndsSegment) => {
+            (Step::Read, Err(_)) if planted!(ReadErrorEndsSegment) => {
                 self.segments[self.at].length = self.offset();
                 self.read(io)
             }
@@ -127,7 +117,7 @@ impl ReadLog {
         }
         io.close(self.file);
         let header: SegmentHeader = segment.header.expect("only segments with a header are opened");
-        let limit = self.limit(self.at).filter(|_| !planted!(self.options, LimitIgnored));
+        let limit = self.limit(self.at).filter(|_| !planted!(LimitIgnored));
         let replay = self.replay.as_mut().expect("taken only when all segments are replayed");
         replay.segment(header, segment.path.as_str(), &self.bytes, limit);
         self.at += 1;

@@ -11,7 +11,6 @@ use super::Subject;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
-use crate::options::Options;
 use crate::planted::planted;
 
 /// One page of the listing.
@@ -39,7 +38,6 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
     subject: Subject,
-    options: Options,
     step: Step,
     names: Vec<Arc<str>>,
     file: FileId,
@@ -56,12 +54,11 @@ enum Step {
 }
 
 impl Survey {
-    pub(super) fn new(subject: Subject, options: &Options, io: &mut Io) -> (Survey, DiskOp) {
+    pub(super) fn new(subject: Subject, io: &mut Io) -> (Survey, DiskOp) {
         let file = io.new_file();
         let first = DiskOp::List { path: subject.directory.clone(), after: "".into(), limit: NAMES_MAX };
         let (names, header, found) = (Vec::new(), Vec::new(), Found::default());
-        let options = options.clone();
-        (Survey { subject, options, step: Step::List, names, file, header, found }, first)
+        (Survey { subject, step: Step::List, names, file, header, found }, first)
     }
 
     pub(super) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Found> {
@@ -92,7 +89,7 @@ impl Survey {
                 io.close(self.file);
                 self.open(io)
             }
-            (Step::ReadHeader, Err(_)) if planted!(self.options, HeaderReadErrorIsNone) => {
+            (Step::ReadHeader, Err(_)) if planted!(HeaderReadErrorIsNone) => {
                 io.close(self.file);
                 self.open(io)
             }

@@ -1,0 +1,120 @@
+//! `mutants`: which of the mistakes planted in the engine the simulator finds, and how soon.
+
+#[cfg(feature = "planted-bugs")]
+pub(crate) use planted::run;
+
+use super::exit::Exit;
+
+/// Mistakes are in no build but one that was asked for them: any other says so, with code 3.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Names the mistakes, says what each does, and tries none.
+    #[arg(long)]
+    list: bool,
+    /// Tries this one alone.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Seeds tried on each; what survives them all is not found.
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// How many at a time.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) fn run(arguments: &Arguments) -> Exit {
+    // All the arguments are looked at by the other build alone.
+    let Arguments { list: _, only: _, seeds: _, jobs: _, json: _ } = arguments;
+    super::output::complain(
+        "this build has no planted mistakes in it. One that has:\n  \
+         cargo run --release -p docdb-sim --features planted-bugs --bin docdb-sim -- mutants",
+    );
+    Exit::Harness
+}
+
+#[cfg(feature = "planted-bugs")]
+mod planted {
+    use std::time::Instant;
+
+    use docdb_engine::Bug;
+    use docdb_sim::mutants::{Outcome, Settings, find, median_seeds_to_kill, score};
+
+    use super::super::output::{bar, complain, say};
+    use super::{Arguments, Exit};
+
+    pub(crate) fn run(arguments: &Arguments) -> Exit {
+        let bugs = match &arguments.only {
+            None => Bug::ALL.to_vec(),
+            Some(name) => match find(name) {
+                Some(bug) => vec![bug],
+                None => {
+                    complain(&format!("no mistake is called {name:?}; `mutants --list` names them all"));
+                    return Exit::Harness;
+                }
+            },
+        };
+        if arguments.list {
+            list(&bugs, arguments.json);
+            return Exit::Kept;
+        }
+        let started = Instant::now();
+        let progress = bar(bugs.len() as u64);
+        let settings = Settings { seeds: arguments.seeds, jobs: arguments.jobs };
+        let outcomes = score(&bugs, settings, &|| progress.inc(1));
+        progress.finish_and_clear();
+        let seconds = started.elapsed().as_secs_f64();
+        let survivors: Vec<&str> =
+            outcomes.iter().filter(|outcome| outcome.kill.is_none()).map(|outcome| outcome.bug.name()).collect();
+        let killed = outcomes.len() - survivors.len();
+        let median = median_seeds_to_kill(&outcomes);
+        if arguments.json {
+            let each: Vec<serde_json::Value> = outcomes.iter().map(outcome_json).collect();
+            let summary = serde_json::json!({
+                "mutants": outcomes.len(), "killed": killed, "survivors": survivors,
+                "median_seeds_to_kill": median, "each": each, "seconds": seconds,
+            });
+            say(&summary.to_string());
+        } else {
+            outcomes.iter().for_each(show);
+            say(&format!(
+                "{} mistakes, {killed} found; the median one takes {median} seeds; {seconds:.1} s",
+                outcomes.len()
+            ));
+        }
+        if survivors.is_empty() { Exit::Kept } else { Exit::Violation }
+    }
+
+    fn list(bugs: &[Bug], json: bool) {
+        for bug in bugs.iter().filter(|_| !json) {
+            say(&format!("{:<12} {:<28} {}", bug.area(), bug.name(), bug.what()));
+        }
+        if json {
+            let told = |bug: &Bug| serde_json::json!({ "name": bug.name(), "area": bug.area(), "what": bug.what() });
+            say(&serde_json::json!({ "mutants": bugs.iter().map(told).collect::<Vec<_>>() }).to_string());
+        }
+    }
+
+    fn show(outcome: &Outcome) {
+        let bug = outcome.bug;
+        match &outcome.kill {
+            Some(kill) => say(&format!("{:<28} found by seed {:<4} {:.100}", bug.name(), kill.seed, kill.message)),
+            None => say(&format!("{:<28} SURVIVED: {}", bug.name(), bug.what())),
+        }
+    }
+
+    fn outcome_json(outcome: &Outcome) -> serde_json::Value {
+        let kill = outcome.kill.as_ref();
+        serde_json::json!({
+            "name": outcome.bug.name(),
+            "area": outcome.bug.area(),
+            "killed": kill.is_some(),
+            "seed": kill.map(|kill| kill.seed),
+            "seeds_to_kill": kill.map(|kill| kill.seed + 1),
+            "message": kill.map(|kill| kill.message.as_str()),
+        })
+    }
+}
