@@ -5,12 +5,16 @@ use docdb_sim::run::{Verdict, remember_panics, run_seed};
 /// Seeds of the short budget.
 const SEEDS: u64 = 600;
 
+/// It ends after as many broken seeds: a mutant need not be killed more often.
+const BROKEN_MAX: usize = 3;
+
 #[test]
 fn the_short_budget_is_kept() {
     remember_panics();
     let broken: Vec<(u64, Verdict)> = (0..SEEDS)
         .map(|seed| (seed, run_seed(seed, false, &|_| {}).verdict))
         .filter(|(_, verdict)| *verdict != Verdict::Kept)
+        .take(BROKEN_MAX)
         .collect();
     assert!(broken.is_empty(), "{broken:?}");
 }
