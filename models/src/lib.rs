@@ -4,12 +4,15 @@
 //! crash? Transactions are a plain list and every state is kept whole, so that each rule can be read
 //! off the code.
 //!
+//! Beside it, [`spec`] holds the engine's protocols as state machines that are model-checked.
+//!
 //! It shares no code with the engine (only the plain types of docdb-protocol), and it never knows of a
 //! disk, a log or a view. A bug would have to be made twice, in two ways, to go unnoticed.
 
 mod answer;
 mod database;
 mod execute;
+pub mod spec;
 mod state;
 
 pub use answer::Allowance;

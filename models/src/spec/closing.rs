@@ -1,0 +1,469 @@
+//! The catalog: that a database exists, and where its log ended when it was closed.
+//!
+//! ```text
+//! write the catalog:
+//!     unlink `catalog.new`; create it; write all entries; sync
+//!     rename it over `catalog`; sync the data directory
+//!     now it is durable: tell whoever waits
+//! create a database:  a durable catalog names it before anybody is told that it exists
+//! close it:
+//!     everything that gathered is durable, and proven by a batch of its own
+//!     the entry says where the log ends; write the catalog
+//!     tell whoever waits that it is closed
+//! start:  read `catalog`; sync the data directory        what was read may not be durable yet
+//! open:   a log that ends below the stored end is damaged
+//! ```
+//!
+//! **Invariants.** `catalog` is whole after any crash: the old one or the new one. What was told to exist is in it.
+//! The stored end is never beyond what is durable. Once the closing was told, a log that loses its end is
+//! reported as damaged and never opened as if it were shorter.
+//!
+//! **What stands for what.** One database's entry: none, or the end that it stores (zero before the first closing).
+//! A rename is seen at once and durable when the data directory was synced; before that a power loss may take it
+//! back, the last ones first. Closing may go without an end when the log could not be proven (the new segment for it
+//! failed): that is said here by [`Action::Excuse`].
+
+use super::rotation::Part;
+use super::{Crash, Spec};
+
+/// What a catalog says of the database: nothing, or where its log ended when it was closed last.
+pub type Entry = Option<u64>;
+
+/// An operation on the catalog's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Remove `catalog.new`.
+    Unlink,
+    /// Create it.
+    Create,
+    /// Write it, with this entry.
+    Write(Entry),
+    /// Sync it.
+    Sync,
+    /// Rename it over `catalog`.
+    Rename,
+    /// Sync the data directory.
+    SyncRoot,
+}
+
+/// How far the writer of the catalog is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Writer {
+    /// Nothing is being written.
+    Idle,
+    /// `catalog.new` is there.
+    Created,
+    /// It is written.
+    Written,
+    /// And synced.
+    Synced,
+    /// And has taken the place of `catalog`.
+    Renamed,
+}
+
+/// The database's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Not open.
+    Shut(Shut),
+    /// Open; its log may grow.
+    Open {
+        /// Whether the last batch is proven, by a batch behind it or a header.
+        proven: bool,
+        /// Whether it may be closed without storing its end.
+        excused: bool,
+    },
+    /// Damage was reported.
+    Damaged,
+}
+
+/// How a database came to be shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shut {
+    /// It was not open in this process.
+    Untouched,
+    /// A durable entry says where its log ends.
+    Recorded,
+    /// It could not be proven where its log ends, or it was damaged.
+    Excused,
+    /// None does, though it could.
+    Unrecorded,
+}
+
+/// A catalog that was renamed into place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Renamed {
+    entry: Entry,
+    whole: bool,
+}
+
+/// The whole state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// What the database does.
+    pub phase: Phase,
+    /// Where its durable log ends, proofs not counted.
+    pub end: u64,
+    /// How far the catalog's writer is, and what is in flight.
+    pub writer: Writer,
+    /// See `writer`.
+    pub busy: Option<Op>,
+    /// `catalog.new`: its entry, and whether its bytes are durable.
+    pub new: (Entry, Part),
+    /// The entry in `catalog` as it is seen.
+    pub cached: Entry,
+    /// The same on the platter.
+    pub durable: Entry,
+    /// Renames that are seen and not durable, oldest first.
+    pub pending: Vec<Renamed>,
+    /// The entry that this process wrote last, or read.
+    pub memory: Entry,
+    /// The entry that this process knows to be durable.
+    pub known: Entry,
+    /// A power loss left a catalog without its bytes.
+    pub torn: bool,
+    /// Somebody was told that the database exists.
+    pub exists: bool,
+    /// Somebody was told that it is closed, with its log ending here, and nothing was opened since.
+    pub closed: Option<u64>,
+    /// The device destroyed the end of the log; it ends here now.
+    pub destroyed: Option<u64>,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The engine begins an operation on the catalog's files.
+    Begin(Op),
+    /// It learns how the operation ended. To find nothing to unlink is success.
+    End {
+        /// Whether it succeeded.
+        ok: bool,
+    },
+    /// The database is opened.
+    Open,
+    /// An opening says that acknowledged data is damaged.
+    ReportDamage,
+    /// The log grew: it is durable up to here, proofs not counted.
+    Grown(u64),
+    /// Its last batch is proven.
+    Proven,
+    /// A new segment failed, so the log may be left without a proof.
+    Excuse,
+    /// The database is not open any more.
+    Shut,
+    /// Somebody is told that the database exists.
+    TellExists,
+    /// Somebody is told that it is closed.
+    TellClosed,
+    /// The process dies.
+    CrashProcess {
+        /// Whether the rename in flight was carried out.
+        done: bool,
+    },
+    /// Power goes.
+    CrashPower {
+        /// Whether the rename in flight was carried out.
+        done: bool,
+        /// How many of the pending renames are there.
+        kept: usize,
+    },
+    /// The device destroys the end of a log that was closed, the proof with it.
+    Destroy,
+}
+
+/// A mistake in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Broken {
+    /// Closing does not store the end.
+    EndNotStored,
+    /// The end is stored before the last batch is durable.
+    StoredTooSoon,
+    /// The catalog is renamed into place before its bytes are synced.
+    RenameBeforeSync,
+    /// The data directory is not synced after the rename.
+    RootNotSynced,
+    /// A database is told to exist before a durable catalog names it.
+    ToldBeforeCatalog,
+}
+
+/// The specification, or a broken variant of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Closing {
+    /// The mistake, if any.
+    pub broken: Option<Broken>,
+}
+
+/// Batches in the checker's scope.
+pub const BATCHES: u64 = 2;
+/// Renames that wait for a sync of the data directory, in the checker's scope.
+pub const PENDING: usize = 2;
+
+impl Closing {
+    fn has(&self, broken: Broken) -> bool {
+        self.broken == Some(broken)
+    }
+
+    /// Whether the catalog may say this of the database now.
+    fn may_store(&self, state: &State, entry: Entry) -> bool {
+        let Some(end) = entry else { return state.memory.is_none() };
+        // What was known before, the beginning of a new database, or the end of a log that is proven.
+        let proven = matches!(state.phase, Phase::Open { proven: true, .. });
+        let too_soon = self.has(Broken::StoredTooSoon) && matches!(state.phase, Phase::Open { .. });
+        entry == state.memory
+            || (end == 0 && state.memory.is_none())
+            || (end == state.end && proven && !self.has(Broken::EndNotStored))
+            || (end == state.end + 1 && too_soon)
+    }
+
+    fn may_begin(&self, state: &State, op: Op) -> bool {
+        match (op, state.writer) {
+            (Op::Unlink, _) => true,
+            (Op::Create, Writer::Idle) => true,
+            (Op::Write(entry), Writer::Created) => self.may_store(state, entry),
+            (Op::Sync, Writer::Written) => true,
+            (Op::Rename, Writer::Synced) => true,
+            (Op::Rename, Writer::Written) => self.has(Broken::RenameBeforeSync),
+            (Op::SyncRoot, Writer::Idle | Writer::Renamed) => true,
+            (Op::Create | Op::Write(_) | Op::Sync | Op::Rename | Op::SyncRoot, _) => false,
+        }
+    }
+}
+
+impl State {
+    fn rename(&mut self) {
+        let (entry, part) = self.new;
+        self.pending.push(Renamed { entry, whole: part == Part::Durable });
+        self.cached = entry;
+    }
+
+    fn crash(&mut self, busy: Option<Op>, done: bool) -> Option<()> {
+        match (busy, done) {
+            (Some(Op::Rename), true) => self.rename(),
+            (_, true) => return None,
+            (_, false) => {}
+        }
+        (self.busy, self.writer) = (None, Writer::Idle);
+        self.phase = Phase::Shut(Shut::Untouched);
+        self.known = None;
+        Some(())
+    }
+
+    fn sync_root(&mut self) {
+        self.pending.clear();
+        self.durable = self.cached;
+        self.known = self.cached;
+    }
+}
+
+impl Spec for Closing {
+    type State = State;
+    type Action = Action;
+
+    fn initial(&self) -> State {
+        State {
+            phase: Phase::Shut(Shut::Untouched),
+            end: 0,
+            writer: Writer::Idle,
+            busy: None,
+            new: (None, Part::Absent),
+            cached: None,
+            durable: None,
+            pending: Vec::new(),
+            memory: None,
+            known: None,
+            torn: false,
+            exists: false,
+            closed: None,
+            destroyed: None,
+        }
+    }
+
+    fn step(&self, state: &State, action: &Action) -> Option<State> {
+        let mut after = state.clone();
+        match (*action, state.busy) {
+            (Action::Begin(op), None) => {
+                if !self.may_begin(state, op) {
+                    return None;
+                }
+                if let Op::Write(entry) = op {
+                    // From now on a crash may find it in part, under a name that nobody reads.
+                    after.new = (entry, Part::Dirty);
+                    after.memory = entry;
+                }
+                after.busy = Some(op);
+            }
+            (Action::End { ok }, Some(op)) => {
+                after.busy = None;
+                after.writer = match (op, ok) {
+                    (Op::Unlink, _) => state.writer,
+                    (Op::Create, true) => Writer::Created,
+                    (Op::Write(_), true) => Writer::Written,
+                    (Op::Sync, true) => {
+                        after.new.1 = Part::Durable;
+                        Writer::Synced
+                    }
+                    (Op::Rename, true) => {
+                        after.rename();
+                        let unsynced = self.has(Broken::RootNotSynced);
+                        if unsynced {
+                            after.known = after.cached;
+                        }
+                        if unsynced { Writer::Idle } else { Writer::Renamed }
+                    }
+                    (Op::SyncRoot, true) => {
+                        // A process that starts has read what it makes durable here.
+                        after.memory = state.memory.or(state.cached);
+                        after.sync_root();
+                        Writer::Idle
+                    }
+                    (Op::Create | Op::Write(_) | Op::Sync | Op::Rename | Op::SyncRoot, false) => Writer::Idle,
+                };
+            }
+            (Action::Open, _) => {
+                let Phase::Shut(_) = state.phase else { return None };
+                let found = state.destroyed.unwrap_or(state.end);
+                if state.cached.is_some_and(|end| end > found) {
+                    return None;
+                }
+                // The header of the segment that an opening makes proves what is below it.
+                after.phase = Phase::Open { proven: true, excused: false };
+                after.closed = None;
+            }
+            (Action::ReportDamage, _) => {
+                let Phase::Shut(_) = state.phase else { return None };
+                let found = state.destroyed.unwrap_or(state.end);
+                state.cached.filter(|end| *end > found)?;
+                after.phase = Phase::Damaged;
+            }
+            (Action::Grown(end), _) => {
+                let Phase::Open { excused, .. } = state.phase else { return None };
+                if end < state.end {
+                    return None;
+                }
+                after.end = end;
+                after.phase = Phase::Open { proven: false, excused };
+            }
+            (Action::Proven, _) => {
+                let Phase::Open { .. } = state.phase else { return None };
+                after.phase = Phase::Open { proven: true, excused: false };
+            }
+            (Action::Excuse, _) => {
+                let Phase::Open { proven, .. } = state.phase else { return None };
+                after.phase = Phase::Open { proven, excused: true };
+            }
+            (Action::Shut, _) => {
+                after.phase = Phase::Shut(match state.phase {
+                    Phase::Open { .. } if state.known == Some(state.end) => Shut::Recorded,
+                    Phase::Open { excused: true, .. } | Phase::Damaged => Shut::Excused,
+                    Phase::Open { excused: false, .. } => Shut::Unrecorded,
+                    Phase::Shut(_) => return None,
+                });
+            }
+            (Action::TellExists, _) => {
+                if state.known.is_none() && !(self.has(Broken::ToldBeforeCatalog) && state.memory.is_some()) {
+                    return None;
+                }
+                after.exists = true;
+            }
+            (Action::TellClosed, _) => match state.phase {
+                Phase::Shut(Shut::Recorded) => after.closed = Some(state.end),
+                Phase::Shut(Shut::Unrecorded) if self.has(Broken::EndNotStored) => after.closed = Some(state.end),
+                Phase::Shut(Shut::Untouched | Shut::Excused) => {}
+                Phase::Shut(Shut::Unrecorded) | Phase::Open { .. } | Phase::Damaged => return None,
+            },
+            (Action::CrashProcess { done }, busy) => {
+                after.crash(busy, done)?;
+                after.memory = after.cached;
+            }
+            (Action::CrashPower { done, kept }, busy) => {
+                after.crash(busy, done)?;
+                let renames = std::mem::take(&mut after.pending);
+                if kept > renames.len() {
+                    return None;
+                }
+                if let Some(last) = renames[..kept].last() {
+                    after.durable = last.entry;
+                    after.torn |= !last.whole;
+                }
+                after.cached = after.durable;
+                after.memory = after.cached;
+            }
+            (Action::Destroy, _) => {
+                let Phase::Shut(_) = state.phase else { return None };
+                state.closed.filter(|end| *end > 0 && *end == state.end && state.destroyed.is_none())?;
+                after.destroyed = Some(state.end - 1);
+            }
+            (Action::Begin(_), Some(_)) | (Action::End { .. }, None) => return None,
+        }
+        Some(after)
+    }
+
+    fn crashes(&self, state: &State, kind: Crash) -> Vec<Action> {
+        let dones = if state.busy == Some(Op::Rename) { &[false, true][..] } else { &[false] };
+        let mut crashes = Vec::new();
+        for &done in dones {
+            match kind {
+                Crash::Process => crashes.push(Action::CrashProcess { done }),
+                Crash::Power => {
+                    let renames = state.pending.len() + usize::from(done);
+                    crashes.extend((0..=renames).map(|kept| Action::CrashPower { done, kept }));
+                }
+            }
+        }
+        crashes
+    }
+
+    fn actions(&self, state: &State) -> Vec<Action> {
+        let mut actions = self.crashes(state, Crash::Process);
+        actions.extend(self.crashes(state, Crash::Power));
+        actions.extend([Op::Unlink, Op::Create, Op::Sync, Op::SyncRoot].map(Action::Begin));
+        if state.pending.len() < PENDING {
+            actions.push(Action::Begin(Op::Rename));
+        }
+        actions.push(Action::Begin(Op::Write(None)));
+        actions.extend((0..=BATCHES + 1).map(|end| Action::Begin(Op::Write(Some(end)))));
+        actions.extend([true, false].map(|ok| Action::End { ok }));
+        if state.end < BATCHES {
+            actions.push(Action::Grown(state.end + 1));
+        }
+        // Whoever opens it was told that it exists.
+        if state.exists {
+            actions.push(Action::Open);
+        }
+        actions.extend([
+            Action::ReportDamage,
+            Action::Proven,
+            Action::Excuse,
+            Action::Shut,
+            Action::TellExists,
+            Action::TellClosed,
+            Action::Destroy,
+        ]);
+        actions
+    }
+}
+
+/// The catalog is whole after any crash.
+#[must_use]
+pub fn the_catalog_is_whole(state: &State) -> bool {
+    !state.torn
+}
+
+/// What was told to exist is in the catalog.
+#[must_use]
+pub fn what_exists_is_named(state: &State) -> bool {
+    !state.exists || state.cached.is_some()
+}
+
+/// The stored end is never beyond what was durable.
+#[must_use]
+pub fn stored_ends_are_true(state: &State) -> bool {
+    state.cached.unwrap_or(0) <= state.end && state.durable.unwrap_or(0) <= state.end
+}
+
+/// A log that lost its end after it was closed is not opened as if it were shorter.
+#[must_use]
+pub fn lost_ends_are_noticed(state: &State) -> bool {
+    state.destroyed.is_none() || !matches!(state.phase, Phase::Open { .. })
+}
