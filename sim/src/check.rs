@@ -196,7 +196,7 @@ impl Checker {
                 self.databases[database].id = Some(*id);
                 self.databases[database].opened = true;
                 match self.unclaimed.remove(id) {
-                    Some(view) => self.published(*id, Some(&view)),
+                    Some(view) => self.published(*id, Some(&view)).map(drop),
                     None => Ok(()),
                 }
             }
@@ -237,29 +237,31 @@ impl Checker {
         Ok(())
     }
 
-    /// Readers see `view` from now on.
+    /// Readers see `view` from now on. Says whether they saw none before.
     ///
     /// # Errors
     /// When it is not a state that the database can have.
-    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<(), Violation> {
+    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<bool, Violation> {
         let Some(tracked) = self.databases.iter_mut().find(|tracked| tracked.id == Some(id)) else {
             match view {
                 Some(view) => drop(self.unclaimed.insert(id, view.clone())),
                 None => drop(self.unclaimed.remove(&id)),
             }
-            return Ok(());
+            return Ok(false);
         };
         let name = tracked.name.clone();
         let Some(view) = view else {
             tracked.model.close();
-            return Ok(());
+            return Ok(false);
         };
         tracked.visible = view.last_tx();
         let contents = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+        let recovers = !tracked.model.is_open();
         tracked
             .model
             .publish(view.last_tx().0, &contents)
-            .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))
+            .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+        Ok(recovers)
     }
 
     /// Someone was told something.
@@ -296,7 +298,7 @@ impl Checker {
 }
 
 /// The transactions that a response says were written.
-fn written(response: &Response) -> impl Iterator<Item = TxId> {
+pub(crate) fn written(response: &Response) -> impl Iterator<Item = TxId> {
     let results = match response {
         Ok(Reply::Executed(results)) => results.as_slice(),
         _ => &[],

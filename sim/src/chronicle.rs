@@ -13,7 +13,7 @@ use std::io::Write;
 use docdb_engine::{Alert, DiskErrorKind, DiskOp, DiskReply, OpId, RequestId, View};
 use docdb_protocol::{DatabaseId, Request, Response};
 
-use crate::disk::{CrashKind, Unit};
+use crate::disk::{CrashKind, FaultKind, Unit};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -42,6 +42,15 @@ pub enum Event {
         id: OpId,
         /// How it ended.
         result: Result<DiskReply, DiskErrorKind>,
+    },
+    /// A fault struck. It comes before the event that shows what became of the operation it struck.
+    Fault {
+        /// Of which kind.
+        kind: FaultKind,
+        /// In which file, by a name it has, as far as it concerns one.
+        file: Option<String>,
+        /// At which byte of it, as far as it has a place.
+        offset: Option<u64>,
     },
     /// The engine learned how the operation ended.
     Delivered {
@@ -114,6 +123,11 @@ impl Chronicle {
         self.entries.as_deref().unwrap_or(&[])
     }
 
+    /// Whether anybody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.telling || self.entries.is_some()
+    }
+
     /// Takes an event.
     pub(crate) fn note(&mut self, step: u64, event: &Event) {
         if self.telling {
@@ -134,6 +148,13 @@ impl fmt::Display for Event {
             Event::Timer => write!(formatter, "timer"),
             Event::Submitted { id, op } => write!(formatter, "  submit {} {op:?}", id.0),
             Event::Performed { id, result } => write!(formatter, "  disk {} -> {result:?}", id.0),
+            Event::Fault { kind, file, offset } => {
+                write!(formatter, "  FAULT {kind}")?;
+                if let Some(file) = file {
+                    write!(formatter, " in {file}")?;
+                }
+                offset.map_or(Ok(()), |offset| write!(formatter, " at {offset}"))
+            }
             Event::Delivered { id } => write!(formatter, "  told {}", id.0),
             Event::Answered { id, response } => write!(formatter, "answer {}: {response:?}", id.0),
             Event::Published { database, view } => {

@@ -12,8 +12,10 @@ pub mod clock;
 pub mod disk;
 pub mod exhaust;
 pub mod hash;
+pub mod marks;
 #[cfg(feature = "planted-bugs")]
 pub mod mutants;
+pub mod profile;
 pub mod replay;
 pub mod run;
 pub mod workload;

@@ -8,9 +8,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use docdb_engine::{Bug, Options};
+use docdb_engine::Bug;
 
-use crate::run::{Verdict, run_seed};
+use crate::run::{Setup, Verdict, run_seed};
 
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
 pub const SEEDS: u64 = 400;
@@ -81,7 +81,7 @@ pub fn median_seeds_to_kill(outcomes: &[Outcome]) -> u64 {
 
 fn kill(bug: Bug, sound: &Sound) -> Option<Kill> {
     (0..sound.0.len() as u64).find_map(|seed| {
-        match run_seed(seed, false, &|options: &mut Options| options.planted = Some(bug)).verdict {
+        match run_seed(seed, false, &Setup { planted: Some(bug), ..Setup::default() }).verdict {
             Verdict::Violation(message) if sound.is_sound(seed) => Some(Kill { seed, message }),
             Verdict::Violation(_) | Verdict::Kept | Verdict::Harness(_) => None,
         }
@@ -98,6 +98,6 @@ impl Sound {
 
     fn is_sound(&self, seed: u64) -> bool {
         let known = &self.0[usize::try_from(seed).expect("a small number")];
-        *known.get_or_init(|| run_seed(seed, false, &|options| options.planted = None).verdict == Verdict::Kept)
+        *known.get_or_init(|| run_seed(seed, false, &Setup::default()).verdict == Verdict::Kept)
     }
 }

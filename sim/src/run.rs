@@ -11,9 +11,12 @@ use docdb_engine::Options;
 
 use crate::check::{Violation, opening, violation};
 use crate::choice::{Choice, Choices};
-use crate::disk::{CrashKind, Profile};
+use crate::chronicle::Chronicle;
+use crate::disk::{CrashKind, FaultCounts, FaultKind, FaultSet};
+use crate::marks::Marks;
+use crate::profile::ProfileName;
 use crate::workload::Workload;
-use crate::world::{Stepped, World};
+use crate::world::{Stepped, Tally, World};
 
 /// The steps in which the engine must have done what was asked, once faults have stopped.
 const PEACE_STEPS_MAX: u64 = 200_000;
@@ -38,19 +41,37 @@ pub enum Verdict {
     Harness(String),
 }
 
+/// What a run is made of, besides its choices.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// The mixture of faults; each seed draws one when it is `None`.
+    pub profile: Option<ProfileName>,
+    /// Kinds of faults that do not exist.
+    pub without: FaultSet,
+    /// A mistake planted in the engine.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<docdb_engine::Bug>,
+}
+
 /// What is to be said about a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Its seed.
     pub seed: u64,
+    /// The mixture of faults.
+    pub profile: ProfileName,
     /// How it ended.
     pub verdict: Verdict,
     /// The hash of its choices and effects.
     pub hash: u64,
     /// Steps made.
     pub steps: u64,
-    /// Crashes survived.
-    pub crashes: u64,
+    /// What was done.
+    pub tally: Tally,
+    /// How often each kind of fault struck.
+    pub faults: FaultCounts,
+    /// What occurred.
+    pub marks: Marks,
     /// Transactions in the models at the end.
     pub transactions: u64,
     /// Sealed segments at the end: whether rotation was reached.
@@ -79,56 +100,67 @@ pub fn small_options(choices: &mut Choices) -> Options {
 struct Life {
     world: World,
     workload: Workload,
-    crashes: u64,
     openings: usize,
 }
 
-/// Runs one seed. `adjust` may change the options, for example to plant a bug.
+/// Runs one seed.
 #[must_use]
-pub fn run_seed(seed: u64, record: bool, adjust: &dyn Fn(&mut Options)) -> Report {
+pub fn run_seed(seed: u64, record: bool, setup: &Setup) -> Report {
     let mut choices = Choices::seeded(seed);
     if record {
         choices = choices.recording();
     }
-    run_with(seed, choices, adjust)
+    run_with(seed, choices, setup)
 }
 
 /// Runs on any source of choices.
 #[must_use]
-pub fn run_with(seed: u64, choices: Choices, adjust: &dyn Fn(&mut Options)) -> Report {
-    run_telling(seed, choices, adjust, false)
+pub fn run_with(seed: u64, choices: Choices, setup: &Setup) -> Report {
+    run_watched(seed, choices, setup, Chronicle::default()).0
 }
 
-/// The same; with `telling`, the error output says what happens.
+/// The same, while `chronicle` watches; it is given back with what it kept.
 #[must_use]
-pub fn run_telling(seed: u64, mut choices: Choices, adjust: &dyn Fn(&mut Options), telling: bool) -> Report {
-    let mut options = small_options(&mut choices);
-    adjust(&mut options);
-    let profile = Profile::chosen(&mut choices);
+pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Chronicle) -> (Report, Chronicle) {
+    let options = small_options(&mut choices);
+    #[cfg(feature = "planted-bugs")]
+    let options = Options { planted: setup.planted, ..options };
+    let drawn = ProfileName::chosen(&mut choices);
+    let profile = setup.profile.unwrap_or(drawn);
+    let device = profile.device(&mut choices, setup.without);
     let workload = Workload::chosen(&mut choices);
+    let mut report = Report {
+        seed,
+        profile,
+        verdict: Verdict::Kept,
+        hash: 0,
+        steps: 0,
+        tally: Tally::default(),
+        faults: FaultCounts::default(),
+        marks: Marks::EMPTY,
+        transactions: 0,
+        segments: 0,
+        trace: Vec::new(),
+    };
     // The life is kept outside, so that a panic leaves something to report.
     let mut life: Option<Life> = None;
-    let verdict = guarded(|| {
+    report.verdict = guarded(|| {
         let names = workload.names();
-        let mut world = World::new(options, profile, choices, names)?;
-        if telling {
-            world.chronicle.tell();
-        }
-        let life = life.insert(Life { world, workload, crashes: 0, openings: 1 });
+        let mut world = World::new(options, device, choices, names)?;
+        world.chronicle = chronicle;
+        let life = life.insert(Life { world, workload, openings: 1 });
         life.live()
     });
-    let sealed = |life: &Life| life.world.disk().listing().keys().filter(|name| is_sealed(name)).count();
-    let newest = |life: &Life| life.world.checker.databases().iter().map(|tracked| tracked.model.newest()).sum();
-    Report {
-        seed,
-        verdict,
-        hash: life.as_ref().map_or(0, |life| life.world.hash()),
-        steps: life.as_ref().map_or(0, |life| life.world.steps()),
-        crashes: life.as_ref().map_or(0, |life| life.crashes),
-        transactions: life.as_ref().map_or(0, newest),
-        segments: life.as_ref().map_or(0, sealed),
-        trace: life.as_ref().map_or_else(Vec::new, |life| life.world.choices.recorded().to_vec()),
-    }
+    let Some(Life { world, .. }) = life else { return (report, Chronicle::default()) };
+    report.hash = world.hash();
+    report.steps = world.steps();
+    report.tally = world.tally;
+    report.faults = *world.disk().faults();
+    report.marks = world.marks;
+    report.transactions = world.checker.databases().iter().map(|tracked| tracked.model.newest()).sum();
+    report.segments = world.disk().listing().keys().filter(|name| is_sealed(name)).count();
+    report.trace = world.choices.recorded().to_vec();
+    (report, world.chronicle)
 }
 
 thread_local! {
@@ -199,8 +231,10 @@ impl Life {
 
     /// The device may be nearly full for a while.
     fn squeeze(&mut self) {
-        let quota = if self.world.choices.choice("run/quota", 8) == 7 {
-            let room = 512 * self.world.choices.choice("run/quota_room", 40);
+        let kind = FaultKind::NoSpace;
+        let often = self.world.disk().profile().rate(kind);
+        let quota = if self.world.choices.chance(kind.strikes(), often) {
+            let room = 512 * self.world.choices.choice(kind.what(), 40);
             Some(self.world.disk_mut().used() + room)
         } else {
             None
@@ -209,7 +243,6 @@ impl Life {
     }
 
     fn crash(&mut self, kind: CrashKind) -> Result<(), Violation> {
-        self.crashes += 1;
         self.openings += 1;
         self.world.crash(kind)
     }
@@ -302,9 +335,7 @@ impl Life {
     }
 
     fn peace(&mut self) -> Result<(), Violation> {
-        let profile = self.world.disk().profile();
-        let (names, shorn) = (profile.name_order, profile.shorn_sectors);
-        let calm = Profile { name_order: names, shorn_sectors: shorn, ..Profile::CALM };
+        let calm = self.world.disk().profile().calmed();
         self.world.disk_mut().set_profile(calm);
         self.world.disk_mut().set_quota(None);
         self.drain("after the faults stopped")?;

@@ -11,12 +11,13 @@ use docdb_engine::{
 };
 use docdb_protocol::{DatabaseId, Request, Response};
 
-use crate::check::{Checker, Violation};
+use crate::check::{Checker, Violation, written};
 use crate::choice::Choices;
 use crate::chronicle::{Chronicle, Event};
 use crate::clock::SimClock;
-use crate::disk::{CrashKind, Profile, SimDisk, Unit, decide_by};
+use crate::disk::{CrashKind, Profile, SimDisk, Struck, Unit, decide_by};
 use crate::hash::Hash;
+use crate::marks::{Mark, Marks};
 
 /// What the engine said, in the order it said it.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +65,21 @@ pub enum Stepped {
     Idle,
 }
 
+/// What was done in a world, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Operations that clients asked for, each document of a request counted alone.
+    pub operations: u64,
+    /// Operations of clients that were answered as written.
+    pub acknowledged: u64,
+    /// Operations that the disk carried out.
+    pub disk_operations: u64,
+    /// Crashes.
+    pub crashes: u64,
+    /// Databases that were opened after a crash or a closing.
+    pub recoveries: u64,
+}
+
 /// A simulated machine.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -76,6 +92,10 @@ pub struct World {
     pub checker: Checker,
     /// Who watches.
     pub chronicle: Chronicle,
+    /// What has been done.
+    pub tally: Tally,
+    /// What has occurred.
+    pub marks: Marks,
     steps: u64,
     hash: Hash,
 }
@@ -94,6 +114,8 @@ impl World {
             choices,
             checker: Checker::new(names),
             chronicle: Chronicle::default(),
+            tally: Tally::default(),
+            marks: Marks::default(),
             steps: 0,
             hash: Hash::default(),
         };
@@ -155,10 +177,15 @@ impl World {
                 Event::Answered { id, response } => {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
                     self.checker.answered(id, &response, device_failed)?;
+                    let written = written(&response).count() as u64;
+                    self.tally.acknowledged += written;
+                    if written > 0 {
+                        self.marks.set(Mark::Acknowledged);
+                    }
                 }
                 Event::Published { database, view } => {
                     self.hash.number(view.as_ref().map_or(u64::MAX, |view| view.last_tx().0));
-                    self.checker.published(database, view.as_ref())?;
+                    self.tally.recoveries += u64::from(self.checker.published(database, view.as_ref())?);
                 }
                 Event::Alerted(alert) => {
                     self.hash.bytes(format!("{alert:?}").as_bytes());
@@ -169,6 +196,7 @@ impl World {
                 | Event::ShutdownAsked
                 | Event::Timer
                 | Event::Performed { .. }
+                | Event::Fault { .. }
                 | Event::Delivered { .. }
                 | Event::Crashed(_)
                 | Event::Decided { .. }
@@ -184,6 +212,9 @@ impl World {
     /// When the engine says something wrong.
     pub fn request(&mut self, request: Request) -> Result<(), Violation> {
         let id = self.checker.ask(&request);
+        if let Request::Execute { operations, .. } = &request {
+            self.tally.operations += operations.len() as u64;
+        }
         self.note(&Event::Requested { id, request: request.clone() });
         self.feed(Input::Request { id, request })
     }
@@ -272,10 +303,23 @@ impl World {
 
     /// The disk carries one operation out.
     fn perform(&mut self, which: usize) {
+        self.tally.disk_operations += 1;
         self.driver.disk.run(which, &mut self.choices);
+        self.note_faults();
         let done = self.driver.disk.last_completion().expect("it was carried out just now");
         let event = Event::Performed { id: done.id, result: done.result.clone().map_err(|error| error.kind) };
         self.note(&event);
+    }
+
+    /// Whoever watches hears of the faults that struck.
+    fn note_faults(&mut self) {
+        let struck = self.driver.disk.take_struck();
+        if self.chronicle.is_watched() {
+            for Struck { kind, file, offset } in struck {
+                let file = file.and_then(|file| self.driver.disk.name_of(file));
+                self.note(&Event::Fault { kind, file, offset });
+            }
+        }
     }
 
     fn deliver(&mut self) -> Result<(), Violation> {
@@ -309,6 +353,7 @@ impl World {
     }
 
     fn crash_disk(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
+        self.tally.crashes += 1;
         let (chronicle, step) = (&mut self.chronicle, self.steps);
         chronicle.note(step, &Event::Crashed(kind));
         self.driver.disk.crash(kind, &mut |unit, bound| {

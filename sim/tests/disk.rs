@@ -3,7 +3,7 @@
 
 use docdb_engine::{Buffer, Completion, Disk, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode};
 use docdb_sim::choice::Choices;
-use docdb_sim::disk::{CrashKind, NameOrder, Profile, SimDisk, SyncFailure, Unit, decide_by};
+use docdb_sim::disk::{CrashKind, FaultKind, NameOrder, Profile, SimDisk, Unit, decide_by};
 
 struct Story {
     disk: SimDisk,
@@ -190,7 +190,7 @@ fn a_rename_over_another_name_of_the_same_file_leaves_both() {
 #[test]
 fn a_change_of_a_name_never_survives_without_the_earlier_ones_of_that_name() {
     for order in [NameOrder::Posix, NameOrder::Journal] {
-        let mut story = Story::new(Profile { name_order: order, ..Profile::CALM });
+        let mut story = Story::new(Profile::CALM.ordering(order));
         story.file("a");
         story.done(DiskOp::Open { file: FileId(2), path: path("next"), mode: OpenMode::CreateNew });
         story.sync_names();
@@ -215,7 +215,7 @@ fn after_a_failed_sync_the_next_one_succeeds_and_the_data_is_lost_all_the_same()
     story.done(write(0, b"old"));
     story.done(DiskOp::Sync { file: FILE });
     story.done(write(0, b"new"));
-    story.disk.set_profile(Profile { sync_fails: 1000, ..Profile::CALM });
+    story.disk.set_profile(Profile::CALM.with(FaultKind::SyncExt4Ordered, 1000));
     // The odometer's first answer to "what becomes of this sector" is that it fails.
     story.choices = Choices::odometer();
     assert_eq!(story.attempt(DiskOp::Sync { file: FILE }), Err(DiskErrorKind::Io));
@@ -228,7 +228,7 @@ fn after_a_failed_sync_the_next_one_succeeds_and_the_data_is_lost_all_the_same()
 
 #[test]
 fn a_file_system_may_go_back_to_the_old_content_when_a_sync_fails() {
-    let reverted = Profile { sync_failure: SyncFailure::Reverted, sync_fails: 1000, ..Profile::CALM };
+    let reverted = Profile::CALM.with(FaultKind::SyncBtrfs, 1000);
     let mut story = Story::new(Profile::CALM);
     story.file("a");
     story.done(write(0, b"old"));
@@ -269,7 +269,7 @@ fn a_write_in_flight_is_undone_done_or_done_in_part() {
 
 #[test]
 fn a_hostile_device_tears_the_newest_version_of_a_sector() {
-    let mut story = Story::new(Profile { shorn_sectors: true, ..Profile::CALM });
+    let mut story = Story::new(Profile::CALM.with(FaultKind::ShornSector, 1000));
     story.file("a");
     story.done(write(0, &[1; 512]));
     story.done(DiskOp::Sync { file: FILE });

@@ -4,7 +4,7 @@
 
 use docdb_engine::Bug;
 use docdb_sim::mutants::{SEEDS, Settings, median_seeds_to_kill, score};
-use docdb_sim::run::{Verdict, remember_panics, run_seed};
+use docdb_sim::run::{Setup, Verdict, remember_panics, run_seed};
 
 /// The median mistake takes at most as many seeds.
 const MEDIAN_SEEDS_MAX: u64 = 50;
@@ -28,7 +28,7 @@ fn every_planted_bug_is_found_and_the_median_one_soon() {
 #[test]
 fn without_a_bug_the_same_seeds_find_nothing() {
     for seed in 0..50 {
-        let report = run_seed(seed, false, &|options| options.planted = None);
+        let report = run_seed(seed, false, &Setup::default());
         assert_eq!(report.verdict, Verdict::Kept, "seed {seed}");
     }
 }

@@ -1,6 +1,7 @@
 //! `replay`: one seed again.
 
 use docdb_sim::replay::replay;
+use docdb_sim::run::Setup;
 
 use super::exit::Exit;
 use super::output::{say, show_failure};
@@ -16,7 +17,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     let Arguments { seed, tell } = *arguments;
-    let report = replay(seed, tell, &|_| {});
+    let report = replay(seed, tell, &Setup::default());
     show_failure(&report);
     say(&format!(
         "seed {seed}: trace {:016x}, {} choices, {} steps, {} transactions, {} crashes",
@@ -24,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         report.trace.len(),
         report.steps,
         report.transactions,
-        report.crashes
+        report.tally.crashes
     ));
     Exit::of([&report.verdict])
 }

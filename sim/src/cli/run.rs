@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use docdb_sim::run::{Report, Verdict, run_seed};
+use docdb_sim::run::{Report, Setup, Verdict, run_seed};
 
 use super::exit::Exit;
 use super::output::{bar, say, show_failure};
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
                     if seed >= seeds.end {
                         break;
                     }
-                    let report = run_seed(seed, false, &|_| {});
+                    let report = run_seed(seed, false, &Setup::default());
                     progress.inc(1);
                     reports.lock().expect("no thread panics while it adds a report").push(report);
                 }
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
             "failures": failed,
             "steps": sum(&|report| report.steps),
             "transactions": sum(&|report| report.transactions),
-            "crashes": sum(&|report| report.crashes),
+            "crashes": sum(&|report| report.tally.crashes),
             "with_rotation": reports.iter().filter(|report| report.segments > 0).count(),
             "seconds": seconds,
         });
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
             failures.len(),
             sum(&|report| report.steps),
             sum(&|report| report.transactions),
-            sum(&|report| report.crashes),
+            sum(&|report| report.tally.crashes),
             reports.iter().filter(|report| report.segments > 0).count(),
         ));
     }

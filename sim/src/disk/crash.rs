@@ -10,7 +10,7 @@ use docdb_engine::{DiskOp, SECTOR_BYTES};
 
 use super::inode::Sequence;
 use super::names::{Entry, InodeId};
-use super::{InFlight, NameOrder, OpenFile, SimDisk};
+use super::{FaultKind, InFlight, NameOrder, OpenFile, SimDisk};
 use crate::choice::Choices;
 
 /// What dies.
@@ -153,7 +153,7 @@ impl SimDisk {
     }
 
     fn lose_power_of_file(&mut self, inode: InodeId, decide: &mut dyn FnMut(Unit, u64) -> u64) {
-        let shorn = self.profile.shorn_sectors;
+        let shorn = self.profile.rate(FaultKind::ShornSector) > 0;
         let file = self.file_mut(inode);
         for (number, sector) in file.sectors.iter_mut().enumerate().filter(|(_, sector)| !sector.dirty.is_empty()) {
             let versions = sector.dirty.len() as u64 + 1;

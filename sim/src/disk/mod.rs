@@ -15,7 +15,7 @@
 //! (or a prefix, by profile). A length without data reads as zeros. The newest version of a sector may
 //! be shorn, by profile: a new beginning and an old end.
 //!
-//! **Failures** come at the profile's rates: failed syncs of files (see [`SyncFailure`]) and directories
+//! **Failures** come at the profile's rates: failed syncs of files (see [`FaultKind`]) and directories
 //! (the changes stay pending), failed and short writes and reads, failed changes of names, a full device.
 //!
 //! Invariants: what was synced without a failure survives; no sector ever holds what was never written
@@ -24,6 +24,7 @@
 //! all come from [`Choices`], or from the caller of [`SimDisk::crash`].
 
 mod crash;
+mod fault;
 mod inode;
 mod names;
 mod perform;
@@ -41,7 +42,16 @@ use inode::{Inode, Sequence};
 use names::{InodeId, Names};
 
 pub use crash::{CrashKind, Unit, decide_by};
-pub use profile::{NameOrder, Profile, SyncFailure};
+pub use fault::{FaultCounts, FaultKind, FaultSet};
+pub use profile::{NameOrder, Profile};
+
+/// A fault that struck, and where, as far as it has a place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Struck {
+    pub(crate) kind: FaultKind,
+    pub(crate) file: Option<InodeId>,
+    pub(crate) offset: Option<u64>,
+}
 
 /// A file that the engine opened.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +93,8 @@ pub struct SimDisk {
     next_inode: InodeId,
     injected: u64,
     effects: u64,
+    counts: FaultCounts,
+    struck: Vec<Struck>,
     hash: Hash,
 }
 
@@ -103,6 +115,8 @@ impl SimDisk {
             next_inode: names::ROOT + 1,
             injected: 0,
             effects: 0,
+            counts: FaultCounts::default(),
+            struck: Vec::new(),
             hash: Hash::default(),
         }
     }
@@ -129,6 +143,29 @@ impl SimDisk {
     #[must_use]
     pub fn effects(&self) -> u64 {
         self.effects
+    }
+
+    /// How often each kind of fault struck, ever.
+    #[must_use]
+    pub fn faults(&self) -> &FaultCounts {
+        &self.counts
+    }
+
+    /// What struck since the last time this was asked.
+    pub(crate) fn take_struck(&mut self) -> Vec<Struck> {
+        std::mem::take(&mut self.struck)
+    }
+
+    /// The first name of a file as it is seen, if it has one.
+    pub(crate) fn name_of(&self, inode: InodeId) -> Option<String> {
+        self.named_files().find(|(_, file)| *file == inode).map(|(name, _)| name)
+    }
+
+    /// A fault strikes; `blames` when an error may follow from it.
+    fn strike(&mut self, kind: FaultKind, file: Option<InodeId>, offset: Option<u64>, blames: bool) {
+        self.counts.count(kind);
+        self.struck.push(Struck { kind, file, offset });
+        self.injected += u64::from(blames);
     }
 
     /// The hash of everything that was carried out.
@@ -162,17 +199,22 @@ impl SimDisk {
     /// All names of files, with lengths, as they are seen.
     #[must_use]
     pub fn listing(&self) -> BTreeMap<String, u64> {
-        let mut listing = BTreeMap::new();
+        self.named_files().map(|(name, file)| (name, self.files[&file].bytes())).collect()
+    }
+
+    /// All names of files as they are seen.
+    fn named_files(&self) -> impl Iterator<Item = (String, InodeId)> {
+        let mut named = Vec::new();
         let mut open = vec![(String::new(), names::ROOT)];
         while let Some((path, id)) = open.pop() {
             for (name, entry) in &self.names.directories[&id].cached {
                 match entry {
-                    names::Entry::File(file) => drop(listing.insert(format!("{path}{name}"), self.files[file].bytes())),
+                    names::Entry::File(file) => named.push((format!("{path}{name}"), *file)),
                     names::Entry::Directory(directory) => open.push((format!("{path}{name}/"), *directory)),
                 }
             }
         }
-        listing
+        named.into_iter()
     }
 
     /// Whether the `index`-th operation in flight may change what is stored.

@@ -9,7 +9,7 @@ use docdb_engine::{DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode,
 
 use super::inode::{Fate, Inode, Sequence};
 use super::names::{Entry, InodeId};
-use super::{OpenFile, SimDisk, SyncFailure};
+use super::{FaultKind, OpenFile, SimDisk};
 use crate::choice::Choices;
 
 type Outcome = Result<DiskReply, DiskErrorKind>;
@@ -70,7 +70,7 @@ impl SimDisk {
             }
             DiskOp::SyncDirectory { path } => {
                 let directory = self.names.directory(path)?;
-                self.fail(choices, "fault/directory_sync", self.profile.directory_sync_fails, DiskErrorKind::Io)?;
+                self.fail(choices, FaultKind::DirectorySyncError)?;
                 self.names.sync(directory, &covered);
                 Ok(DiskReply::Done)
             }
@@ -95,24 +95,30 @@ impl SimDisk {
         Arc::make_mut(self.files.get_mut(&inode).expect("an open or named file has an inode"))
     }
 
-    fn fail(
-        &mut self,
-        choices: &mut Choices,
-        label: &'static str,
-        rate: u64,
-        kind: DiskErrorKind,
-    ) -> Result<(), DiskErrorKind> {
-        if choices.chance(label, rate) {
-            self.injected += 1;
-            return Err(kind);
+    /// Whether a fault of this kind strikes now.
+    fn strikes(&mut self, choices: &mut Choices, kind: FaultKind) -> bool {
+        choices.chance(kind.strikes(), self.profile.rate(kind))
+    }
+
+    fn fail(&mut self, choices: &mut Choices, kind: FaultKind) -> Result<(), DiskErrorKind> {
+        if self.strikes(choices, kind) {
+            self.strike(kind, None, None, true);
+            return Err(DiskErrorKind::Io);
         }
         Ok(())
     }
 
     fn fail_name(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
-        let rate = self.profile.name_fails;
-        let kinds = [DiskErrorKind::Io, DiskErrorKind::Transient];
-        self.fail(choices, "fault/name", rate, kinds[0]).map_err(|_| kinds[pick(choices, "fault/name_kind", 2)])
+        self.interrupt(choices)?;
+        self.fail(choices, FaultKind::NameError)
+    }
+
+    fn interrupt(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
+        if self.strikes(choices, FaultKind::Interrupted) {
+            self.strike(FaultKind::Interrupted, None, None, true);
+            return Err(DiskErrorKind::Transient);
+        }
+        Ok(())
     }
 
     pub(super) fn open_file(
@@ -127,7 +133,7 @@ impl SimDisk {
         let inode = match mode {
             OpenMode::CreateNew => {
                 if self.no_space_for(1) {
-                    self.injected += 1;
+                    self.strike(FaultKind::NoSpace, None, None, true);
                     return Err(DiskErrorKind::NoSpace);
                 }
                 let id = self.new_inode();
@@ -145,11 +151,14 @@ impl SimDisk {
     }
 
     fn read(&mut self, file: FileId, offset: u64, bytes: u64, choices: &mut Choices) -> Outcome {
-        self.fail(choices, "fault/read", self.profile.read_fails, DiskErrorKind::Io)?;
-        let mut data = self.files[&self.inode_of(file)].read(offset, bytes);
-        if data.len() > 1 && choices.chance("fault/read_short", self.profile.read_short) {
-            // Not counted as a failure: it is within the contract.
-            data.truncate(1 + pick(choices, "fault/read_bytes", data.len() as u64 - 1));
+        self.interrupt(choices)?;
+        self.fail(choices, FaultKind::ReadError)?;
+        let inode = self.inode_of(file);
+        let mut data = self.files[&inode].read(offset, bytes);
+        if data.len() > 1 && self.strikes(choices, FaultKind::ShortRead) {
+            // No reason for an error: it is within the contract.
+            self.strike(FaultKind::ShortRead, Some(inode), Some(offset), false);
+            data.truncate(1 + pick(choices, FaultKind::ShortRead.what(), data.len() as u64 - 1));
         }
         Ok(DiskReply::Data(data.into()))
     }
@@ -167,20 +176,25 @@ impl SimDisk {
         let inode = self.inode_of(file);
         let growth = self.growth(inode, offset + bytes.len() as u64);
         let full = growth > 0 && self.no_space_for(growth);
-        if full || choices.chance("fault/write", self.profile.write_fails) {
-            self.injected += 1;
+        if !full {
+            self.interrupt(choices)?;
+        }
+        if full || self.strikes(choices, FaultKind::WriteError) {
+            let kind = if full { FaultKind::NoSpace } else { FaultKind::WriteError };
+            self.strike(kind, Some(inode), Some(offset), true);
             // A failed write may have written a part of its bytes; none is likely too.
-            if !full && choices.choice("fault/write_part", 2) == 1 {
-                let part = pick(choices, "fault/write_bytes", bytes.len() as u64 + 1);
+            if !full && choices.choice(kind.what(), 2) == 1 {
+                let part = pick(choices, kind.what(), bytes.len() as u64 + 1);
                 self.file_mut(inode).write(sequence, offset, &bytes[..part]);
             }
             return Err(if full { DiskErrorKind::NoSpace } else { DiskErrorKind::Io });
         }
-        if bytes.len() > 1 && choices.chance("fault/write_short", self.profile.write_short) {
-            self.injected += 1;
-            let taken = pick(choices, "fault/write_taken", bytes.len() as u64);
+        if bytes.len() > 1 && self.strikes(choices, FaultKind::ShortWrite) {
+            self.strike(FaultKind::ShortWrite, Some(inode), Some(offset), true);
+            let what = FaultKind::ShortWrite.what();
+            let taken = pick(choices, what, bytes.len() as u64);
             // Which of the rest arrived is unknown.
-            let arrived = taken + pick(choices, "fault/write_arrived", (bytes.len() - taken) as u64 + 1);
+            let arrived = taken + pick(choices, what, (bytes.len() - taken) as u64 + 1);
             self.file_mut(inode).write(sequence, offset, &bytes[..arrived]);
             return Ok(DiskReply::Written(taken as u64));
         }
@@ -199,10 +213,11 @@ impl SimDisk {
         let inode = self.inode_of(file);
         let growth = self.growth(inode, offset + bytes);
         if growth > 0 && self.no_space_for(growth) {
-            self.injected += 1;
+            self.strike(FaultKind::NoSpace, Some(inode), Some(offset), true);
             return Err(DiskErrorKind::NoSpace);
         }
-        self.fail(choices, "fault/allocate", self.profile.write_fails, DiskErrorKind::Io)?;
+        self.interrupt(choices)?;
+        self.fail(choices, FaultKind::WriteError)?;
         let zeros = vec![0; usize::try_from(bytes).expect("a simulated file fits into memory")];
         self.file_mut(inode).write(sequence, offset, &zeros);
         Ok(DiskReply::Done)
@@ -210,19 +225,22 @@ impl SimDisk {
 
     fn sync(&mut self, file: FileId, covered: &dyn Fn(Sequence) -> bool, choices: &mut Choices) -> Outcome {
         let inode = self.inode_of(file);
-        if !choices.chance("fault/sync", self.profile.sync_fails) {
-            self.file_mut(inode).sync(covered);
-            return Ok(DiskReply::Done);
+        for kind in FaultKind::SYNC_FAILURES {
+            if !self.strikes(choices, *kind) {
+                continue;
+            }
+            self.strike(*kind, Some(inode), None, true);
+            let failed = match kind {
+                FaultKind::SyncBtrfs => Fate::Reverted,
+                FaultKind::SyncFalseAlarm => Fate::Synced,
+                _ => Fate::Lost,
+            };
+            let fates = [failed, Fate::Synced];
+            self.file_mut(inode).sync_failing(covered, |_| fates[pick(choices, kind.what(), 2)]);
+            return Err(DiskErrorKind::Io);
         }
-        self.injected += 1;
-        let failed = match self.profile.sync_failure {
-            SyncFailure::CleanButLost => Fate::Lost,
-            SyncFailure::Reverted => Fate::Reverted,
-            SyncFailure::FalseAlarm => Fate::Synced,
-        };
-        let fates = [failed, Fate::Synced];
-        self.file_mut(inode).sync_failing(covered, |_| fates[pick(choices, "fault/sync_sector", 2)]);
-        Err(DiskErrorKind::Io)
+        self.file_mut(inode).sync(covered);
+        Ok(DiskReply::Done)
     }
 }
 

@@ -3,7 +3,7 @@
 use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, OpId};
 use docdb_protocol::{Action, OperationReply};
 use docdb_sim::choice::Choices;
-use docdb_sim::disk::Profile;
+use docdb_sim::disk::{FaultKind, Profile};
 
 use crate::machine::{Machine, Refuse, nothing, small, text};
 
@@ -22,7 +22,7 @@ fn without_catalog(profile: Profile) -> Machine {
 #[test]
 fn a_lost_catalog_is_rebuilt_however_short_the_reads_are() {
     for seed in 0..400 {
-        let mut machine = without_catalog(Profile { read_short: 900, ..Profile::CALM });
+        let mut machine = without_catalog(Profile::CALM.with(FaultKind::ShortRead, 900));
         machine.driver.disk.choices = Choices::seeded(seed);
         machine.restart();
         let database = machine.open("a").unwrap();

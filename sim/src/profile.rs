@@ -1,0 +1,190 @@
+//! Named mixtures of misfortune: which kinds a seed may draw from, and how it draws.
+//!
+//! Swarm style: a seed of a profile first draws which of the profile's kinds exist at all for it and how often each
+//! strikes, so that some seeds know one kind alone and others many. What a seed draws for one kind disturbs no other.
+
+use std::fmt;
+
+use crate::choice::Choices;
+use crate::disk::{FaultKind, FaultSet, NameOrder, Profile};
+use crate::marks::{Mark, Marks};
+
+/// A mixture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProfileName {
+    /// Crashes alone, of both kinds and nested.
+    Crashes,
+    /// Syncs of files that fail.
+    SyncFailures,
+    /// Changes of names that fail or are lost.
+    Names,
+    /// A device that is nearly full now and then.
+    Space,
+    /// Reads that fail or give less.
+    Reads,
+    /// Writes that fail or take less, and interruptions.
+    Writes,
+    /// Durable bytes that change, and writes and reads that go astray.
+    Damage,
+    /// Syncs that succeed and are none.
+    Lying,
+    /// A wall clock that steps, and long stalls.
+    Clock,
+    /// Any of all that an engine can see through: everything but damage and lies.
+    Swarm,
+}
+
+impl ProfileName {
+    /// All of them.
+    pub const ALL: &[ProfileName] = &[
+        ProfileName::Crashes,
+        ProfileName::SyncFailures,
+        ProfileName::Names,
+        ProfileName::Space,
+        ProfileName::Reads,
+        ProfileName::Writes,
+        ProfileName::Damage,
+        ProfileName::Lying,
+        ProfileName::Clock,
+        ProfileName::Swarm,
+    ];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ProfileName::Crashes => "crashes",
+            ProfileName::SyncFailures => "sync-failures",
+            ProfileName::Names => "names",
+            ProfileName::Space => "space",
+            ProfileName::Reads => "reads",
+            ProfileName::Writes => "writes",
+            ProfileName::Damage => "damage",
+            ProfileName::Lying => "lying",
+            ProfileName::Clock => "clock",
+            ProfileName::Swarm => "swarm",
+        }
+    }
+
+    /// What it is about, in one sentence.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            ProfileName::Crashes => "Crashes alone: processes die and power goes, also while recovering.",
+            ProfileName::SyncFailures => "Syncs of files fail in one of four ways, and lost pages are evicted.",
+            ProfileName::Names => "Changes of names and syncs of directories fail.",
+            ProfileName::Space => "The device is nearly full now and then.",
+            ProfileName::Reads => "Reads fail once or until rewritten, or give less than was asked.",
+            ProfileName::Writes => "Writes fail, take less than they were given, or are interrupted.",
+            ProfileName::Damage => "Durable bytes turn, writes land elsewhere, reads give old content.",
+            ProfileName::Lying => "Syncs succeed and write nothing.",
+            ProfileName::Clock => "The wall clock steps both ways and nothing happens for hours.",
+            ProfileName::Swarm => "Each seed draws from all kinds but damage and lies.",
+        }
+    }
+
+    /// The mixture of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<ProfileName> {
+        ProfileName::ALL.iter().copied().find(|profile| profile.name() == name)
+    }
+
+    /// One of them for a seed that may be of any.
+    pub(crate) fn chosen(choices: &mut Choices) -> ProfileName {
+        use ProfileName as P;
+        // Crashes and mixtures come most often; the tame answer is the plainest.
+        let weighted = [
+            P::Crashes,
+            P::Crashes,
+            P::Crashes,
+            P::Crashes,
+            P::SyncFailures,
+            P::SyncFailures,
+            P::Names,
+            P::Names,
+            P::Space,
+            P::Space,
+            P::Reads,
+            P::Writes,
+            P::Damage,
+            P::Damage,
+            P::Lying,
+            P::Clock,
+            P::Swarm,
+            P::Swarm,
+            P::Swarm,
+            P::Swarm,
+        ];
+        weighted[index(choices, "profile/name", weighted.len() as u64)]
+    }
+
+    /// Draws the device of a seed.
+    pub(crate) fn device(self, choices: &mut Choices, without: FaultSet) -> Profile {
+        use FaultKind as K;
+        let mut device = Profile::CALM;
+        device.without = without;
+        device.name_order = [NameOrder::Posix, NameOrder::Journal][index(choices, "profile/order", 2)];
+        // How a device loses power, and how it may answer reads, is its nature in every mixture.
+        device.draw(choices, K::ShornSector, [0, 300]);
+        device.draw(choices, K::ShortRead, [0, 0, 200]);
+        match self {
+            ProfileName::Crashes | ProfileName::Clock => {}
+            ProfileName::SyncFailures => draw_sync_failures(&mut device, choices, [20, 100, 300]),
+            ProfileName::Names => {
+                device.draw(choices, K::NameError, [0, 20, 60]);
+                device.draw(choices, K::DirectorySyncError, [20, 100, 300]);
+            }
+            ProfileName::Space => device.draw(choices, K::NoSpace, [300, 1000]),
+            ProfileName::Reads => device.draw(choices, K::ReadError, [10, 50]),
+            ProfileName::Writes => {
+                device.draw(choices, K::WriteError, [0, 10, 50]);
+                device.draw(choices, K::ShortWrite, [0, 10, 50]);
+                device.draw(choices, K::Interrupted, [0, 10, 50]);
+            }
+            ProfileName::Damage | ProfileName::Lying => {}
+            ProfileName::Swarm => {
+                draw_sync_failures(&mut device, choices, [0, 20, 100]);
+                device.draw(choices, K::NameError, [0, 0, 20]);
+                device.draw(choices, K::DirectorySyncError, [0, 20, 100]);
+                device.draw(choices, K::NoSpace, [0, 0, 300]);
+                device.draw(choices, K::WriteError, [0, 10, 50]);
+                device.draw(choices, K::ShortWrite, [0, 10, 50]);
+                device.draw(choices, K::Interrupted, [0, 0, 20]);
+                device.draw(choices, K::ReadError, [0, 0, 10]);
+            }
+        }
+        device
+    }
+
+    /// The situations that enough seeds of this mixture must meet.
+    #[must_use]
+    pub fn required(self) -> Marks {
+        [Mark::Acknowledged].into_iter().collect()
+    }
+
+    /// The situations that enough seeds of all mixtures must meet.
+    #[must_use]
+    pub fn required_of_all() -> Marks {
+        let mut marks = Marks::EMPTY;
+        ProfileName::ALL.iter().for_each(|profile| marks.add(profile.required()));
+        marks
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A device fails its syncs in one way.
+fn draw_sync_failures(device: &mut Profile, choices: &mut Choices, rates: [u16; 3]) {
+    let kinds =
+        [FaultKind::SyncExt4Ordered, FaultKind::SyncExt4Ordered, FaultKind::SyncBtrfs, FaultKind::SyncFalseAlarm];
+    let kind = kinds[index(choices, "profile/sync_failure", kinds.len() as u64)];
+    device.draw(choices, kind, rates);
+}
+
+fn index(choices: &mut Choices, label: &'static str, bound: u64) -> usize {
+    usize::try_from(choices.choice(label, bound)).expect("a small bound")
+}
