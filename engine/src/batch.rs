@@ -79,3 +79,61 @@ pub(crate) fn outcome_unknown(cause: &Error) -> Error {
 pub(crate) fn read_only(cause: &Error) -> Error {
     Error::new(ErrorCode::ReadOnly).detail(cause.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use docdb_protocol::{Action, CollectionId, CollectionName, Document, DocumentId, TxId};
+
+    use super::*;
+    use crate::log::{Payload, RecordKind};
+
+    fn operation(id: u64, action: Action) -> Operation {
+        Operation { collection: CollectionName::default_collection(), document_id: DocumentId(id), action }
+    }
+
+    fn waiting(operations: Vec<Operation>, atomicity: Atomicity, results: Vec<OperationResult>) -> Waiting {
+        Waiting { request: RequestId(1), operations, atomicity, results: Ok(results) }
+    }
+
+    /// What a read answers when the batch that its request rests on is given up, and the write before it.
+    #[test]
+    fn what_a_request_did_not_write_is_decided_again_when_its_batch_is_given_up() {
+        let written = Ok(OperationReply::Written(TxId(1)));
+        let document = Document::parse(b"1").unwrap();
+        let create = operation(1, Action::Create(document));
+        let read = operation(2, Action::Read);
+        let missing = || Err(Error::new(ErrorCode::DocNotFound));
+        let bounds = Bounds { read_only: None, memory_bytes_free: 1000 };
+        let lost = Error::new(ErrorCode::OutcomeUnknown);
+        let codes = |response: Response| match response {
+            Ok(Reply::Executed(results)) => Ok(results.into_iter().map(|one| one.unwrap_err().code()).collect()),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.code()),
+        };
+        let both = vec![create, read.clone()];
+        let alone = waiting(both.clone(), Atomicity::EachAlone, vec![written.clone(), missing()]);
+        let told = codes(alone.given_up(&View::empty(), &bounds, &lost));
+        assert_eq!(told, Ok(vec![ErrorCode::OutcomeUnknown, ErrorCode::DocNotFound]));
+        let together = waiting(both, Atomicity::AllOrNothing, vec![written, missing()]);
+        assert_eq!(codes(together.given_up(&View::empty(), &bounds, &lost)), Err(ErrorCode::OutcomeUnknown));
+        let only_read = waiting(vec![read], Atomicity::AllOrNothing, vec![missing()]);
+        assert_eq!(codes(only_read.given_up(&View::empty(), &bounds, &lost)), Err(ErrorCode::DocNotFound));
+    }
+
+    #[test]
+    fn a_batch_counts_what_its_records_take_up() {
+        let record = |payload| Record {
+            kind: RecordKind::Create,
+            tx: TxId(1),
+            collection: CollectionId::DEFAULT,
+            document: DocumentId(1),
+            payload,
+        };
+        let mut batch = Batch::default();
+        let document = Payload::Document(Document::parse(b"12345").unwrap());
+        batch.add(waiting(Vec::new(), Atomicity::EachAlone, Vec::new()), vec![record(document), record(Payload::None)]);
+        batch.add(waiting(Vec::new(), Atomicity::EachAlone, Vec::new()), vec![record(Payload::None)]);
+        assert_eq!(batch.bytes, 3 * OPERATION_BYTES + 5);
+        assert_eq!((batch.records.len(), batch.waiting.len()), (3, 2));
+    }
+}

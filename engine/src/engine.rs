@@ -107,7 +107,8 @@ enum Phase {
     Running,
     /// The catalog could not be read: every request gets this error.
     Failed(Error),
-    Stopping,
+    /// With the start that the shutdown came before the end of.
+    Stopping(Option<Box<Start>>),
     Stopped,
 }
 
@@ -193,7 +194,7 @@ impl Engine {
         let full = self.waiting.len() > self.options.pending_requests_max
             || self.waiting_bytes > self.options.pending_bytes_max;
         let refused = match (&self.phase, &request) {
-            (Phase::Stopping | Phase::Stopped, _) => Some(Error::new(ErrorCode::PoolStopped)),
+            (Phase::Stopping(_) | Phase::Stopped, _) => Some(Error::new(ErrorCode::PoolStopped)),
             (Phase::Failed(error), _) => Some(error.clone()),
             (Phase::Starting(_) | Phase::Running, _) if full => Some(Error::new(ErrorCode::QueueFull)),
             (_, Request::Execute { operations, .. }) if operations.len() > OPERATIONS_PER_REQUEST_MAX => {
@@ -211,7 +212,7 @@ impl Engine {
         }
         match self.phase {
             Phase::Starting(_) => self.early.push_back((id, request)),
-            Phase::Running | Phase::Failed(_) | Phase::Stopping | Phase::Stopped => self.run(now, id, request),
+            Phase::Running | Phase::Failed(_) | Phase::Stopping(_) | Phase::Stopped => self.run(now, id, request),
         }
     }
 
@@ -300,7 +301,7 @@ impl Engine {
             match database.queue.pop_front() {
                 Some((request_id, request)) => self.run_in(id, request_id, request),
                 // What came to be open while the engine is stopping is closed again.
-                None if matches!(self.phase, Phase::Stopping) => database.close(None),
+                None if matches!(self.phase, Phase::Stopping(_)) => database.close(None),
                 None => return,
             }
         }
@@ -351,8 +352,12 @@ impl Engine {
     }
 
     fn start_completed(&mut self, now: Now, result: DiskResult) {
-        // A shutdown that came first: nothing was changed, nobody waits.
-        let Phase::Starting(job) = &mut self.phase else { return };
+        let job = match &mut self.phase {
+            Phase::Starting(job) => job,
+            // A shutdown that came first: nothing was changed, nobody waits.
+            Phase::Stopping(Some(job)) => return job.abandon(&result, &mut self.io),
+            Phase::Stopping(None) | Phase::Running | Phase::Failed(_) | Phase::Stopped => return,
+        };
         match job.step(result, &mut self.io) {
             Progress::Submit(op) => self.io.submit(Owner::Start, op),
             Progress::Done(started) => {
@@ -513,7 +518,7 @@ impl Engine {
                 for (request_id, request) in std::mem::take(&mut database.queue) {
                     match self.phase {
                         Phase::Running => self.enter(now, id, request_id, request),
-                        Phase::Starting(_) | Phase::Failed(_) | Phase::Stopping | Phase::Stopped => {
+                        Phase::Starting(_) | Phase::Failed(_) | Phase::Stopping(_) | Phase::Stopped => {
                             self.io.respond(request_id, Err(Error::new(ErrorCode::PoolStopped)));
                         }
                     }
@@ -526,9 +531,12 @@ impl Engine {
         for (id, _) in std::mem::take(&mut self.early) {
             self.io.respond(id, Err(Error::new(ErrorCode::PoolStopped)));
         }
-        if !matches!(self.phase, Phase::Stopped) {
-            self.phase = Phase::Stopping;
-        }
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Stopped => Phase::Stopped,
+            Phase::Starting(job) => Phase::Stopping(Some(job)),
+            Phase::Stopping(job) => Phase::Stopping(job),
+            Phase::Running | Phase::Failed(_) => Phase::Stopping(None),
+        };
         let ids: Vec<DatabaseId> = self.databases.keys().copied().collect();
         for id in ids {
             if let Some(database) = self.databases.get_mut(&id) {
@@ -540,7 +548,7 @@ impl Engine {
 
     /// After a shutdown: closes what came to be open meanwhile, and ends when nothing is left.
     fn maybe_stopped(&mut self) {
-        if !matches!(self.phase, Phase::Stopping) {
+        if !matches!(self.phase, Phase::Stopping(_)) {
             return;
         }
         if self.databases.is_empty() && self.creating.is_empty() && self.writing.is_none() && self.io.is_idle() {

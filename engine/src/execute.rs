@@ -201,3 +201,54 @@ impl Run<'_> {
         Ok(OperationReply::Written(tx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use docdb_protocol::{CollectionId, CollectionName};
+
+    use super::*;
+
+    fn operation(collection: &str, id: u64, action: Action) -> Operation {
+        let collection = CollectionName::parse(collection).unwrap();
+        Operation { collection, document_id: DocumentId(id), action }
+    }
+
+    fn document(text: &str) -> Document {
+        Document::parse(text.as_bytes()).unwrap()
+    }
+
+    /// Runs one operation and says with which error it was refused.
+    fn refused(view: &mut View, memory_bytes_free: u64, operation: Operation) -> Option<ErrorCode> {
+        let bounds = Bounds { read_only: None, memory_bytes_free };
+        let published = view.clone();
+        let executed = execute(view, &published, &[operation], Atomicity::EachAlone, &bounds);
+        executed.results.unwrap().remove(0).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn a_document_may_fill_memory_to_the_last_byte_and_no_further() {
+        let mut view = View::empty();
+        let full = ErrorCode::MemoryLimit;
+        assert_eq!(refused(&mut view, 4, operation("_default", 1, Action::Create(document("12345")))), Some(full));
+        assert_eq!(refused(&mut view, 5, operation("_default", 1, Action::Create(document("12345")))), None);
+        let used = view.memory_bytes();
+        assert_eq!(refused(&mut view, used, operation("_default", 1, Action::Update(document("123456")))), Some(full));
+        assert_eq!(refused(&mut view, used + 1, operation("_default", 1, Action::Update(document("123456")))), None);
+        // What does not grow is taken whatever is free.
+        assert_eq!(refused(&mut view, 0, operation("_default", 1, Action::Update(document("654321")))), None);
+        assert_eq!(refused(&mut view, 0, operation("_default", 1, Action::Update(document("1")))), None);
+    }
+
+    #[test]
+    fn the_last_collection_is_taken_and_no_more() {
+        let mut view = View::empty();
+        for number in 1..COLLECTIONS_PER_DATABASE_MAX - 1 {
+            let id = CollectionId(u32::try_from(number).unwrap());
+            view.add_collection(CollectionName::parse(&format!("c{number}")).unwrap(), id);
+        }
+        let create = |name: &str| operation(name, 1, Action::Create(document("1")));
+        assert_eq!(refused(&mut view, 1 << 40, create("last")), None);
+        assert_eq!(refused(&mut view, 1 << 40, create("more")), Some(ErrorCode::LimitExceeded));
+        assert_eq!(refused(&mut view, 1 << 40, create("c1")), None, "one that is there takes documents");
+    }
+}

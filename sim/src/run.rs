@@ -256,6 +256,9 @@ impl Life {
                 break;
             }
         }
+        if self.world.stopped() {
+            self.nothing_is_open("a shutdown")?;
+        }
         self.crash(CrashKind::Power)
     }
 
@@ -321,6 +324,7 @@ impl Life {
         self.world.shutdown()?;
         for _ in 0..PEACE_STEPS_MAX {
             if self.world.stopped() {
+                self.nothing_is_open(what)?;
                 return if self.world.checker.waiting() == 0 {
                     Ok(())
                 } else {
@@ -361,6 +365,14 @@ impl Life {
         self.write_all("the second start in peace")?;
         self.stop("shutting down for the last time")?;
         self.count_files()
+    }
+
+    /// A process that goes on for years must not lose file handles, whatever fails.
+    fn nothing_is_open(&self, what: &str) -> Result<(), Violation> {
+        match self.world.disk().open_files() {
+            0 => Ok(()),
+            open => violation!("{what}: the engine has stopped and left {open} files open"),
+        }
     }
 
     fn newest(&self) -> Vec<u64> {

@@ -179,6 +179,17 @@ impl Start {
         }
     }
 
+    /// Ends with the operation that was in flight: what it left open is closed.
+    pub(crate) fn abandon(&mut self, result: &DiskResult, io: &mut Io) {
+        match (self.step, result) {
+            (Step::OpenCatalog | Step::OpenSegment, Ok(_)) | (Step::ReadCatalog | Step::ReadHeader, _) => {
+                io.close(self.file);
+            }
+            (Step::OpenCatalog | Step::OpenSegment, Err(_))
+            | (Step::MakeFolder | Step::SyncRoot | Step::ListFolders | Step::ListFiles | Step::KeepDamaged, _) => {}
+        }
+    }
+
     fn go(&mut self, step: Step, op: DiskOp) -> Progress<Started> {
         self.step = step;
         Progress::Submit(op)

@@ -218,3 +218,74 @@ impl BatchHeader {
         if planted!(PaddingNotSkipped) { bytes } else { bytes.next_multiple_of(SECTOR_BYTES as u64) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use docdb_protocol::{CollectionName, Document};
+
+    use super::*;
+
+    fn record(kind: RecordKind, payload: Payload) -> Record {
+        Record { kind, tx: TxId(1), collection: CollectionId::DEFAULT, document: DocumentId(1), payload }
+    }
+
+    fn create(bytes: usize) -> Record {
+        let text = format!("\"{}\"", "x".repeat(bytes - 2));
+        record(RecordKind::Create, Payload::Document(Document::parse(text.as_bytes()).unwrap()))
+    }
+
+    fn commit() -> Record {
+        record(RecordKind::Commit, Payload::None)
+    }
+
+    fn place(lsn: u64) -> BatchPlace {
+        BatchPlace { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), lsn: Lsn(lsn), watermark: Lsn(lsn) }
+    }
+
+    fn bytes_of(encoded: &Encoded) -> Vec<u8> {
+        encoded.buffers.iter().flat_map(|buffer| buffer.as_slice().to_vec()).collect()
+    }
+
+    /// The room that a batch leaves for its proof has to be what its proof takes.
+    #[test]
+    fn a_proof_takes_as_much_as_was_left_for_it() {
+        for operations in [0, 1, 13, 14, 40] {
+            let mut records: Vec<Record> = (0..operations).map(|_| create(10)).collect();
+            records.push(commit());
+            let before = Repetition::of(Lsn(0), &records);
+            assert_eq!(before.operations.len(), operations, "a commit is not repeated");
+            assert_eq!(proof_bytes(&records), encoded_bytes(Some(&before), &[]), "{operations} operations");
+        }
+    }
+
+    /// Whatever way the sizes fall on sectors, what is written is as long as was said, and no buffer is empty.
+    #[test]
+    fn a_batch_is_as_long_as_it_says_wherever_it_ends() {
+        let name = record(RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap()));
+        // With 312 and 307 the last byte of what is written is the last one of a sector.
+        for bytes in [2, 307, 312, 313, 1000] {
+            for records in [vec![create(bytes), commit()], vec![name.clone(), create(bytes)]] {
+                let encoded = encode(place(512), None, &records);
+                let written = bytes_of(&encoded);
+                assert_eq!(written.len() as u64, encoded.bytes);
+                assert_eq!(encoded.bytes, encoded_bytes(None, &records));
+                assert!(encoded.buffers.iter().all(|buffer| !buffer.as_slice().is_empty()), "{bytes}");
+                let header = BatchHeader::decode(DatabaseId::FIRST, 1, Lsn(0), Lsn(512), &written).unwrap();
+                assert_eq!(header.bytes(), encoded.bytes);
+                assert!(header.before.is_none(), "nothing stood before");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_collection_number_is_never_read() {
+        for (number, is_read) in [(u32::MAX - 1, true), (u32::MAX, false)] {
+            let mut repeated = create(10);
+            repeated.collection = CollectionId(number);
+            let before = Repetition::of(Lsn(0), &[repeated]);
+            let written = bytes_of(&encode(place(512), Some(&before), &[commit()]));
+            let header = BatchHeader::decode(DatabaseId::FIRST, 1, Lsn(0), Lsn(512), &written);
+            assert_eq!(header.is_some(), is_read, "{number}");
+        }
+    }
+}

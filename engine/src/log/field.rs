@@ -47,3 +47,16 @@ pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {
 pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_counted_on_from_stay_below_two_to_the_63() {
+        let count = |number: u64| Fields::new(&number.to_le_bytes()).count();
+        assert_eq!(count((1 << 63) - 1), Some((1 << 63) - 1));
+        assert_eq!(count(1 << 63), None);
+        assert_eq!(Fields::new(&[0; 7]).count(), None, "there are not as many bytes");
+    }
+}

@@ -101,3 +101,46 @@ impl Merge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A proof of `bytes` bytes at `lsn`; an honest one takes 512.
+    fn batch(segment: u64, lsn: u64, bytes: u64) -> Read {
+        Read { segment: Lsn(segment), lsn: Lsn(lsn), bytes, before: None, records: Vec::new() }
+    }
+
+    fn after(batches: &[(u64, u64, u64)]) -> (Option<u64>, u64) {
+        let mut merge = Merge::new(1 << 20);
+        for (segment, lsn, bytes) in batches {
+            merge.add(batch(*segment, *lsn, *bytes));
+        }
+        (merge.start().map(|lsn| lsn.0), merge.bytes)
+    }
+
+    #[test]
+    fn only_batches_that_follow_one_another_are_kept() {
+        assert_eq!(after(&[(0, 0, 512), (0, 512, 512), (1024, 1024, 512)]), (Some(0), 1536));
+        // A gap: what opens a segment begins anew, anything else is nothing to begin with.
+        assert_eq!(after(&[(0, 0, 512), (1024, 1024, 512)]), (Some(1024), 512));
+        assert_eq!(after(&[(0, 0, 512), (0, 1024, 512)]), (None, 0));
+        assert_eq!(after(&[(0, 512, 512)]), (None, 0), "the first one opens its segment");
+    }
+
+    #[test]
+    fn a_batch_that_would_take_another_length_ends_what_is_kept() {
+        // It was torn, or was written by somebody who pads otherwise.
+        assert_eq!(after(&[(0, 0, 512), (0, 512, 0)]), (None, 0));
+        assert_eq!(after(&[(0, 0, 1024)]), (None, 0), "even one that opens its segment");
+        assert_eq!(after(&[(0, 0, 512), (512, 512, 1024), (1536, 1536, 512)]), (Some(1536), 512));
+    }
+
+    #[test]
+    fn what_is_kept_leads_up_to_where_writing_goes_on() {
+        let mut merge = Merge::new(1 << 20);
+        merge.add(batch(0, 0, 512));
+        assert_eq!(merge.clone().ending_at(Lsn(512)).start(), Some(Lsn(0)));
+        assert_eq!(merge.ending_at(Lsn(1024)).start(), None);
+    }
+}

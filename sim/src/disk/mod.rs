@@ -235,6 +235,12 @@ impl SimDisk {
         self.finished.back().map(|finished| &finished.completion)
     }
 
+    /// How many files the engine has open.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
     /// Whether a file is about to be synced.
     #[must_use]
     pub fn awaits_sync_of_bytes(&self) -> bool {

@@ -157,6 +157,11 @@ impl Machine {
         self.driver.handle(Input::Shutdown, &mut self.heard);
         self.settle();
         assert!(std::mem::take(&mut self.heard.stopped), "it shuts down without waiting for anything");
+        self.crash();
+    }
+
+    /// The process dies, with all that it wrote in the cache, and another one starts.
+    pub(crate) fn crash(&mut self) {
         self.driver.disk.disk.crash(CrashKind::Process, &mut |_, bound| bound - 1);
         self.driver.engine = Engine::new(self.options.clone());
         self.heard.wake = None;

@@ -5,4 +5,5 @@ mod bounds;
 mod catalog;
 mod full_disk;
 mod machine;
+mod segments;
 mod sessions;

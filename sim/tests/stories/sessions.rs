@@ -15,6 +15,7 @@ fn short_sessions_leave_few_files() {
         assert!(machine.files().len() <= 4, "after {session} sessions: {:?}", machine.files());
     }
     let database = machine.open("a").unwrap();
+    assert_eq!(machine.files(), ["catalog", "db/a/a.wal"], "what the new segment holds too is gone at once");
     for id in 1..=60 {
         assert!(matches!(machine.one(database, id, Action::Read), Ok(OperationReply::Document(_))), "{id}");
     }

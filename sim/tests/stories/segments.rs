@@ -1,0 +1,137 @@
+//! New segments: how long they are, when the next one is prepared, and what is tried again.
+
+use docdb_engine::{AlertKind, DiskErrorKind, DiskOp, FileId, OpenMode, Options};
+use docdb_protocol::{Action, ErrorCode};
+
+use crate::machine::{Machine, Refuse, execute, nothing, small, text};
+
+/// What the header of a segment takes.
+const HEADER_BYTES: u64 = 4096;
+
+/// The file that a process which makes the first database makes for its log.
+const FIRST_SEGMENT: FileId = FileId(3);
+
+/// The first segment takes no more.
+fn is_spoiled(op: &DiskOp) -> bool {
+    matches!(op, DiskOp::Write { file: FIRST_SEGMENT, offset: HEADER_BYTES.., .. })
+}
+
+fn spoiled(op: &DiskOp) -> Option<DiskErrorKind> {
+    is_spoiled(op).then_some(DiskErrorKind::Io)
+}
+
+fn length(machine: &Machine, name: &str) -> Option<u64> {
+    machine.driver.disk.disk.listing().get(&format!("db/a/{name}")).copied()
+}
+
+fn has_latched(machine: &Machine) -> bool {
+    machine.heard.alerts.iter().any(|alert| matches!(alert.kind, AlertKind::ReadOnly(_)))
+}
+
+/// Header and records of a batch that creates one document of `bytes` bytes, in whole sectors.
+fn batch_bytes(bytes: u64) -> u64 {
+    (72 + 64 + bytes + 64).next_multiple_of(512)
+}
+
+#[test]
+fn a_segment_has_room_for_the_batch_that_it_is_made_for_and_its_proof_and_for_no_more() {
+    let mut machine = Machine::new(Options { merge_bytes_max: 0, ..small() });
+    let database = machine.open("a").unwrap();
+    machine.driver.disk.refuse = spoiled;
+    machine.one(database, 1, Action::Create(text(9000))).unwrap();
+    machine.driver.disk.refuse = nothing;
+    assert_eq!(length(&machine, "a.wal"), Some(HEADER_BYTES + batch_bytes(9000) + 512));
+    // The next opening writes that batch again, since nothing proves it.
+    machine.crash();
+    machine.open("a").unwrap();
+    assert_eq!(length(&machine, "a.wal"), Some(HEADER_BYTES + batch_bytes(9000) + 512));
+    // And the one after that has nothing to write.
+    machine.restart();
+    machine.open("a").unwrap();
+    assert_eq!(length(&machine, "a.wal"), Some(8192), "the least there is");
+}
+
+#[test]
+fn the_next_segment_is_prepared_when_half_of_one_is_used_and_not_before() {
+    let bytes = 65536;
+    let mut machine = Machine::new(Options { segment_bytes_min: bytes, segment_bytes_max: bytes, ..small() });
+    let database = machine.open("a").unwrap();
+    let mut used = 0;
+    for id in 1..=30 {
+        // All but the first repeat one operation of the batch before.
+        let batch = batch_bytes(6000 + u64::from(id > 1) * 32);
+        machine.one(database, id, Action::Create(text(6000))).unwrap();
+        let fits = HEADER_BYTES + used + batch + 512 <= bytes;
+        used = if fits { used + batch } else { batch };
+        let is_prepared = length(&machine, "a.wal.spare").is_some();
+        assert_eq!(is_prepared, used >= bytes / 2, "{used} bytes used after {id} documents");
+    }
+    assert!(length(&machine, "a.wal.1").is_some(), "more than one segment was filled");
+}
+
+#[test]
+fn what_passes_by_itself_is_waited_for() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.driver.disk.refuse = |op| match op {
+        DiskOp::Open { mode: OpenMode::CreateNew, .. } => Some(DiskErrorKind::Transient),
+        op => spoiled(op),
+    };
+    let write = machine.ask(execute(database, 1, Action::Create(text(100))));
+    for _ in 0..4 {
+        machine.settle();
+        assert!(!machine.heard.answers.contains_key(&write), "nobody is told before it is known");
+        machine.wait();
+    }
+    machine.driver.disk.refuse = nothing;
+    machine.wait();
+    assert!(machine.heard.answers[&write].is_ok());
+    assert!(!has_latched(&machine));
+}
+
+#[test]
+fn what_does_not_pass_is_not_waited_for_for_ever() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.driver.disk.refuse = |op| match op {
+        DiskOp::Open { mode: OpenMode::CreateNew, .. } => Some(DiskErrorKind::Transient),
+        op => spoiled(op),
+    };
+    let write = machine.ask(execute(database, 1, Action::Create(text(100))));
+    machine.settle();
+    for _ in 0..5 {
+        machine.wait();
+    }
+    assert!(machine.heard.answers.contains_key(&write));
+    assert!(has_latched(&machine));
+}
+
+/// Once a header vouches for the batch, or names have changed, trying again would build on what is unknown.
+#[test]
+fn a_new_segment_that_fails_late_is_not_tried_again() {
+    let refuses: [Refuse; 3] = [
+        |op| match op {
+            DiskOp::Write { offset: 0, .. } => Some(DiskErrorKind::Transient),
+            op => spoiled(op),
+        },
+        |op| match op {
+            DiskOp::Rename { from, .. } if from.as_str().ends_with(".wal") => Some(DiskErrorKind::Transient),
+            op => spoiled(op),
+        },
+        |op| match op {
+            DiskOp::Rename { to, .. } if to.as_str().ends_with(".wal") => Some(DiskErrorKind::Transient),
+            op => spoiled(op),
+        },
+    ];
+    for refuse in refuses {
+        let mut machine = Machine::new(small());
+        let database = machine.open("a").unwrap();
+        machine.driver.disk.refuse = refuse;
+        assert_eq!(machine.one(database, 1, Action::Create(text(100))), Err(ErrorCode::OutcomeUnknown));
+        assert!(has_latched(&machine));
+        machine.driver.disk.refuse = nothing;
+        machine.restart();
+        let database = machine.open("a").unwrap();
+        machine.one(database, 2, Action::Create(text(100))).unwrap();
+    }
+}
