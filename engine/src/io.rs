@@ -111,6 +111,12 @@ impl Io {
     }
 }
 
+/// The frozen error for a file that a later version wrote: it is left as it is.
+pub(crate) fn newer_format(path: &DiskPath) -> Error {
+    let detail = "a later version wrote it; nothing was changed; use a newer program";
+    Error::new(ErrorCode::NewerFormat).file(path.as_str()).detail(detail)
+}
+
 /// The frozen error for a failed operation: `code`, unless the disk says something more precise.
 pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) -> Error {
     let code = match error.kind {

@@ -7,7 +7,6 @@
 //! `LOCK` is never removed: a process that had it open would lock a file that nobody else can find.
 
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -66,7 +65,8 @@ fn look(path: &Path) -> Result<(), Error> {
         let name = entry.map_err(|error| failed(path, "read the directory", &error))?.file_name();
         if name == CATALOG {
             // One whose magic is damaged is still ours when the databases' folder stands beside it.
-            return if names_us(&path.join(CATALOG))? || path.join("db").is_dir() {
+            let catalog = path.join(CATALOG);
+            return if is_file(&catalog)? && (names_us(&catalog)? || path.join("db").is_dir()) {
                 Ok(())
             } else {
                 Err(not_ours(path, "its file \"catalog\" is not DocDB's"))
@@ -87,6 +87,12 @@ fn look(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Whether it is a plain file: opening a pipe would wait for ever for somebody to write into it.
+fn is_file(path: &Path) -> Result<bool, Error> {
+    let metadata = std::fs::symlink_metadata(path).map_err(|error| failed(path, "look at", &error))?;
+    Ok(metadata.is_file())
+}
+
 /// Whether a catalog's magic stands in either of its copies.
 fn names_us(catalog: &Path) -> Result<bool, Error> {
     let read = || {
@@ -101,6 +107,9 @@ fn names_us(catalog: &Path) -> Result<bool, Error> {
 
 /// Whether a file `LOCK` may be one of ours: empty, or beginning with a pid.
 fn is_lock(lock: &Path) -> Result<bool, Error> {
+    if !is_file(lock)? {
+        return Ok(false);
+    }
     let read = || {
         let file = File::open(lock)?;
         let mut first = [0];
@@ -182,26 +191,32 @@ fn holder(file: &File) -> String {
 /// Refuses a catalog of a later version. Anything else that is wrong with it is the engine's to judge.
 fn check_format(path: &Path) -> Result<(), Error> {
     let catalog_path = path.join(CATALOG);
-    let mut file = match File::open(&catalog_path) {
+    let file = match File::open(&catalog_path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             return Err(failed(&catalog_path, "open the catalog", &error));
         }
         Err(_) => return Ok(()),
     };
-    let mut header = [0; CATALOG_VERSION_END];
-    if file.read_exact(&mut header).is_err() {
+    let second = file.metadata().map_or(0, |metadata| metadata.len()) / 2;
+    let Some(version) = version_at(&file, 0).filter(|version| *version > FORMAT_VERSION) else { return Ok(()) };
+    if version_at(&file, second).is_some_and(|version| version <= FORMAT_VERSION) {
+        // Damage: the other copy, which lies elsewhere in a later format, is one of ours.
         return Ok(());
     }
-    let (magic, version) = header.split_at(CATALOG_MAGIC.len());
-    let version = u32::from_le_bytes(version.try_into().expect("four bytes follow the magic"));
-    if magic == CATALOG_MAGIC && version > FORMAT_VERSION {
-        return Err(Error::new(ErrorCode::NewerFormat).detail(format!(
-            "{} has format version {version}, this program reads versions up to {FORMAT_VERSION}; use a newer program",
-            path.display()
-        )));
-    }
-    Ok(())
+    Err(Error::new(ErrorCode::NewerFormat).detail(format!(
+        "{} has format version {version}, this program reads versions up to {FORMAT_VERSION}; nothing was changed; \
+         use a newer program",
+        path.display()
+    )))
+}
+
+/// The format version that a copy of the catalog names; `None` without its magic.
+fn version_at(catalog: &File, offset: u64) -> Option<u32> {
+    let mut header = [0; CATALOG_VERSION_END];
+    catalog.read_exact_at(&mut header, offset).ok()?;
+    let version = header.strip_prefix(&CATALOG_MAGIC)?;
+    Some(u32::from_le_bytes(version.try_into().expect("four bytes follow the magic")))
 }
 
 fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {
@@ -210,5 +225,10 @@ fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
         _ => ErrorCode::FileOpen,
     };
-    Error::new(code).detail(format!("cannot {what} {}: {error}", path.display()))
+    let advice = match code {
+        ErrorCode::PermissionDenied => "; give this user access, or run it as the user who has it",
+        ErrorCode::DiskFull => "; make room and try again",
+        _ => "",
+    };
+    Error::new(code).detail(format!("cannot {what} {}: {error}{advice}", path.display()))
 }

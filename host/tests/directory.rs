@@ -1,4 +1,5 @@
 //! Whose directory is it, and is it free? None of these needs more of the engine than its start.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,5 +86,76 @@ fn a_foreign_catalog_or_lock_is_not_taken_for_ours() {
         assert_eq!(error.code(), ErrorCode::NotADataDirectory, "{name}");
         assert_eq!(std::fs::read(&path).expect("still there"), b"hi");
         assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 1, "nothing was added");
+    }
+}
+
+#[test]
+fn a_pipe_by_one_of_our_names_is_refused_and_not_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    for name in ["catalog", "LOCK"] {
+        let directory = tempfile::tempdir().unwrap();
+        mknodat(CWD, directory.path().join(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (code, detail) = refusal(directory.path());
+        assert_eq!(code, ErrorCode::NotADataDirectory);
+        assert!(detail.contains(name), "{detail}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing was added");
+    }
+}
+
+/// A data directory with the database `a`, and in it one document.
+fn with_a_document() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let docdb = DocDb::open(directory.path()).unwrap();
+    docdb.database("a").unwrap().create("_default", 1, b"{}").unwrap();
+    docdb.close().unwrap();
+    directory
+}
+
+/// Raises the version that a file's header names behind its magic of eight bytes, in the copies at these places.
+fn raise_version(file: &Path, copies: &[usize]) {
+    let mut bytes = std::fs::read(file).unwrap();
+    for copy in copies {
+        bytes[copy + 8] += 1;
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_log_of_a_newer_version_is_refused_and_not_touched() {
+    let directory = with_a_document();
+    let path = directory.path();
+    raise_version(&path.join("db/a/a.wal"), &[0, 2048]);
+    let (catalog, log) = (contents(path), contents(&path.join("db/a")));
+    let unchanged = |before: &BTreeMap<String, Vec<u8>>| {
+        let but_the_lock = |mut files: BTreeMap<String, Vec<u8>>| {
+            files.retain(|name, _| !name.ends_with("LOCK"));
+            files
+        };
+        assert_eq!(but_the_lock(contents(path)), but_the_lock(before.clone()));
+        assert_eq!(contents(&path.join("db/a")), log);
+    };
+    let docdb = DocDb::open(path).unwrap();
+    let error = docdb.database("a").expect_err("what a later version wrote is not damage");
+    assert_eq!(error.code(), ErrorCode::NewerFormat);
+    assert!(error.to_string().contains("db/a/a.wal") && error.to_string().contains("newer program"), "{error}");
+    docdb.close().unwrap();
+    unchanged(&catalog);
+    // A catalog that is rebuilt without it would give its id away.
+    std::fs::remove_file(path.join("catalog")).unwrap();
+    let without = contents(path);
+    assert_eq!(refusal(path).0, ErrorCode::NewerFormat);
+    unchanged(&without);
+}
+
+#[test]
+fn a_damaged_version_in_one_copy_of_the_catalog_is_no_newer_format() {
+    let directory = with_a_document();
+    let catalog = directory.path().join("catalog");
+    let second = std::fs::metadata(&catalog).unwrap().len() as usize / 2;
+    for copy in [0, second] {
+        raise_version(&catalog, &[copy]);
+        let docdb = DocDb::open(directory.path()).unwrap();
+        assert!(docdb.existing_database("a").unwrap().get("_default", 1).unwrap().is_some());
+        docdb.close().unwrap();
     }
 }

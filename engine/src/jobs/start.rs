@@ -15,7 +15,7 @@ use docdb_protocol::{DatabaseName, Error, ErrorCode};
 use super::catalog_write::{damaged_path, path};
 use crate::catalog::{Catalog, Closed, Entry};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
-use crate::io::{DiskResult, Io, Progress, disk_error};
+use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 
 /// One page of a listing.
@@ -95,7 +95,7 @@ impl Start {
                 match Catalog::decode(&self.bytes) {
                     Ok(catalog) => self.found = Some(catalog),
                     Err(ErrorCode::NewerFormat) => {
-                        return Progress::Failed(Error::new(ErrorCode::NewerFormat).file(path().as_str()));
+                        return Progress::Failed(newer_format(&path()));
                     }
                     Err(code) => self.lost = Some(Error::new(code).file(path().as_str())),
                 }
@@ -140,6 +140,8 @@ impl Start {
                 io.close(self.file);
                 match SegmentHeader::decode(&self.bytes) {
                     Some(header) => self.found_database(header),
+                    // A catalog that leaves it out would give its name and id away.
+                    None if SegmentHeader::is_newer(&self.bytes) => Progress::Failed(newer_format(&self.folder_path())),
                     None => self.open_segment(io),
                 }
             }

@@ -16,6 +16,7 @@ const MAGIC: &[u8; 8] = b"DOCDBLOG";
 const VERSION: u32 = 1;
 const COPY_BYTES: usize = 48;
 const SECOND_COPY_OFFSET: usize = SEGMENT_HEADER_BYTES / 2;
+const COPY_OFFSETS: [usize; 2] = [0, SECOND_COPY_OFFSET];
 const _: () = assert!(COPY_BYTES <= SECTOR_BYTES && SECOND_COPY_OFFSET.is_multiple_of(SECTOR_BYTES));
 
 /// What a segment says of itself.
@@ -51,8 +52,19 @@ impl SegmentHeader {
 
     /// The header of a segment that begins with `bytes`; `None` when neither copy is valid.
     pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
-        [0, SECOND_COPY_OFFSET].into_iter().find_map(|offset| decode_copy(bytes.get(offset..offset + COPY_BYTES)?))
+        COPY_OFFSETS.into_iter().find_map(|offset| decode_copy(bytes.get(offset..offset + COPY_BYTES)?))
     }
+
+    /// Whether a later version wrote the segment, in a format that we cannot judge: a header that is not valid here
+    /// names a higher version in both copies. One alone may be damage.
+    pub(crate) fn is_newer(bytes: &[u8]) -> bool {
+        COPY_OFFSETS.into_iter().all(|offset| bytes.get(offset..).is_some_and(copy_is_newer))
+    }
+}
+
+fn copy_is_newer(bytes: &[u8]) -> bool {
+    let mut fields = Fields::new(bytes);
+    fields.bytes(MAGIC.len()) == Some(MAGIC) && fields.u32().is_some_and(|version| version > VERSION)
 }
 
 fn decode_copy(bytes: &[u8]) -> Option<SegmentHeader> {
@@ -88,5 +100,19 @@ mod tests {
         }
         assert_eq!(SegmentHeader::decode(&[0; SEGMENT_HEADER_BYTES]), None);
         assert_eq!(SegmentHeader::decode(&bytes[..10]), None);
+    }
+
+    #[test]
+    fn a_header_of_a_later_version_is_told_from_damage() {
+        let header =
+            SegmentHeader { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), created_at: WallTime(1) };
+        let mut bytes = header.encode();
+        assert!(!SegmentHeader::is_newer(&bytes));
+        bytes[MAGIC.len()] += 1;
+        assert!(!SegmentHeader::is_newer(&bytes), "one copy alone may be damage");
+        assert_eq!(SegmentHeader::decode(&bytes), Some(header));
+        bytes[SECOND_COPY_OFFSET + MAGIC.len()] += 1;
+        assert!(SegmentHeader::is_newer(&bytes));
+        assert!(!SegmentHeader::is_newer(&bytes[..10]) && !SegmentHeader::is_newer(&[0; SEGMENT_HEADER_BYTES]));
     }
 }

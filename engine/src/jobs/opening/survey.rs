@@ -1,7 +1,7 @@
 //! Looking a database's folder over: which files of the log there are, and what their headers say.
 //!
 //! It changes nothing. One file is open at a time, however many segments there are. A read that fails is an
-//! error, never a missing header.
+//! error, never a missing header; so is a header that a later version wrote.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use docdb_protocol::{Error, ErrorCode};
 
 use super::Subject;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
-use crate::io::{DiskResult, Io, Progress, disk_error};
+use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::planted::planted;
 
@@ -85,8 +85,13 @@ impl Survey {
                     return self.read_header();
                 }
                 let id = self.subject.id;
-                self.newest().header = SegmentHeader::decode(&self.header).filter(|header| header.database == id);
+                let header = SegmentHeader::decode(&self.header);
+                self.newest().header = header.filter(|header| header.database == id);
                 io.close(self.file);
+                if header.is_none() && SegmentHeader::is_newer(&self.header) {
+                    let error = newer_format(&self.newest().path);
+                    return Progress::Failed(error.database(self.subject.name.as_str()));
+                }
                 self.open(io)
             }
             (Step::ReadHeader, Err(_)) if planted!(HeaderReadErrorIsNone) => {
