@@ -60,3 +60,55 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Time stands still until everybody waits, so a wait that ends by the clock would never have ended.
+    async fn waits(wait: impl Future<Output = Share>) -> bool {
+        timeout(Duration::from_secs(3600), wait).await.is_err()
+    }
+
+    fn limits(connection_messages: usize, total_messages: usize) -> Limits {
+        Limits {
+            connection_bytes_max: connection_messages * MESSAGE_BYTES_MAX,
+            total_bytes_max: total_messages * MESSAGE_BYTES_MAX,
+            ..Limits::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_waits_at_its_own_limit_and_others_go_on() {
+        let limits = limits(1, 4);
+        let total = TotalBudget::new(&limits);
+        let (first, second) = (total.connection(&limits), total.connection(&limits));
+        let share = first.take(MESSAGE_BYTES_MAX).await;
+        assert!(waits(first.take(1)).await);
+        let _other = second.take(MESSAGE_BYTES_MAX).await;
+        drop(share);
+        let _again = first.take(MESSAGE_BYTES_MAX).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_connections_together_wait_at_the_total() {
+        let limits = limits(2, 2);
+        let total = TotalBudget::new(&limits);
+        let connections: Vec<Budget> = (0..3).map(|_| total.connection(&limits)).collect();
+        let share = connections[0].take(MESSAGE_BYTES_MAX).await;
+        let _other = connections[1].take(MESSAGE_BYTES_MAX).await;
+        assert!(waits(connections[2].take(1)).await);
+        drop(share);
+        let _third = connections[2].take(MESSAGE_BYTES_MAX).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_smallest_budget_holds_the_largest_message() {
+        let limits = Limits { connection_bytes_max: 0, total_bytes_max: 0, ..Limits::default() };
+        let _share = TotalBudget::new(&limits).connection(&limits).take(MESSAGE_BYTES_MAX).await;
+    }
+}

@@ -207,3 +207,97 @@ async fn flush(writing: &mut OwnedWriteHalf, gathered: &mut Vec<u8>, limits: &Li
     gathered.shrink_to(WRITE_GATHER_BYTES);
     written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+mod tests {
+    use docdb_protocol::wire::{Command, WireRequest};
+    use tokio::io::AsyncReadExt;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::budget::TotalBudget;
+
+    /// A connection being served. No test here asks anything of the store, whose threads a clock that stands
+    /// still would not wait for.
+    struct Served {
+        client: UnixStream,
+        serving: tokio::task::JoinHandle<()>,
+        _stop: watch::Sender<bool>,
+        _directory: tempfile::TempDir,
+    }
+
+    fn serving(limits: &Limits) -> Served {
+        let directory = tempfile::tempdir().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let store = Store::open(&directory.path().join("data")).unwrap();
+        let shared = Shared { store, limits: Arc::new(limits.clone()), stopping };
+        let (client, server) = UnixStream::pair().unwrap();
+        let budget = TotalBudget::new(limits).connection(limits);
+        let serving = tokio::spawn(serve(server, shared, budget));
+        Served { client, serving, _stop: stop, _directory: directory }
+    }
+
+    /// A request that is refused without the store.
+    fn refused() -> Vec<u8> {
+        let mut frame = Vec::new();
+        WireRequest::new(1, Command::Unknown(99), None).encode(&mut frame).unwrap();
+        frame
+    }
+
+    async fn closed(client: &mut UnixStream) -> bool {
+        client.read(&mut [0; 64]).await.unwrap() == 0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_asks_nothing_is_closed_after_the_idle_time() {
+        let limits = Limits::default();
+        let mut served = serving(&limits);
+        let begun = Instant::now();
+        assert!(closed(&mut served.client).await);
+        assert_eq!(begun.elapsed(), limits.idle_time_max);
+        // Every request begins it anew.
+        let mut served = serving(&limits);
+        for _ in 0..3 {
+            tokio::time::sleep(limits.idle_time_max / 2).await;
+            served.client.write_all(&refused()).await.unwrap();
+            assert!(!closed(&mut served.client).await, "the answer");
+        }
+        let begun = Instant::now();
+        assert!(closed(&mut served.client).await);
+        assert_eq!(begun.elapsed(), limits.idle_time_max);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_frame_does_not_keep_a_connection() {
+        // Whichever of the two times is the longer one.
+        for idle_time_max in [Limits::default().frame_time_max / 4, Limits::default().frame_time_max * 4] {
+            let limits = Limits { idle_time_max, ..Limits::default() };
+            let mut served = serving(&limits);
+            served.client.write_all(&refused()[..5]).await.unwrap();
+            let begun = Instant::now();
+            assert!(closed(&mut served.client).await);
+            assert_eq!(begun.elapsed(), limits.frame_time_max);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_answers_is_held_back_and_then_cut() {
+        const SENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+        let limits = Limits { requests_per_connection_max: 4, ..Limits::default() };
+        let mut served = serving(&limits);
+        let request = refused();
+        let begun = Instant::now();
+        let mut sent = 0;
+        // Ends with an error: the daemon takes no more, and then takes itself away.
+        while sent < SENT_BYTES_MAX {
+            match served.client.write(&request).await {
+                Ok(bytes) => sent += bytes,
+                Err(_) => break,
+            }
+        }
+        assert!(sent < 4 * 1024 * 1024, "{sent} bytes were taken from a client that takes none");
+        served.serving.await.unwrap();
+        assert_eq!(begun.elapsed(), limits.frame_time_max);
+    }
+}

@@ -38,6 +38,8 @@ pub(crate) struct Frames<R> {
     /// Where the unread bytes of `buffer` begin.
     start: usize,
     begun: Option<Instant>,
+    /// Since when the frame begun waits for its share.
+    waiting: Option<Instant>,
     share: Option<Share>,
     budget: Budget,
     limits: Limits,
@@ -45,7 +47,7 @@ pub(crate) struct Frames<R> {
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(stream: R, budget: Budget, limits: Limits) -> Frames<R> {
-        Frames { stream, buffer: Vec::new(), start: 0, begun: None, share: None, budget, limits }
+        Frames { stream, buffer: Vec::new(), start: 0, begun: None, waiting: None, share: None, budget, limits }
     }
 
     /// The next frame. Waits for its first byte without a bound; the caller has one for that.
@@ -65,9 +67,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         }
         let frame_bytes = LENGTH_BYTES + body_bytes;
         if self.share.is_none() {
+            let since = *self.waiting.get_or_insert_with(Instant::now);
             self.share = Some(self.budget.take(frame_bytes).await);
-            // That wait was ours; the client's time begins again.
-            self.begun = None;
+            // That wait was ours, and is not taken from the client's time.
+            self.begun = self.begun.map(|begun| begun + since.elapsed());
+            self.waiting = None;
         }
         match self.within_time(frame_bytes).await {
             Ok(true) => {}
@@ -138,5 +142,118 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         self.start = 0;
         self.buffer.reserve(READ_CHUNK_BYTES);
         self.stream.read_buf(&mut self.buffer).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::budget::TotalBudget;
+
+    fn frames(limits: &Limits) -> (DuplexStream, Frames<DuplexStream>, Budget) {
+        let (client, server) = duplex(1024);
+        let budget = TotalBudget::new(limits).connection(limits);
+        (client, Frames::new(server, budget.clone(), limits.clone()), budget)
+    }
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        [&u32::try_from(body.len()).unwrap().to_le_bytes()[..], body].concat()
+    }
+
+    async fn body(frames: &mut Frames<DuplexStream>) -> Vec<u8> {
+        match frames.next().await {
+            Frame::Body(body, _) => body,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The clock moves only when everybody waits for it, so every time here is exact.
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_is_never_finished_is_given_up_after_its_time() {
+        let limits = Limits::default();
+        for sent in 1..8 {
+            let (mut client, mut frames, _) = frames(&limits);
+            client.write_all(&frame(b"body")[..sent]).await.unwrap();
+            let begun = Instant::now();
+            assert!(matches!(frames.next().await, Frame::Slow), "{sent} bytes");
+            assert_eq!(begun.elapsed(), limits.frame_time_max, "{sent} bytes");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_now_and_then_does_not_buy_more_time() {
+        let limits = Limits::default();
+        let (mut client, mut frames, _) = frames(&limits);
+        tokio::spawn(async move {
+            for byte in frame(&[0; 1000]) {
+                client.write_all(&[byte]).await.unwrap();
+                sleep(limits.frame_time_max / 10).await;
+            }
+        });
+        let begun = Instant::now();
+        assert!(matches!(frames.next().await, Frame::Slow));
+        assert_eq!(begun.elapsed(), limits.frame_time_max);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_bytes_to_hold_is_not_the_clients() {
+        let limits = Limits { connection_bytes_max: 0, ..Limits::default() };
+        let (mut client, mut frames, budget) = frames(&limits);
+        let all = budget.take(FRAME_BODY_BYTES_MAX + LENGTH_BYTES).await;
+        let begun = Instant::now();
+        let patience = limits.frame_time_max * 10;
+        tokio::spawn(async move {
+            client.write_all(&frame(b"body")[..6]).await.unwrap();
+            sleep(patience).await;
+            drop(all);
+            client.write_all(&frame(b"body")[6..]).await.unwrap();
+            // Kept open until the other side is done with it.
+            sleep(patience).await;
+        });
+        assert_eq!(body(&mut frames).await, b"body");
+        assert_eq!(begun.elapsed(), patience);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_frame_shows_its_id_soon_or_has_none() {
+        let limits = Limits::default();
+        let too_large = u32::try_from(FRAME_BODY_BYTES_MAX + 1).unwrap().to_le_bytes();
+        let (mut client, mut with_id, _) = frames(&limits);
+        client.write_all(&[&too_large[..], &7_u64.to_le_bytes()].concat()).await.unwrap();
+        assert!(matches!(with_id.next().await, Frame::TooLarge(7)));
+        let (mut client, mut without, _) = frames(&limits);
+        client.write_all(&too_large).await.unwrap();
+        let begun = Instant::now();
+        assert!(matches!(without.next().await, Frame::TooLarge(0)));
+        assert_eq!(begun.elapsed(), limits.refused_id_time_max);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_may_be_given_up_anywhere_and_nothing_is_lost() {
+        let limits = Limits::default();
+        let (mut client, mut frames, _) = frames(&limits);
+        let bodies = [&b"first"[..], b"", b"the third"];
+        tokio::spawn(async move {
+            for byte in bodies.map(frame).concat() {
+                client.write_all(&[byte]).await.unwrap();
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        for expected in bodies {
+            let got = loop {
+                if let Ok(frame) = timeout(Duration::from_millis(3), frames.next()).await {
+                    break frame;
+                }
+            };
+            assert!(matches!(got, Frame::Body(body, _) if body == expected));
+        }
+        assert!(!frames.begun());
+        assert!(matches!(frames.next().await, Frame::End));
     }
 }
