@@ -11,6 +11,7 @@ use crate::alert::{Alert, AlertKind};
 use crate::clock::Instant;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
 use crate::engine::{Output, RequestId};
+use crate::planted::planted;
 
 /// Whose operation it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +121,8 @@ pub(crate) fn newer_format(path: &DiskPath) -> Error {
 /// The frozen error for a failed operation: `code`, unless the disk says something more precise.
 pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) -> Error {
     let code = match error.kind {
+        DiskErrorKind::NoSpace if planted!(FullDiskToldAsFailedWrite) => code,
+        DiskErrorKind::Io if planted!(FailedSyncToldAsFullDisk) && code == ErrorCode::FileSync => ErrorCode::DiskFull,
         DiskErrorKind::NoSpace => ErrorCode::DiskFull,
         DiskErrorKind::Permission => ErrorCode::PermissionDenied,
         DiskErrorKind::NotFound | DiskErrorKind::Exists | DiskErrorKind::Transient | DiskErrorKind::Io => code,

@@ -152,8 +152,12 @@ bugs! {
         TailNotWritten,
         /// A new segment vouches for the batch whose sync failed in the old one.
         FailedBatchVouchedFor,
+        /// A new segment that failed after names changed is begun again.
+        LateFailureRetried,
         /// A failed sync of a new segment is passed over.
         SegmentSyncErrorIgnored,
+        /// A failed sync of the catalog is passed over.
+        CatalogSyncErrorIgnored,
         /// A failed sync of a new database's names is passed over.
         CreationSyncErrorIgnored,
     }
@@ -190,6 +194,10 @@ bugs! {
         DeleteOfMissingSucceeds,
         /// The creation of a document that exists is told as not found.
         ExistsToldAsNotFound,
+        /// A full disk is told as a failed write.
+        FullDiskToldAsFailedWrite,
+        /// A failed sync is told as a full disk.
+        FailedSyncToldAsFullDisk,
     }
 }
 

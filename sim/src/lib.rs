@@ -5,6 +5,7 @@
 //!
 //! It never looks into the engine: it sees what a client, a reader and a disk see.
 
+pub mod blame;
 pub mod check;
 pub mod choice;
 pub mod chronicle;

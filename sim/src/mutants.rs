@@ -1,19 +1,24 @@
-//! The mutation score: which mistakes planted in the engine the simulator finds, and how soon.
+//! The mutation score: which mistakes planted in the engine the simulator finds, how soon, and thanks to which faults.
 //!
 //! A mutant is the engine with one mistake of [`Bug`]. It is killed by the first seed whose run breaks a promise
 //! with the mistake and keeps all without it. A seed that breaks one without it says nothing about the mistake.
 //!
+//! The simulator is mutated too: with a kind of fault switched off, the mutants that survive are those that it takes
+//! this kind to find.
+//!
 //! It never looks at how a mistake was made; only the verdict of a run counts.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use docdb_engine::Bug;
 
+use crate::disk::{FaultKind, FaultSet};
 use crate::run::{Setup, Verdict, run_seed};
 
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
-pub const SEEDS: u64 = 400;
+pub const SEEDS: u64 = 1000;
 
 /// How mutants are tried.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +27,8 @@ pub struct Settings {
     pub seeds: u64,
     /// Mutants tried at a time.
     pub jobs: usize,
+    /// Whether to try each without each kind of fault as well.
+    pub without_faults: bool,
 }
 
 /// How a mutant was found.
@@ -40,6 +47,8 @@ pub struct Outcome {
     pub bug: Bug,
     /// `None` when it survived.
     pub kill: Option<Kill>,
+    /// The kinds of faults without which it survives; empty when that was not asked for.
+    pub needs: Vec<FaultKind>,
 }
 
 /// The mistake of this name.
@@ -60,7 +69,7 @@ pub fn score(bugs: &[Bug], settings: Settings, progress: &(dyn Fn() + Sync)) -> 
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     bugs.get(index).zip(outcomes.get(index))
                 } {
-                    outcome.get_or_init(|| Outcome { bug: *bug, kill: kill(*bug, &sound) });
+                    outcome.get_or_init(|| try_out(*bug, settings, &sound));
                     progress();
                 }
             });
@@ -79,25 +88,58 @@ pub fn median_seeds_to_kill(outcomes: &[Outcome]) -> u64 {
     seeds.get(seeds.len() / 2).copied().unwrap_or(0)
 }
 
-fn kill(bug: Bug, sound: &Sound) -> Option<Kill> {
-    (0..sound.0.len() as u64).find_map(|seed| {
-        match run_seed(seed, false, &Setup { planted: Some(bug), ..Setup::default() }).verdict {
-            Verdict::Violation(message) if sound.is_sound(seed) => Some(Kill { seed, message }),
-            Verdict::Violation(_) | Verdict::Kept | Verdict::Harness(_) => None,
+/// Which mutants survive without a kind of fault, by kind; kinds that none needs are left out.
+#[must_use]
+pub fn matrix(outcomes: &[Outcome]) -> BTreeMap<FaultKind, Vec<Bug>> {
+    let mut matrix: BTreeMap<FaultKind, Vec<Bug>> = BTreeMap::new();
+    for outcome in outcomes {
+        for kind in &outcome.needs {
+            matrix.entry(*kind).or_default().push(outcome.bug);
         }
-    })
+    }
+    matrix
+}
+
+fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
+    let kill = (0..settings.seeds).find_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound));
+    let needs = match &kill {
+        Some(found) if settings.without_faults => {
+            let survives = |kind: &FaultKind| {
+                let without = FaultSet::EMPTY.with(*kind);
+                // The seed that found it is the likeliest to find it again.
+                let mut seeds = std::iter::once(found.seed).chain(0..settings.seeds);
+                !seeds.any(|seed| self::kill(bug, without, seed, sound).is_some())
+            };
+            FaultKind::ALL.iter().copied().filter(survives).collect()
+        }
+        Some(_) | None => Vec::new(),
+    };
+    Outcome { bug, kill, needs }
+}
+
+fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
+    match run_seed(seed, false, &Setup { planted: Some(bug), without, ..Setup::default() }).verdict {
+        Verdict::Violation(message) if sound.is_sound(without, seed) => Some(Kill { seed, message }),
+        Verdict::Violation(_) | Verdict::Kept | Verdict::Harness(_) => None,
+    }
 }
 
 /// Which seeds are well without a mistake, found out when asked for the first time.
-struct Sound(Vec<OnceLock<bool>>);
+struct Sound {
+    seeds: usize,
+    /// A row for all kinds of faults, then one for each kind that is switched off.
+    known: Vec<OnceLock<bool>>,
+}
 
 impl Sound {
     fn of(seeds: u64) -> Sound {
-        Sound((0..seeds).map(|_| OnceLock::new()).collect())
+        let seeds = usize::try_from(seeds).expect("so many seeds would take for ever");
+        Sound { seeds, known: (0..seeds * (1 + FaultKind::ALL.len())).map(|_| OnceLock::new()).collect() }
     }
 
-    fn is_sound(&self, seed: u64) -> bool {
-        let known = &self.0[usize::try_from(seed).expect("a small number")];
-        *known.get_or_init(|| run_seed(seed, false, &Setup::default()).verdict == Verdict::Kept)
+    fn is_sound(&self, without: FaultSet, seed: u64) -> bool {
+        let row = without.iter().next().map_or(0, |kind| 1 + kind as usize);
+        let known = &self.known[row * self.seeds + usize::try_from(seed).expect("below the number of seeds")];
+        *known.get_or_init(|| run_seed(seed, false, &Setup { without, ..Setup::default() }).verdict == Verdict::Kept)
     }
 }

@@ -11,6 +11,7 @@ use docdb_engine::{
 };
 use docdb_protocol::{DatabaseId, Request, Response};
 
+use crate::blame;
 use crate::check::{Checker, Violation, written};
 use crate::choice::Choices;
 use crate::chronicle::{Chronicle, Event};
@@ -68,8 +69,6 @@ pub enum Stepped {
 /// What was done in a world, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests of clients.
-    pub requests: u64,
     /// Operations that clients asked for, each document of a request counted alone.
     pub operations: u64,
     /// Operations of clients that were answered as written.
@@ -178,6 +177,7 @@ impl World {
             match event {
                 Event::Answered { id, response } => {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
+                    blame::answered(&response, self.driver.disk.faults())?;
                     self.checker.answered(id, &response, device_failed)?;
                     let written = written(&response).count() as u64;
                     self.tally.acknowledged += written;
@@ -191,6 +191,7 @@ impl World {
                 }
                 Event::Alerted(alert) => {
                     self.hash.bytes(format!("{alert:?}").as_bytes());
+                    blame::alerted(&alert, self.driver.disk.faults())?;
                     self.checker.alerted(&alert, device_failed)?;
                 }
                 Event::Submitted { .. } | Event::Stopped => {}
@@ -214,7 +215,6 @@ impl World {
     /// When the engine says something wrong.
     pub fn request(&mut self, request: Request) -> Result<(), Violation> {
         let id = self.checker.ask(&request);
-        self.tally.requests += 1;
         if let Request::Execute { operations, .. } = &request {
             self.tally.operations += operations.len() as u64;
         }
@@ -250,19 +250,28 @@ impl World {
             if due { 3 } else { 0 },
             if clients { 2 } else { 0 },
         ];
-        if weights.iter().all(|weight| *weight == 0) {
+        let total: u64 = weights.iter().sum();
+        if total == 0 {
             return self.wait();
         }
-        match self.choices.weighted("schedule/what", &weights) {
-            0 => {
-                let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
-                self.perform(small(which));
+        let mut chosen = self.choices.choice("schedule/what", total);
+        for (action, weight) in weights.into_iter().enumerate() {
+            if chosen >= weight {
+                chosen -= weight;
+                continue;
             }
-            1 => self.deliver()?,
-            2 => self.fire()?,
-            _ => return Ok(Stepped::WantsRequest),
+            match action {
+                0 => {
+                    let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
+                    self.perform(small(which));
+                }
+                1 => self.deliver()?,
+                2 => self.fire()?,
+                _ => return Ok(Stepped::WantsRequest),
+            }
+            return Ok(Stepped::Moved);
         }
-        Ok(Stepped::Moved)
+        unreachable!("a choice below the total falls on some action")
     }
 
     /// One step in the plain order: completions first, then operations as submitted, then timers.
@@ -347,8 +356,7 @@ impl World {
     }
 
     fn crash_disk(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
-        // A process that has stopped does not crash: it is started again.
-        self.tally.crashes += u64::from(!self.stopped());
+        self.tally.crashes += 1;
         let (chronicle, step) = (&mut self.chronicle, self.steps);
         chronicle.note(step, &Event::Crashed(kind));
         self.driver.disk.crash(kind, &mut |unit, bound| {

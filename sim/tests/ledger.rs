@@ -1,10 +1,8 @@
-//! CHECKS.md is read as carefully as code: what it names exists, every command could run, every mark is one that the
-//! simulator knows, and every planted bug is claimed.
+//! CHECKS.md is read as carefully as code: what it names exists, every command could run, and every planted bug
+//! is claimed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use docdb_sim::marks::Mark;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -19,7 +17,6 @@ struct Row {
     checks: String,
     command: String,
     scope: String,
-    marks: String,
     planted: String,
 }
 
@@ -28,7 +25,7 @@ fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for line in text.lines().filter(|line| line.starts_with("| P")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [number, promise, breaks, checks, command, scope, marks, planted] = cells.as_slice() else {
+        let [number, promise, breaks, checks, command, scope, _marks, planted] = cells.as_slice() else {
             panic!("a row has eight cells: {line}");
         };
         assert!(!promise.is_empty() && !breaks.is_empty(), "{number}: says what is promised and how it could break");
@@ -37,7 +34,6 @@ fn rows() -> Vec<Row> {
             checks: (*checks).to_owned(),
             command: (*command).to_owned(),
             scope: (*scope).to_owned(),
-            marks: (*marks).to_owned(),
             planted: (*planted).to_owned(),
         });
     }
@@ -194,32 +190,47 @@ fn mentions(folder: &Path, name: &str) -> bool {
     })
 }
 
-#[test]
-fn every_mark_is_one_that_the_simulator_knows() {
-    for row in rows() {
-        assert!(!row.marks.is_empty(), "{}: marks, or a dash", row.number);
-        for mark in quoted(&row.marks) {
-            let known = Mark::ALL.iter().any(|known| known.name() == mark);
-            assert!(known, "{}: the simulator knows no mark {mark}", row.number);
-        }
-    }
-}
-
-#[test]
-fn every_planted_bug_is_claimed_and_every_row_claims_one() {
+/// The names of all planted bugs.
+fn bugs() -> Vec<String> {
     let source = read("engine/src/planted.rs");
     let all = source.split("\nbugs! {\n").nth(1).expect("the list of all");
     let all = all.split("\n}\n").next().expect("the list ends");
     // One a line, each behind the line that says what is done wrong.
-    let bugs: Vec<&str> = all.lines().filter_map(|line| line.trim().strip_suffix(',')).collect();
+    let bugs: Vec<String> = all.lines().filter_map(|line| line.trim().strip_suffix(',')).map(str::to_owned).collect();
     assert!(bugs.len() >= 40, "the ledger speaks of at least forty");
+    bugs
+}
+
+#[test]
+fn the_matrix_names_faults_and_bugs_that_exist() {
+    let text = read("CHECKS.md");
+    let matrix = text.split("<!-- matrix -->").nth(1).expect("CHECKS.md marks the matrix");
+    let lines = matrix.lines().filter(|line| line.starts_with("| `"));
+    let mut kinds: Vec<String> = Vec::new();
+    for line in lines {
+        let (without, survive) = line.trim_matches('|').split_once(" | ").expect("two cells");
+        kinds.extend(quoted(without).map(str::to_owned));
+        for bug in quoted(survive) {
+            assert!(bugs().iter().any(|known| known == bug), "the matrix names {bug}, which is not planted");
+        }
+    }
+    for kind in &kinds {
+        assert!(docdb_sim::disk::FaultKind::from_name(kind).is_some(), "the matrix names {kind}, which is no fault");
+        assert_eq!(kinds.iter().filter(|other| *other == kind).count(), 1, "{kind} is named once");
+    }
+    assert!(kinds.len() > 20, "the matrix is about all kinds");
+}
+
+#[test]
+fn every_planted_bug_is_claimed_and_every_row_claims_one() {
+    let bugs = bugs();
     let rows = rows();
     for bug in &bugs {
         let claimed = rows.iter().any(|row| quoted(&row.planted).any(|claimed| claimed == *bug));
         assert!(claimed, "no row claims {bug}");
     }
     for row in &rows {
-        let known = quoted(&row.planted).any(|claimed| bugs.contains(&claimed));
+        let known = quoted(&row.planted).any(|claimed| bugs.iter().any(|bug| bug == claimed));
         let by_hand = row.planted.contains("by hand:");
         assert!(known || by_hand, "{}: a check that never failed is not yet a check", row.number);
     }

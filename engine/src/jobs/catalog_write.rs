@@ -77,6 +77,7 @@ impl CatalogWrite {
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
             (Step::Sync, Ok(_)) => self.go(Step::Close, DiskOp::Close { file }),
+            (Step::Sync, Err(_)) if planted!(CatalogSyncErrorIgnored) => self.go(Step::Close, DiskOp::Close { file }),
             (Step::Close, Ok(_)) => {
                 self.go(Step::Rename, DiskOp::Rename { from: new_path(), to: path(), replace: true })
             }

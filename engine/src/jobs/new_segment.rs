@@ -103,7 +103,7 @@ impl NewSegment {
 
     /// Of a job that failed: whether it came to writing a header.
     pub(crate) fn failed_before_header(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader)
+        self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader || planted!(LateFailureRetried))
     }
 
     /// Of a job that failed: whether what made it fail passes by itself.

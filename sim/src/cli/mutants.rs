@@ -15,11 +15,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Seeds tried on each; what survives them all is not found.
-    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// How many at a time.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
+    /// Prints which mistakes are not found without which kind of fault, as the table in CHECKS.md.
+    #[arg(long, conflicts_with = "json")]
+    matrix: bool,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -28,7 +31,7 @@ pub(crate) struct Arguments {
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     // All the arguments are looked at by the other build alone.
-    let Arguments { list: _, only: _, seeds: _, jobs: _, json: _ } = arguments;
+    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, json: _ } = arguments;
     super::output::complain(
         "this build has no planted mistakes in it. One that has:\n  \
          cargo run --release -p docdb-sim --features planted-bugs --bin docdb-sim -- mutants",
@@ -41,7 +44,8 @@ mod planted {
     use std::time::Instant;
 
     use docdb_engine::Bug;
-    use docdb_sim::mutants::{Outcome, Settings, find, median_seeds_to_kill, score};
+    use docdb_sim::disk::FaultKind;
+    use docdb_sim::mutants::{Outcome, Settings, find, matrix, median_seeds_to_kill, score};
 
     use super::super::output::{bar, complain, say};
     use super::{Arguments, Exit};
@@ -63,7 +67,7 @@ mod planted {
         }
         let started = Instant::now();
         let progress = bar(bugs.len() as u64);
-        let settings = Settings { seeds: arguments.seeds, jobs: arguments.jobs };
+        let settings = Settings { seeds: arguments.seeds, jobs: arguments.jobs, without_faults: true };
         let outcomes = score(&bugs, settings, &|| progress.inc(1));
         progress.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
@@ -78,6 +82,8 @@ mod planted {
                 "median_seeds_to_kill": median, "each": each, "seconds": seconds,
             });
             say(&summary.to_string());
+        } else if arguments.matrix {
+            show_matrix(&outcomes);
         } else {
             outcomes.iter().for_each(show);
             say(&format!(
@@ -101,9 +107,31 @@ mod planted {
     fn show(outcome: &Outcome) {
         let bug = outcome.bug;
         match &outcome.kill {
-            Some(kill) => say(&format!("{:<28} found by seed {:<4} {:.100}", bug.name(), kill.seed, kill.message)),
+            Some(kill) => {
+                say(&format!("{:<28} found by seed {:<4} {:.100}", bug.name(), kill.seed, kill.message));
+                if !outcome.needs.is_empty() {
+                    say(&format!("    not without {}", names(&outcome.needs).join(", ")));
+                }
+            }
             None => say(&format!("{:<28} SURVIVED: {}", bug.name(), bug.what())),
         }
+    }
+
+    fn names(kinds: &[FaultKind]) -> Vec<&'static str> {
+        kinds.iter().map(|kind| kind.name()).collect()
+    }
+
+    fn show_matrix(outcomes: &[Outcome]) {
+        let matrix = matrix(outcomes);
+        say("| without | these survive |");
+        say("|---|---|");
+        for (kind, bugs) in &matrix {
+            let bugs: Vec<String> = bugs.iter().map(|bug| format!("`{}`", bug.name())).collect();
+            say(&format!("| `{}` | {} |", kind.name(), bugs.join(", ")));
+        }
+        let others = FaultKind::ALL.iter().filter(|kind| !matrix.contains_key(kind));
+        let others: Vec<String> = others.map(|kind| format!("`{}`", kind.name())).collect();
+        say(&format!("| {} | none |", others.join(", ")));
     }
 
     fn outcome_json(outcome: &Outcome) -> serde_json::Value {
@@ -115,6 +143,7 @@ mod planted {
             "seed": kill.map(|kill| kill.seed),
             "seeds_to_kill": kill.map(|kill| kill.seed + 1),
             "message": kill.map(|kill| kill.message.as_str()),
+            "not_without": names(&outcome.needs),
         })
     }
 }

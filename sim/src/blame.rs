@@ -1,0 +1,63 @@
+//! Whether errors blame the device for what it did: who is told of a full disk makes room, who is told of a failed sync
+//! looks for another device.
+//!
+//! It knows which kinds of faults struck in a run, not which operation they struck; an error that no fault of the run
+//! could have caused is a violation. Whether there may be an error at all is not its question.
+
+use docdb_engine::{Alert, AlertKind};
+use docdb_protocol::{ErrorCode, Reply, Response};
+
+use crate::check::{Violation, violation};
+use crate::disk::{FaultCounts, FaultKind};
+
+/// Looks at every error of an answer.
+///
+/// # Errors
+/// When nothing that struck could be its cause.
+pub fn answered(response: &Response, struck: &FaultCounts) -> Result<(), Violation> {
+    match response {
+        Err(error) => is_deserved(error.code(), struck),
+        Ok(Reply::Executed(results)) => {
+            let mut errors = results.iter().filter_map(|result| result.as_ref().err());
+            errors.try_for_each(|error| is_deserved(error.code(), struck))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Looks at the error that an alert tells of.
+///
+/// # Errors
+/// When nothing that struck could be its cause.
+pub fn alerted(alert: &Alert, struck: &FaultCounts) -> Result<(), Violation> {
+    match &alert.kind {
+        AlertKind::LogFailed(error) | AlertKind::ReadOnly(error) | AlertKind::PreparationFailed(error) => {
+            is_deserved(error.code(), struck)
+        }
+        AlertKind::Damage(_) | AlertKind::CatalogRebuilt(_) => Ok(()),
+    }
+}
+
+fn is_deserved(code: ErrorCode, struck: &FaultCounts) -> Result<(), Violation> {
+    use FaultKind as K;
+    let causes: &[FaultKind] = match code {
+        ErrorCode::DiskFull => &[K::NoSpace],
+        ErrorCode::FileWrite => &[K::WriteError, K::ShortWrite, K::Interrupted, K::SyncShutdown],
+        ErrorCode::FileSync => &[
+            K::SyncExt4Ordered,
+            K::SyncExt4Data,
+            K::SyncBtrfs,
+            K::SyncShutdown,
+            K::SyncFalseAlarm,
+            K::DirectorySyncError,
+            K::Interrupted,
+        ],
+        // The others have causes beside the device.
+        _ => return Ok(()),
+    };
+    if causes.iter().any(|kind| struck.of(*kind) > 0) {
+        return Ok(());
+    }
+    let names: Vec<&str> = causes.iter().map(|kind| kind.name()).collect();
+    violation!("{code:?} was told, but nothing that could cause it ever struck: {}", names.join(", "))
+}
