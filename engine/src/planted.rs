@@ -88,6 +88,8 @@ bugs! {
         PayloadChecksumIgnored,
         /// The next batch is looked for right behind the last record, not on the next sector.
         PaddingNotSkipped,
+        /// A document's number is read as one of 32 bits.
+        DocumentNumberTruncated,
         /// Replay passes deletions over.
         DeleteNotReplayed,
         /// Replay passes new collections over.

@@ -13,7 +13,8 @@ use crate::choice::Choices;
 pub const DATABASES: [&str; 3] = ["alpha", "beta.x", "gamma"];
 
 const COLLECTIONS: [&str; 2] = ["_default", "notes"];
-const IDS: u64 = 8;
+/// Small ones, and ones that only fit into as many bits as they are promised.
+const IDS: [u64; 8] = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
 
 /// The clients of one run.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ impl Workload {
         for _ in 0..count {
             let mut at = (
                 COLLECTIONS[small(choices.choice("workload/collection", 2))],
-                DocumentId(choices.choice("workload/id", IDS)),
+                DocumentId(IDS[small(choices.choice("workload/id", IDS.len() as u64))]),
             );
             let read = reads_only || choices.choice("workload/read", 5) == 0;
             if read && !reads_only && atomicity == Atomicity::AllOrNothing {

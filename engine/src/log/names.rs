@@ -48,3 +48,25 @@ pub(crate) fn spare(database: &DatabaseName) -> String {
 pub(crate) fn sealed(database: &DatabaseName, epoch: u64) -> String {
     format!("{database}.wal.{epoch}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_written_is_read_and_no_other() {
+        let database = DatabaseName::parse("a.b").unwrap();
+        let parse = |file: &str| SegmentName::parse(&database, file);
+        assert_eq!(parse(&active(&database)), Some(SegmentName::Active));
+        assert_eq!(parse(&next(&database)), Some(SegmentName::Next));
+        assert_eq!(parse(&spare(&database)), Some(SegmentName::Spare));
+        for epoch in [0, 1, 10, (1 << 63) - 1] {
+            assert_eq!(parse(&sealed(&database, epoch)), Some(SegmentName::Sealed(epoch)));
+        }
+        let none = ["a.b", "a.wal", "a.b.wal.", "a.b.wal.01", "a.b.wal.+1", "a.b.wal.x", "a.b.wal1", "a.b.wal.next.1"];
+        for file in none {
+            assert_eq!(parse(file), None, "{file}");
+        }
+        assert_eq!(parse(&sealed(&database, 1 << 63)), None, "no epoch of ours gets as far");
+    }
+}
