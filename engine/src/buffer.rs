@@ -1,7 +1,6 @@
 //! Shared, immutable bytes on their way to the disk or back.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,12 +63,6 @@ impl PartialEq for Buffer {
 }
 
 impl Eq for Buffer {}
-
-impl Hash for Buffer {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.as_slice().hash(hasher);
-    }
-}
 
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Buffer {

@@ -17,6 +17,7 @@ pub mod marks;
 #[cfg(feature = "planted-bugs")]
 pub mod mutants;
 pub mod profile;
+pub mod refine;
 pub mod replay;
 pub mod run;
 pub mod workload;

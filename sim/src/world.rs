@@ -6,13 +6,10 @@
 //!
 //! It never reads a clock of the real machine and never touches the engine but through its driver.
 
-use std::hash::Hash as _;
-
 use docdb_engine::{
     Alert, Clock, DiskOp, Driver, Engine, Input, Instant, OpId, Options, Outside, RequestId, View, WallTime,
 };
 use docdb_protocol::{DatabaseId, Request, Response};
-use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::blame;
 use crate::check::{Checker, Violation, written};
@@ -22,6 +19,7 @@ use crate::clock::SimClock;
 use crate::disk::{CrashKind, Profile, SimDisk, Struck, Unit, decide_by};
 use crate::hash::Hash;
 use crate::marks::{Mark, Marks};
+use crate::refine::Refinement;
 
 /// What the engine said, in the order it said it.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +98,8 @@ pub struct World {
     pub tally: Tally,
     /// What has occurred.
     pub marks: Marks,
+    /// Who holds the run to the specifications.
+    pub refinement: Refinement,
     steps: u64,
     hash: Hash,
 }
@@ -120,6 +120,7 @@ impl World {
             chronicle: Chronicle::default(),
             tally: Tally::default(),
             marks: Marks::default(),
+            refinement: Refinement::default(),
             steps: 0,
             hash: Hash::default(),
         };
@@ -143,18 +144,6 @@ impl World {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
-    }
-
-    /// Whether nothing is left to do: no operation, no completion, no timer.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.driver.disk.ready() == 0 && self.driver.disk.undelivered() == 0 && self.collected.wake.is_none()
-    }
-
-    /// Whether the next step in the plain order may change what is stored.
-    #[must_use]
-    pub fn is_at_effect(&self) -> bool {
-        self.driver.disk.undelivered() == 0 && self.driver.disk.ready() > 0 && self.driver.disk.is_effect(0)
     }
 
     /// Whether the engine has shut down.
@@ -182,6 +171,7 @@ impl World {
     /// Something happened: whoever watches hears of it.
     fn note(&mut self, event: &Event) {
         self.chronicle.note(self.steps, event);
+        self.refinement.hear(event);
     }
 
     /// Judges what the engine said since the last time.
@@ -189,6 +179,7 @@ impl World {
         let device_failed = self.driver.disk.injected() > 0;
         for event in std::mem::take(&mut self.collected.events) {
             self.note(&event);
+            self.refinement.verdict()?;
             match event {
                 Event::Answered { id, response } => {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
@@ -221,7 +212,7 @@ impl World {
                 | Event::Restarted => unreachable!("the engine does not say this; the world does"),
             }
         }
-        Ok(())
+        self.refinement.verdict()
     }
 
     /// A client sends a request.
@@ -332,6 +323,7 @@ impl World {
     /// Whoever watches hears of the faults that struck.
     fn note_faults(&mut self) {
         let struck = self.driver.disk.take_struck();
+        struck.iter().for_each(|struck| self.refinement.struck(struck.kind));
         if self.chronicle.is_watched() {
             for Struck { kind, file, offset } in struck {
                 let file = file.and_then(|file| self.driver.disk.name_of(file));
@@ -374,6 +366,7 @@ impl World {
         self.tally.crashes += 1;
         let (chronicle, step) = (&mut self.chronicle, self.steps);
         chronicle.note(step, &Event::Crashed(kind));
+        self.refinement.hear(&Event::Crashed(kind));
         self.driver.disk.crash(kind, &mut |unit, bound| {
             let answer = decide(unit, bound);
             chronicle.note(step, &Event::Decided { unit, answer, bound });
@@ -382,58 +375,12 @@ impl World {
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
-        self.collected = Collected::default();
-        self.driver.engine = Engine::new(self.options.clone());
-        self.come_up()
-    }
-
-    fn come_up(&mut self) -> Result<(), Violation> {
         self.checker.crashed();
+        self.collected = Collected::default();
         self.note(&Event::Restarted);
+        self.driver.engine = Engine::new(self.options.clone());
         self.driver.drain(&mut self.collected);
         self.judge()
-    }
-
-    /// What would lie on the disk after a crash in which `decide` says what survives. The world itself goes on, and
-    /// nobody hears of it.
-    #[must_use]
-    pub fn image(&self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) -> SimDisk {
-        let mut disk = self.driver.disk.clone();
-        disk.crash(kind, decide);
-        disk
-    }
-
-    /// The world that comes up on an image of this one. Nothing of this one's engine is copied.
-    ///
-    /// # Errors
-    /// When the engine says something wrong at once.
-    pub fn come_up_on(&self, image: SimDisk) -> Result<World, Violation> {
-        let mut world = World {
-            driver: Driver::new(Engine::new(self.options.clone()), image, self.driver.clock),
-            collected: Collected::default(),
-            options: self.options.clone(),
-            choices: self.choices.clone(),
-            checker: self.checker.clone(),
-            chronicle: self.chronicle.clone(),
-            tally: self.tally,
-            marks: self.marks,
-            steps: self.steps,
-            hash: self.hash,
-        };
-        world.come_up()?;
-        Ok(world)
-    }
-
-    /// Names what the future of a machine depends on besides its disk when it comes up after a crash of this world: its
-    /// clock, and what was promised. Its engine is new, so it adds nothing.
-    #[must_use]
-    pub fn promises(&self) -> u128 {
-        let mut checker = self.checker.clone();
-        checker.crashed();
-        let mut identity = Xxh3Default::new();
-        checker.identify(&mut identity);
-        (self.driver.clock.monotonic(), self.driver.clock.wall()).hash(&mut identity);
-        identity.digest128()
     }
 }
 

@@ -140,8 +140,11 @@ pub enum Action {
         /// Whether it succeeded.
         ok: bool,
     },
-    /// The database is opened.
-    Open,
+    /// The database is opened, with a log that ends here.
+    Open {
+        /// See the variant.
+        found: u64,
+    },
     /// An opening says that acknowledged data is damaged.
     ReportDamage,
     /// The log grew: it is durable up to here, proofs not counted.
@@ -151,7 +154,10 @@ pub enum Action {
     /// A new segment failed, so the log may be left without a proof.
     Excuse,
     /// The database is not open any more.
-    Shut,
+    Shut {
+        /// Whether it is known where its log ends; whatever catalog is written next says so.
+        proven: bool,
+    },
     /// Somebody is told that the database exists.
     TellExists,
     /// Somebody is told that it is closed.
@@ -320,12 +326,14 @@ impl Spec for Closing {
                     (Op::Create | Op::Write(_) | Op::Sync | Op::Rename | Op::SyncRoot, false) => Writer::Idle,
                 };
             }
-            (Action::Open, _) => {
+            (Action::Open { found }, _) => {
                 let Phase::Shut(_) = state.phase else { return None };
-                let found = state.destroyed.unwrap_or(state.end);
-                if state.cached.is_some_and(|end| end > found) {
+                let possible = state.destroyed.is_none_or(|destroyed| found == destroyed);
+                if !possible || state.cached.is_some_and(|end| end > found) {
                     return None;
                 }
+                // A proof at the end, which nothing proves, may have been left out.
+                after.end = found;
                 // The header of the segment that an opening makes proves what is below it.
                 after.phase = Phase::Open { proven: true, excused: false };
                 after.closed = None;
@@ -352,7 +360,16 @@ impl Spec for Closing {
                 let Phase::Open { proven, .. } = state.phase else { return None };
                 after.phase = Phase::Open { proven, excused: true };
             }
-            (Action::Shut, _) => {
+            (Action::Shut { proven }, _) => {
+                match state.phase {
+                    Phase::Open { proven: true, .. } if proven => {
+                        if !self.has(Broken::EndNotStored) {
+                            after.memory = Some(state.end);
+                        }
+                    }
+                    Phase::Open { excused: true, .. } | Phase::Damaged if !proven => {}
+                    Phase::Open { .. } | Phase::Damaged | Phase::Shut(_) => return None,
+                }
                 after.phase = Phase::Shut(match state.phase {
                     Phase::Open { .. } if state.known == Some(state.end) => Shut::Recorded,
                     Phase::Open { excused: true, .. } | Phase::Damaged => Shut::Excused,
@@ -429,13 +446,14 @@ impl Spec for Closing {
         }
         // Whoever opens it was told that it exists.
         if state.exists {
-            actions.push(Action::Open);
+            actions.push(Action::Open { found: state.destroyed.unwrap_or(state.end) });
         }
         actions.extend([
             Action::ReportDamage,
             Action::Proven,
             Action::Excuse,
-            Action::Shut,
+            Action::Shut { proven: true },
+            Action::Shut { proven: false },
             Action::TellExists,
             Action::TellClosed,
             Action::Destroy,

@@ -280,7 +280,8 @@ impl Spec for Opening {
                     let mark = Mark { end: start, ..state.platter };
                     (after.platter, after.written) = (mark, mark);
                 }
-                after.claimed = state.claimed.max(start);
+                // What earlier segments say at or beyond `start` exists for no reader, their claims included.
+                after.claimed = start;
                 after.engine = Engine::Ready { found };
             }
             (Engine::Ready { found }, Action::Publish(tx)) if tx == found => shown(&mut after, tx),

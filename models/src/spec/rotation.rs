@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! unlink `next`                          an attempt that failed may have left one
-//! create `next`                          or rename the spare to it
+//! create `next`, take space for it       or rename the spare to it
 //! write the tail; sync                   before a header vouches for it
 //! write the header; sync
 //! sync the directory                     `next` is there before `wal` goes
@@ -154,6 +154,8 @@ pub enum Op {
     Unlink,
     /// Make `next`, or rename the spare to it.
     Create,
+    /// Take space for it, filled with zeros.
+    Allocate,
     /// Write the tail behind the place of the header.
     WriteTail,
     /// Write the header.
@@ -268,7 +270,7 @@ impl Rotation {
             (Op::Unlink, Stage::Promoted) => no_names || self.has(Broken::PromotedNotSynced),
             (Op::Unlink, Stage::Latched) => self.has(Broken::UndoAfterSeal),
             (Op::Create, Stage::Ready) => true,
-            (Op::WriteTail, Stage::Created) => true,
+            (Op::Allocate | Op::WriteTail, Stage::Created) => true,
             (Op::WriteHeader, Stage::Created | Stage::TailSynced) => true,
             (Op::WriteHeader, Stage::TailWritten) => self.has(Broken::TailSyncedWithHeader),
             (Op::SyncFile, Stage::TailWritten) => !self.has(Broken::TailSyncedWithHeader),
@@ -283,6 +285,7 @@ impl Rotation {
             (
                 Op::Unlink
                 | Op::Create
+                | Op::Allocate
                 | Op::WriteTail
                 | Op::WriteHeader
                 | Op::SyncFile
@@ -299,7 +302,7 @@ impl Rotation {
         match (op, stage) {
             (Op::Unlink, Stage::Latched) => Stage::Latched,
             (Op::Unlink, _) => Stage::Ready,
-            (Op::Create, _) => Stage::Created,
+            (Op::Create | Op::Allocate, _) => Stage::Created,
             (Op::WriteTail, _) => Stage::TailWritten,
             (Op::WriteHeader, _) => Stage::HeaderWritten,
             (Op::SyncFile, Stage::TailWritten) => Stage::TailSynced,
@@ -351,7 +354,7 @@ impl State {
             Op::Create => Some(Change { clears: None, sets: Some((Name::Next, File::New)) }),
             Op::Seal => rename(Name::Wal, Name::Sealed),
             Op::Promote => rename(Name::Next, Name::Wal),
-            Op::WriteTail | Op::WriteHeader | Op::SyncFile | Op::SyncDirectory => None,
+            Op::Allocate | Op::WriteTail | Op::WriteHeader | Op::SyncFile | Op::SyncDirectory => None,
         }
     }
 
@@ -392,6 +395,17 @@ impl State {
         if let Some(change) = self.change(op) {
             self.cached.apply(change);
             self.pending.push(change);
+            self.forget_repetitions();
+        }
+    }
+
+    /// Attempts that fail again and again make and remove `next` again and again: what any number of them may leave is
+    /// what two leave.
+    fn forget_repetitions(&mut self) {
+        let of_next = |change: &Change| change.names().into_iter().flatten().all(|name| name == Name::Next);
+        let repeats = |four: &[Change]| four[..2] == four[2..] && four.iter().all(of_next);
+        while let Some(at) = self.pending.windows(4).position(repeats) {
+            self.pending.drain(at..at + 2);
         }
     }
 
@@ -404,6 +418,7 @@ impl State {
     /// Keeps the chosen changes; `None` when one is kept without an earlier one of the same name.
     fn lose_power(&mut self, kept: u8) -> Option<()> {
         let pending = std::mem::take(&mut self.pending);
+        assert!(pending.len() < 8, "a directory is synced before the next change but one of `wal`: {pending:?}");
         if usize::from(kept) >= 1 << pending.len() {
             return None;
         }
@@ -455,7 +470,7 @@ impl Spec for Rotation {
                     // From now on a crash may find it.
                     Op::WriteTail => (after.tail, after.tailed) = (Part::Dirty, true),
                     Op::WriteHeader => after.header = Part::Dirty,
-                    Op::Create | Op::SyncFile | Op::SyncDirectory | Op::Seal | Op::Promote => {}
+                    Op::Create | Op::Allocate | Op::SyncFile | Op::SyncDirectory | Op::Seal | Op::Promote => {}
                 }
                 after.busy = Some(op);
             }
@@ -463,7 +478,9 @@ impl Spec for Rotation {
                 let impossible = match op {
                     Op::Create => state.cached.at(Name::Next).is_some(),
                     Op::Seal | Op::Promote => state.change(op).is_none(),
-                    Op::Unlink | Op::WriteTail | Op::WriteHeader | Op::SyncFile | Op::SyncDirectory => false,
+                    Op::Unlink | Op::Allocate | Op::WriteTail | Op::WriteHeader | Op::SyncFile | Op::SyncDirectory => {
+                        false
+                    }
                 };
                 if impossible {
                     return None;
@@ -475,7 +492,13 @@ impl Spec for Rotation {
                         (after.tail, after.header) = (synced(state.tail), synced(state.header));
                     }
                     Op::SyncDirectory => after.sync_directory(),
-                    Op::Unlink | Op::Create | Op::WriteTail | Op::WriteHeader | Op::Seal | Op::Promote => {}
+                    Op::Unlink
+                    | Op::Create
+                    | Op::Allocate
+                    | Op::WriteTail
+                    | Op::WriteHeader
+                    | Op::Seal
+                    | Op::Promote => {}
                 }
                 if state.stage == Stage::FoundPromoted {
                     after.finished = true;
@@ -554,6 +577,7 @@ impl Spec for Rotation {
         let ops = [
             Op::Unlink,
             Op::Create,
+            Op::Allocate,
             Op::WriteTail,
             Op::WriteHeader,
             Op::SyncFile,

@@ -1,0 +1,111 @@
+//! What the engine wrote, read back from the bytes of its writes by FORMAT.md's tables.
+//!
+//! It shares no code with the engine's own reading and checks no checksum: it is asked about what was
+//! submitted, not about what a disk gave back. Bytes that are none of ours read as `None`.
+
+use docdb_engine::Buffer;
+
+/// Where the first batch of a segment begins in its file.
+pub(super) const SEGMENT_HEADER_BYTES: u64 = 4096;
+
+const SECTOR_BYTES: u64 = 512;
+const BATCH_FIXED_BYTES: usize = 72;
+const RECORD_BYTES: usize = 64;
+const COMMIT: u8 = 5;
+
+/// A segment's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) database: u64,
+    pub(super) epoch: u64,
+    pub(super) start_lsn: u64,
+}
+
+/// A batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) epoch: u64,
+    pub(super) lsn: u64,
+    pub(super) start_lsn: u64,
+    pub(super) watermark: u64,
+    /// In whole sectors.
+    pub(super) bytes: u64,
+    /// The transaction of the first record, if there is a record.
+    pub(super) first_tx: Option<u64>,
+    /// The transaction of the last commit record, if there is one.
+    pub(super) last_tx: Option<u64>,
+}
+
+/// All bytes of a write.
+pub(super) fn bytes_of(buffers: &[Buffer]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(buffers.iter().map(Buffer::len).sum());
+    buffers.iter().for_each(|buffer| bytes.extend_from_slice(buffer.as_slice()));
+    bytes
+}
+
+pub(super) fn header(bytes: &[u8]) -> Option<Header> {
+    let ours = bytes.starts_with(b"DOCDBLOG");
+    ours.then_some(Header { database: u64_at(bytes, 12)?, epoch: u64_at(bytes, 20)?, start_lsn: u64_at(bytes, 28)? })
+}
+
+/// The batches of one write, one behind the other.
+pub(super) fn batches(bytes: &[u8]) -> Option<Vec<Batch>> {
+    let mut batches = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let batch = batch(rest)?;
+        rest = rest.get(usize::try_from(batch.bytes).ok()?..)?;
+        batches.push(batch);
+    }
+    Some(batches)
+}
+
+fn batch(bytes: &[u8]) -> Option<Batch> {
+    if !bytes.starts_with(b"DBAT") {
+        return None;
+    }
+    let (header_bytes, body_bytes) = (u32_at(bytes, 8)? as usize, u32_at(bytes, 12)? as usize);
+    let (mut first_tx, mut last_tx) = (None, None);
+    let mut at = header_bytes.max(BATCH_FIXED_BYTES);
+    for _ in 0..u32_at(bytes, 64)? {
+        let tx = u64_at(bytes, at + 32)?;
+        first_tx.get_or_insert(tx);
+        if *bytes.get(at + 4)? == COMMIT {
+            last_tx = Some(tx);
+        }
+        at += RECORD_BYTES + u32_at(bytes, at + 52)? as usize;
+    }
+    Some(Batch {
+        epoch: u64_at(bytes, 24)?,
+        lsn: u64_at(bytes, 32)?,
+        start_lsn: u64_at(bytes, 40)?,
+        watermark: u64_at(bytes, 48)?,
+        bytes: (header_bytes as u64 + body_bytes as u64).next_multiple_of(SECTOR_BYTES),
+        first_tx,
+        last_tx,
+    })
+}
+
+/// The entries of a catalog: name, id, and the stored end of the log.
+pub(super) fn catalog(bytes: &[u8]) -> Option<Vec<(String, u64, u64)>> {
+    if !bytes.starts_with(b"DOCDBCAT") {
+        return None;
+    }
+    let mut entries = Vec::new();
+    let mut at = 32;
+    for _ in 0..u32_at(bytes, 28)? {
+        let name_bytes = usize::from(*bytes.get(at + 40)?);
+        let name = std::str::from_utf8(bytes.get(at + 41..at + 41 + name_bytes)?).ok()?;
+        entries.push((name.to_owned(), u64_at(bytes, at)?, u64_at(bytes, at + 16)?));
+        at += 41 + name_bytes;
+    }
+    Some(entries)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
