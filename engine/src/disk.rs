@@ -100,7 +100,7 @@ pub enum OpenMode {
 }
 
 /// Everything the engine can ask of a disk. A closed list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DiskOp {
     /// Opens a file under an id of the engine's choice. Answers [`DiskReply::Done`].
     Open {
@@ -202,7 +202,7 @@ pub enum DiskOp {
 }
 
 /// What a successful operation answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DiskReply {
     /// It is done.
     Done,

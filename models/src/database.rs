@@ -7,6 +7,8 @@
 //! A history holds every transaction that may be durable. What was refused is taken out, and whatever
 //! was submitted after it is run again; what is unknown stays until an opening decides it.
 
+use std::hash::{Hash, Hasher};
+
 use docdb_protocol::{Atomicity, Operation};
 
 use crate::execute::{Outcome, execute};
@@ -155,6 +157,14 @@ impl Database {
         for item in &mut self.items {
             item.unknown = true;
         }
+    }
+
+    /// Folds in everything that later judgements depend on. Only asked after a crash: the requests of before are all
+    /// unknown, the next opening forgets them, and until then only their number matters.
+    pub fn identify(&self, hasher: &mut impl Hasher) {
+        let Database { states, transactions, items, acknowledged, seen, published, open } = self;
+        assert!(!open && items.iter().all(|item| item.unknown), "the process has just died");
+        (states, transactions, items.len(), acknowledged, seen, published).hash(hasher);
     }
 
     fn check_recovered(&self, tx: u64) -> Result<(), Mismatch> {

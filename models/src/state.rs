@@ -15,7 +15,7 @@ pub type Content = Arc<[u8]>;
 pub type State = BTreeMap<Key, Content>;
 
 /// One change of one document: its new content, or `None` when it is deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Write {
     /// Which document.
     pub key: Key,

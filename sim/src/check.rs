@@ -7,6 +7,7 @@
 //! told, stays; an error that blames the device needs a failure since the process started.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use docdb_engine::{Alert, AlertKind, Lookup, RequestId, View};
@@ -280,6 +281,17 @@ impl Checker {
                 Ok(())
             }
             other => violation!("an alert without a reason: {other:?}"),
+        }
+    }
+
+    /// Folds in everything that a judgement after a crash depends on. Only asked when the process has just died: nobody
+    /// waits, and of the numbers of requests only their order would matter.
+    pub(crate) fn identify(&self, hasher: &mut impl Hasher) {
+        let Checker { databases, asked, next_request: _, unclaimed, stopping } = self;
+        assert!(asked.is_empty() && unclaimed.is_empty() && !stopping, "the process has just died");
+        for Tracked { name, id, model, opened: _, visible: _, closes_asked: _, closes_waiting: _ } in databases {
+            (name.as_str(), id.map(DatabaseId::get)).hash(hasher);
+            model.identify(hasher);
         }
     }
 

@@ -1,26 +1,32 @@
 //! The rolling hash of a run: two runs that made the same choices and had the same effects end with
 //! the same number.
 //!
-//! 64-bit FNV-1a over words. It never depends on addresses, on the machine or on the hasher of a map.
+//! 64-bit XXH3, each piece seeded with what came before. It never depends on addresses, on the machine or on the hasher
+//! of a map; what is folded in through [`Hasher`] is laid out as the standard library derives it.
 
 use std::fmt;
+use std::hash::Hasher;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A rolling hash.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hash(u64);
 
-impl Default for Hash {
-    fn default() -> Hash {
-        Hash(0xcbf2_9ce4_8422_2325)
+impl Hasher for Hash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.bytes(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 impl Hash {
     /// Folds bytes in.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0 = xxh3_64_with_seed(bytes, self.0);
     }
 
     /// Folds one number in.

@@ -6,10 +6,13 @@
 //!
 //! It never reads a clock of the real machine and never touches the engine but through its driver.
 
+use std::hash::Hash as _;
+
 use docdb_engine::{
     Alert, Clock, DiskOp, Driver, Engine, Input, Instant, OpId, Options, Outside, RequestId, View, WallTime,
 };
 use docdb_protocol::{DatabaseId, Request, Response};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::blame;
 use crate::check::{Checker, Violation, written};
@@ -144,6 +147,18 @@ impl World {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Whether nothing is left to do: no operation, no completion, no timer.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.driver.disk.ready() == 0 && self.driver.disk.undelivered() == 0 && self.collected.wake.is_none()
+    }
+
+    /// Whether the next step in the plain order may change what is stored.
+    #[must_use]
+    pub fn is_at_effect(&self) -> bool {
+        self.driver.disk.undelivered() == 0 && self.driver.disk.ready() > 0 && self.driver.disk.is_effect(0)
     }
 
     /// Whether the engine has shut down.
@@ -375,12 +390,58 @@ impl World {
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
-        self.checker.crashed();
         self.collected = Collected::default();
-        self.note(&Event::Restarted);
         self.driver.engine = Engine::new(self.options.clone());
+        self.come_up()
+    }
+
+    fn come_up(&mut self) -> Result<(), Violation> {
+        self.checker.crashed();
+        self.note(&Event::Restarted);
         self.driver.drain(&mut self.collected);
         self.judge()
+    }
+
+    /// What would lie on the disk after a crash in which `decide` says what survives. The world itself goes on, and
+    /// nobody hears of it.
+    #[must_use]
+    pub fn image(&self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) -> SimDisk {
+        let mut disk = self.driver.disk.clone();
+        disk.crash(kind, decide);
+        disk
+    }
+
+    /// The world that comes up on an image of this one. Nothing of this one's engine is copied.
+    ///
+    /// # Errors
+    /// When the engine says something wrong at once.
+    pub fn come_up_on(&self, image: SimDisk) -> Result<World, Violation> {
+        let mut world = World {
+            driver: Driver::new(Engine::new(self.options.clone()), image, self.driver.clock),
+            collected: Collected::default(),
+            options: self.options.clone(),
+            choices: self.choices.clone(),
+            checker: self.checker.clone(),
+            chronicle: self.chronicle.clone(),
+            tally: self.tally,
+            marks: self.marks,
+            steps: self.steps,
+            hash: self.hash,
+        };
+        world.come_up()?;
+        Ok(world)
+    }
+
+    /// Names what the future of a machine depends on besides its disk when it comes up after a crash of this world: its
+    /// clock, and what was promised. Its engine is new, so it adds nothing.
+    #[must_use]
+    pub fn promises(&self) -> u128 {
+        let mut checker = self.checker.clone();
+        checker.crashed();
+        let mut identity = Xxh3Default::new();
+        checker.identify(&mut identity);
+        (self.driver.clock.monotonic(), self.driver.clock.wall()).hash(&mut identity);
+        identity.digest128()
     }
 }
 

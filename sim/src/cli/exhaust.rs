@@ -1,8 +1,8 @@
-//! `exhaust`: every crash of a short life.
+//! `exhaust`: every crash of all short lives.
 
 use std::time::Instant;
 
-use docdb_sim::exhaust::{Settings, exhaust};
+use docdb_sim::exhaust::{Case, Settings, exhaust, repeat};
 use docdb_sim::run::Verdict;
 
 use super::exit::Exit;
@@ -10,49 +10,72 @@ use super::output::{bar, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Requests in the short life.
-    #[arg(long, default_value_t = 12)]
+    /// The most operations of a workload.
+    #[arg(long, default_value_t = 3)]
     ops: usize,
     /// 1: crashes; 2: crashes within recoveries as well.
     #[arg(long, default_value_t = 2)]
     crash_depth: u32,
-    /// Tells on the error output everything that happens.
+    /// How many threads.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Goes to one place again, as a violation named it, and tells on the error output what happens.
     #[arg(long)]
-    tell: bool,
+    case: Option<Case>,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let Arguments { ops: operations, crash_depth, tell: telling, json } = *arguments;
     let started = Instant::now();
-    let progress = bar(operations as u64 * 6);
-    let settings = Settings { operations, crash_depth, telling };
-    let visited = exhaust(settings, &|_| {}, &|point| progress.set_position(point));
+    let progress = bar(0);
+    let visited = if let Some(case) = &arguments.case {
+        repeat(case, true, &|_| {})
+    } else {
+        let settings = Settings { operations: arguments.ops, crash_depth: arguments.crash_depth, jobs: arguments.jobs };
+        exhaust(settings, &|_| {}, &|done, all| {
+            progress.set_length(all as u64);
+            progress.set_position(done as u64);
+        })
+    };
     progress.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
+    let counts = visited.counts;
+    let complete = counts.chosen_points == 0;
     let message = match &visited.verdict {
         Verdict::Kept => None,
         Verdict::Violation(message) | Verdict::Harness(message) => Some(message.as_str()),
     };
-    if json {
+    let case = visited.violated_at.as_ref().map(Case::to_string);
+    if arguments.json {
         let summary = serde_json::json!({
-            "operations": operations, "crash_depth": crash_depth, "points": visited.points,
-            "complete": visited.complete, "sampled": visited.sampled, "images": visited.images,
-            "nested": visited.nested, "violation": message, "seconds": seconds,
+            "workloads": counts.workloads,
+            "crash_points": counts.crash_points,
+            "images": counts.images,
+            "distinct_images": counts.distinct_images,
+            "recoveries": counts.recoveries,
+            "violations": u64::from(matches!(visited.verdict, Verdict::Violation(_))),
+            "violation": message,
+            "case": case,
+            "complete": complete,
+            "points_with_chosen_images": counts.chosen_points,
+            "seconds": seconds,
         });
         say(&summary.to_string());
     } else {
-        if let Some(message) = message {
-            say(&format!("violation: {message}"));
-            say(&format!(
-                "  cargo run --release --bin docdb-sim -- exhaust --ops {operations} --crash-depth {crash_depth}"
-            ));
+        if let (Some(message), Some(case)) = (message, case) {
+            say(&format!("violation at {case}: {message}"));
+            say(&format!("  cargo run --release --bin docdb-sim -- exhaust --case '{case}'"));
         }
+        let tried = if complete {
+            "every image was tried".to_owned()
+        } else {
+            format!("chosen images at {} points that have too many", counts.chosen_points)
+        };
         say(&format!(
-            "{} effects; {} crashes with all images, {} with chosen ones; {} images and {} within recoveries; {seconds:.1} s",
-            visited.points, visited.complete, visited.sampled, visited.images, visited.nested
+            "{} workloads crashed at {} points; {} images, {} of them distinct, {} recoveries; {tried}; {seconds:.1} s",
+            counts.workloads, counts.crash_points, counts.images, counts.distinct_images, counts.recoveries,
         ));
     }
     Exit::of([&visited.verdict])

@@ -31,7 +31,7 @@ enum Command {
     Run(run::Arguments),
     /// Runs one seed again and prints the hash of its trace.
     Replay(replay::Arguments),
-    /// Crashes a short life at every effect, in every way that matters.
+    /// Crashes all short lives at every effect, in every way that matters.
     Exhaust(exhaust::Arguments),
     /// Looks for each mistake planted in the engine, to show that it would be found.
     Mutants(mutants::Arguments),

@@ -10,7 +10,7 @@ use docdb_engine::{DiskOp, SECTOR_BYTES};
 
 use super::inode::Sequence;
 use super::names::{Entry, InodeId};
-use super::{FaultKind, InFlight, NameOrder, OpenFile, SimDisk};
+use super::{FaultKind, InFlight, NameOrder, OpenFile, SimDisk, contiguous};
 use crate::choice::Choices;
 
 /// What dies.
@@ -66,7 +66,7 @@ impl SimDisk {
         match op {
             DiskOp::Write { file, offset, buffers } => {
                 let Some(OpenFile { inode, .. }) = self.open.get(file).copied() else { return };
-                let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.as_slice()).copied().collect();
+                let bytes = contiguous(buffers);
                 let sectors = bytes.len().div_ceil(SECTOR_BYTES);
                 let done = index(decide(unit, sectors as u64 + 1)) * SECTOR_BYTES;
                 self.file_mut(inode).write(*sequence, *offset, &bytes[..done.min(bytes.len())]);

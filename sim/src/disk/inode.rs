@@ -32,8 +32,12 @@ impl Sector {
         self.dirty.last().map(|(_, content)| content).or(self.lost.as_ref()).unwrap_or(&self.durable)
     }
 
-    /// The newest content becomes a version of its own.
+    /// The newest content becomes a version of its own, unless it is that of the version before: no crash and no sync
+    /// can tell the two apart. A sector that was lost is another matter, for a write makes it dirty again.
     fn write(&mut self, sequence: Sequence, at: usize, bytes: &[u8]) {
+        if self.lost.is_none() && self.cached()[at..at + bytes.len()] == *bytes {
+            return;
+        }
         let mut content = **self.cached();
         content[at..at + bytes.len()].copy_from_slice(bytes);
         self.dirty.push((sequence, Arc::new(content)));

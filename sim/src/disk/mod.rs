@@ -25,16 +25,18 @@
 
 mod crash;
 mod fault;
+mod identity;
 mod inode;
 mod names;
 mod perform;
 mod profile;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::Hash as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use docdb_engine::{Completion, Disk, DiskError, DiskOp, FileId, OpId};
+use docdb_engine::{Buffer, Completion, Disk, DiskError, DiskOp, FileId, OpId};
 
 use crate::choice::Choices;
 use crate::hash::Hash;
@@ -260,12 +262,7 @@ impl SimDisk {
         if changes(&op) {
             self.effects += 1;
         }
-        self.hash.bytes(format!("{op:?} {result:?}").as_bytes());
-        if let DiskOp::Write { buffers, .. } = &op {
-            for buffer in buffers {
-                self.hash.bytes(buffer.as_slice());
-            }
-        }
+        (&op, &result).hash(&mut self.hash);
         let completion = Completion { id, result: result.map_err(DiskError::new) };
         self.finished.push_back(Finished { sequence, op, completion });
     }
@@ -340,6 +337,15 @@ impl Disk for SimDisk {
     fn poll(&mut self) -> Option<Completion> {
         self.finished.pop_front().map(|finished| finished.completion)
     }
+}
+
+/// The bytes of a vectored write, one behind the other.
+fn contiguous(buffers: &[Buffer]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(buffers.iter().map(Buffer::len).sum());
+    for buffer in buffers {
+        bytes.extend_from_slice(buffer.as_slice());
+    }
+    bytes
 }
 
 /// The open file an operation names.

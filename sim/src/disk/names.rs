@@ -40,7 +40,7 @@ pub(crate) struct Change {
     pub(crate) sequence: Sequence,
     pub(crate) entries: Vec<(Place, Option<Entry>)>,
     /// Directories that must still be synced.
-    unsynced: Vec<InodeId>,
+    pub(crate) unsynced: Vec<InodeId>,
 }
 
 impl Change {

@@ -9,7 +9,7 @@ use docdb_engine::{DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode,
 
 use super::inode::{Fate, Inode, Sequence};
 use super::names::{Entry, InodeId};
-use super::{FaultKind, OpenFile, SimDisk};
+use super::{FaultKind, OpenFile, SimDisk, contiguous};
 use crate::choice::Choices;
 
 type Outcome = Result<DiskReply, DiskErrorKind>;
@@ -37,7 +37,7 @@ impl SimDisk {
             }
             DiskOp::Read { file, offset, bytes } => self.read(*file, *offset, u64::from(*bytes), choices),
             DiskOp::Write { file, offset, buffers } => {
-                let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.as_slice()).copied().collect();
+                let bytes = contiguous(buffers);
                 self.write(sequence, *file, *offset, &bytes, choices)
             }
             DiskOp::Allocate { file, offset, bytes } => self.allocate(sequence, *file, *offset, *bytes, choices),
