@@ -411,11 +411,14 @@ impl World {
         disk
     }
 
-    /// The world that comes up on an image of this one. Nothing of this one's engine is copied.
+    /// The world that comes up on an image that a crash of this kind left of this one. Nothing of this one's engine is
+    /// copied.
     ///
     /// # Errors
     /// When the engine says something wrong at once.
-    pub fn come_up_on(&self, image: SimDisk) -> Result<World, Violation> {
+    pub fn come_up_on(&self, kind: CrashKind, image: SimDisk) -> Result<World, Violation> {
+        let mut refinement = self.refinement.clone();
+        refinement.hear(&Event::Crashed(kind));
         let mut world = World {
             driver: Driver::new(Engine::new(self.options.clone()), image, self.driver.clock),
             collected: Collected::default(),
@@ -423,6 +426,7 @@ impl World {
             choices: self.choices.clone(),
             checker: self.checker.clone(),
             chronicle: self.chronicle.clone(),
+            refinement,
             tally: self.tally,
             marks: self.marks,
             steps: self.steps,

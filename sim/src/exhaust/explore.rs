@@ -163,7 +163,7 @@ impl<'run> Explorer<'run> {
                 };
                 self.counts.images += 1;
                 if is_wanted.is_none() && self.is_new(image.identity(promises), depth) {
-                    self.recover(world.come_up_on(image)?, depth - 1)?;
+                    self.recover(world.come_up_on(kind, image)?, depth - 1)?;
                 }
                 self.at.crashes.pop();
             }
