@@ -78,14 +78,14 @@ pub fn score(bugs: &[Bug], settings: Settings, progress: &(dyn Fn() + Sync)) -> 
     outcomes.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
-/// How many seeds the median mutant takes; a survivor takes more than any other.
+/// How many seeds the median mutant takes; `None` when it survives.
 #[must_use]
-pub fn median_seeds_to_kill(outcomes: &[Outcome]) -> u64 {
-    let mut seeds: Vec<u64> =
-        outcomes.iter().map(|outcome| outcome.kill.as_ref().map_or(u64::MAX, |kill| kill.seed + 1)).collect();
-    seeds.sort_unstable();
-    // The larger one of the middle two, so that half of the mutants take no more.
-    seeds.get(seeds.len() / 2).copied().unwrap_or(0)
+pub fn median_seeds_to_kill(outcomes: &[Outcome]) -> Option<u64> {
+    let seeds = |outcome: &Outcome| outcome.kill.as_ref().map(|kill| kill.seed + 1);
+    let mut seeds: Vec<Option<u64>> = outcomes.iter().map(seeds).collect();
+    // Survivors take more than any other. Of the middle two the larger one, so that half of all take no more.
+    seeds.sort_unstable_by_key(|seeds| seeds.unwrap_or(u64::MAX));
+    seeds.get(seeds.len() / 2).copied().flatten()
 }
 
 /// Which mutants survive without a kind of fault, by kind; kinds that none needs are left out.

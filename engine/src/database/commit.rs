@@ -68,11 +68,11 @@ impl Database {
             epoch: log.epoch,
             start_lsn: log.start_lsn,
             lsn: log.end,
-            watermark: Lsn(log.end.0 + u64::from(planted!(WatermarkAhead))),
+            watermark: if planted!(WatermarkAhead) { Lsn(u64::MAX) } else { log.end },
         };
         let encoded = if planted!(CommitRecordLeftOut) {
             let mut records = batch.records.clone();
-            records.retain(|record| record.kind != crate::log::RecordKind::Commit);
+            records.pop();
             encode(place, log.before.as_ref(), &records)
         } else {
             encode(place, log.before.as_ref(), &batch.records)
@@ -174,7 +174,8 @@ impl Database {
     /// Goes on in a new segment, at the place where the durable log ends.
     pub(super) fn new_segment(&mut self, tail: Option<Batch>, backoff: Backoff, options: &Options, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
-        let epoch = log.epoch + u64::from(!planted!(RotationSameEpoch)) + u64::from(backoff.tries());
+        let next_epoch = log.epoch + 1 + u64::from(backoff.tries());
+        let epoch = if planted!(RotationSameEpoch) { log.epoch } else { next_epoch };
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
         let to_write = tail.as_ref().filter(|_| !planted!(TailNotWritten));
         let encoded = to_write.map(|batch| encode(place, log.before.as_ref(), &batch.records));

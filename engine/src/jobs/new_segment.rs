@@ -118,7 +118,6 @@ impl NewSegment {
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
-        let skip_names = planted!(NoDirectorySyncAfterRotation);
         match (self.step, result) {
             (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
                 self.failed(ErrorCode::FileOpen, &error)
@@ -151,15 +150,17 @@ impl NewSegment {
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncHeader, Ok(_)) if skip_names || planted!(NextNotSynced) => self.seal(),
+            (Step::SyncHeader, Ok(_)) if planted!(NoDirectorySyncAfterRotation) || planted!(NextNotSynced) => {
+                self.seal()
+            }
             (Step::SyncHeader, Ok(_)) => {
                 self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
             (Step::SyncNext, Ok(_)) => self.seal(),
-            (Step::Seal, Ok(_)) if skip_names => self.promote(),
+            (Step::Seal, Ok(_)) if planted!(NoDirectorySyncAfterRotation) => self.promote(),
             (Step::Seal, Ok(_)) => self.go(Step::SyncSealed, DiskOp::SyncDirectory { path: self.directory.clone() }),
             (Step::SyncSealed, Ok(_)) => self.promote(),
-            (Step::Promote, Ok(_)) if skip_names => Progress::Done(self.made),
+            (Step::Promote, Ok(_)) if planted!(NoDirectorySyncAfterRotation) => Progress::Done(self.made),
             (Step::Promote, Ok(_)) => {
                 self.go(Step::SyncPromoted, DiskOp::SyncDirectory { path: self.directory.clone() })
             }

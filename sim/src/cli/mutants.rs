@@ -86,10 +86,8 @@ mod planted {
             show_matrix(&outcomes);
         } else {
             outcomes.iter().for_each(show);
-            say(&format!(
-                "{} mistakes, {killed} found; the median one takes {median} seeds; {seconds:.1} s",
-                outcomes.len()
-            ));
+            let median = median.map_or("survives".to_owned(), |seeds| format!("takes {seeds} seeds"));
+            say(&format!("{} mistakes, {killed} found; the median one {median}; {seconds:.1} s", outcomes.len()));
         }
         if survivors.is_empty() { Exit::Kept } else { Exit::Violation }
     }
