@@ -109,7 +109,7 @@ fn what_does_not_pass_is_not_waited_for_for_ever() {
 /// Once a header vouches for the batch, or names have changed, trying again would build on what is unknown.
 #[test]
 fn a_new_segment_that_fails_late_is_not_tried_again() {
-    let refuses: [Refuse; 3] = [
+    let refuses: [Refuse; 5] = [
         |op| match op {
             DiskOp::Write { offset: 0, .. } => Some(DiskErrorKind::Transient),
             op => spoiled(op),
@@ -120,6 +120,15 @@ fn a_new_segment_that_fails_late_is_not_tried_again() {
         },
         |op| match op {
             DiskOp::Rename { to, .. } if to.as_str().ends_with(".wal") => Some(DiskErrorKind::Transient),
+            op => spoiled(op),
+        },
+        |op| match op {
+            DiskOp::Rename { to, .. } if to.as_str().ends_with(".wal") => Some(DiskErrorKind::NoSpace),
+            op => spoiled(op),
+        },
+        // Early, but the write that failed may have left its batch in the old segment.
+        |op| match op {
+            DiskOp::Allocate { .. } => Some(DiskErrorKind::NoSpace),
             op => spoiled(op),
         },
     ];
