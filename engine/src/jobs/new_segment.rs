@@ -150,9 +150,8 @@ impl NewSegment {
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncHeader, Ok(_)) if planted!(NoDirectorySyncAfterRotation) || planted!(NextNotSynced) => {
-                self.seal()
-            }
+            (Step::SyncHeader, Ok(_)) if planted!(NoDirectorySyncAfterRotation) => self.seal(),
+            (Step::SyncHeader, Ok(_)) if planted!(NextNotSynced) => self.seal(),
             (Step::SyncHeader, Ok(_)) => {
                 self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
             }

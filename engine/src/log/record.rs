@@ -121,7 +121,7 @@ impl Record {
             return None;
         }
         let (tx, number) = (TxId(fields.count()?), fields.u64()?);
-        let document = DocumentId(if planted!(DocumentNumberTruncated) { number & 0xffff_ffff } else { number });
+        let document = DocumentId(if planted!(DocumentNumberTruncated) { u64::from(number as u32) } else { number });
         // The largest number is never given, so that there is always a next one.
         let collection = CollectionId(fields.u32().filter(|number| *number < u32::MAX)?);
         let (payload_bytes, payload_crc32) = (fields.u32()? as usize, fields.u32()?);

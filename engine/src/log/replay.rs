@@ -197,7 +197,7 @@ impl Replay {
             self.unproven.clear();
         }
         if planted!(ResumeBehindBadRecord) && !self.unproven.is_empty() {
-            proven = Lsn(self.lsn.0 + SECTOR_BYTES as u64);
+            proven = Lsn(self.lsn.0.saturating_add(SECTOR_BYTES as u64));
             self.unproven.clear();
         }
         let mut view = self.view;

@@ -98,6 +98,7 @@ fn a_whole_log_reads_back_and_its_unproven_tail_is_written_again() {
     // Nothing proves the last batch: it is the tail.
     assert_eq!(tail.proven, Lsn(writer.starts[2] as u64));
     assert_eq!(tail.records.len(), 2);
+    assert_eq!(tail.last(), Some(Repetition::of(tail.proven, &tail.records)), "what the next batch repeats");
     assert_eq!(tail.view.last_tx(), TxId(3));
 }
 
@@ -164,6 +165,8 @@ fn a_proof_names_the_batch_before_it() {
     assert!(whole.damage.is_none());
     assert_eq!(whole.proven, Lsn(writer.starts[2] as u64), "the proof leaves nothing to write again");
     assert!(whole.records.is_empty());
+    let named = whole.last().expect("the last batch with operations");
+    assert_eq!((named.lsn, named.operations.len()), (Lsn(writer.starts[1] as u64), 1));
     let mut bytes = writer.bytes.clone();
     let second = writer.starts[1];
     bytes[second..second + 512].fill(0);
@@ -231,6 +234,46 @@ fn a_missing_segment_is_damage_and_old_answers_are_withheld() {
         let last = tail.view.scan("_default", DocumentId(from)).last().expect("at least the error");
         assert_eq!(last.unwrap_err().1.code(), ErrorCode::CorruptRecord, "from {from}");
     }
+}
+
+/// A later segment begins where the third batch stands: the first two are this one's, and it says nothing beyond.
+#[test]
+fn a_batch_beyond_the_start_of_a_later_segment_names_nothing() {
+    let writer = Writer::three();
+    let limit = Some(Lsn(writer.starts[2] as u64));
+    let without = |at: usize| {
+        let mut bytes = writer.bytes.clone();
+        bytes[at..at + 512].fill(0);
+        let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX);
+        replay.segment(header(1, 0), FILE, &bytes, limit);
+        replay.finish()
+    };
+    let first = without(writer.starts[0]);
+    assert_eq!(read(&first.view, 1), Err(ErrorCode::CorruptRecord), "the second batch names it");
+    assert!(first.view.damage().is_empty(), "nothing is lost that has no name");
+    assert_eq!(read(&first.view, 2), Ok(Some("{\"n\":2}".to_owned())));
+    let second = without(writer.starts[1]);
+    assert_eq!(second.view.damage().len(), 1, "the third batch could name it, and does not count");
+    assert_eq!(read(&second.view, 3), Err(ErrorCode::CorruptRecord));
+}
+
+#[test]
+fn a_segment_that_is_not_there_or_cannot_be_told_is_damage() {
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX);
+    let mut second = Writer::new(header(2, 1024));
+    second.batch(&create(9, 9, "9"));
+    replay.segment(header(2, 1024), FILE, &second.bytes, None);
+    let tail = replay.finish();
+    assert_eq!(tail.damage.expect("the first one is missing").context().unwrap().file.as_deref(), Some(FILE));
+    assert_eq!(read(&tail.view, 1), Err(ErrorCode::CorruptRecord));
+    assert_eq!(read(&tail.view, 9), Ok(Some("9".to_owned())));
+
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX);
+    replay.segment(header(1, 0), FILE, &Writer::three().bytes, None);
+    replay.unreadable("a.wal.2");
+    let tail = replay.finish();
+    assert_eq!(tail.damage.expect("it has no header").context().unwrap().file.as_deref(), Some("a.wal.2"));
+    assert_eq!(read(&tail.view, 1), Err(ErrorCode::CorruptRecord), "it may have been replaced there");
 }
 
 #[test]
