@@ -26,9 +26,14 @@ pub(crate) struct Export<'a> {
 impl Export<'_> {
     /// How many documents were written. What was left out, because the user said so, goes to `left_out`.
     pub(crate) fn run(&self, backend: &mut dyn Backend, left_out: &mut dyn FnMut(&Error)) -> Result<u64, Error> {
-        if !self.force && fs::symlink_metadata(self.file).is_ok() {
-            let detail = format!("{} exists; --force replaces it", self.file.display());
-            return Err(Error::new(ErrorCode::FileOpen).detail(detail));
+        let there = match fs::symlink_metadata(self.file) {
+            // A rename would put a file in the place of a device or a link.
+            Ok(metadata) if !metadata.is_file() => Some("exists and is no plain file; it is not replaced"),
+            Ok(_) if !self.force => Some("exists; --force replaces it"),
+            Ok(_) | Err(_) => None,
+        };
+        if let Some(there) = there {
+            return Err(Error::new(ErrorCode::FileOpen).detail(format!("{} {there}", self.file.display())));
         }
         let unfinished = unfinished_name(self.file);
         let exported = self.write(&unfinished, backend, left_out).and_then(|count| {

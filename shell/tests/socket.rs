@@ -73,6 +73,20 @@ fn one_document_a_line_has_no_room_for_line_ends() {
 }
 
 #[test]
+fn an_export_replaces_nothing_but_a_plain_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, file, link) = (dir.path().join("data"), dir.path().join("file"), dir.path().join("link"));
+    std::fs::write(&file, "precious").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let export = format!(".export {} --force", link.display());
+    let ran = shell(&[data.to_str().unwrap()], &[".open a", &export]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.code() == Some(3) && said.contains("is no plain file"), "{said}");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+}
+
+#[test]
 fn commands_on_standard_input_need_no_utf8() {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("script");
