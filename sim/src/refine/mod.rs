@@ -14,6 +14,10 @@
 //! that the specification could be in, and what the engine does next rules the wrong ones out. So it is
 //! never stricter than the specification.
 //!
+//! Two things are weaker than they may sound. The search for all images visits equal disks with equal promises once, and
+//! refines them behind the first way that led there. And a database's creation, up to the moment at which readers first see
+//! it, is none of the specifications' yet; nor is which superseded segments are removed.
+//!
 //! Invariants: it is plain data, so a fork of the world forks it; it makes no choice and changes nothing,
 //! so a run is the same with it and without it. It stops at the first violation, and at the first fault that
 //! the specifications assume no device has ([`Refinement::is_on`]).
