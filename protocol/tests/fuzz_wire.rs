@@ -231,3 +231,25 @@ fn stats_are_decoded_to_what_was_encoded() {
         assert_eq!(stats::decode(&stats::encode(&counted)).unwrap(), counted);
     });
 }
+
+/// Small enough to be tried whole: every number of a command, and every number of a status.
+#[test]
+fn every_number_of_a_command_and_of_a_status_means_itself() {
+    bolero::check!().with_type::<u8>().exhaustive().for_each(|number| {
+        assert_eq!(Command::from_number(*number).number(), *number);
+        let data = [0_u8; 0];
+        if let Some(status) = Status::from_number(*number) {
+            assert_eq!(status.number(), *number);
+            assert_round_trip_of_response(&WireResponse { request_id: 0, status, data: &data });
+        }
+    });
+}
+
+/// Every stream of two bytes, behind every split of it: a frame begins only with a whole length.
+#[test]
+fn every_start_of_a_length_waits_for_the_rest() {
+    bolero::check!().with_type::<[u8; 2]>().exhaustive().for_each(|bytes| {
+        let (bodies, refused, within) = frames(&[&bytes[..1], &bytes[1..]]);
+        assert_eq!((bodies.len(), refused, within), (0, None, true));
+    });
+}

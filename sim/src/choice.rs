@@ -31,6 +31,7 @@ enum Source {
     Seeded { seed: u64, streams: BTreeMap<&'static str, ChaCha8Rng> },
     Replayed { trace: Arc<[Choice]>, next: usize, diverged: bool },
     Odometer { digits: Vec<Choice>, next: usize },
+    Bytes { bytes: Arc<[u8]>, next: usize },
 }
 
 /// Makes choices, hashes them, and records them when asked to.
@@ -62,6 +63,13 @@ impl Choices {
     #[must_use]
     pub fn odometer() -> Choices {
         Choices::from(Source::Odometer { digits: Vec::new(), next: 0 })
+    }
+
+    /// Choices read off a fuzzer's bytes, as few for each as its bound needs, so that a change of one byte changes one
+    /// choice. When they are used up, zero is chosen: a short input is a tame run.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Choices {
+        Choices::from(Source::Bytes { bytes: bytes.into(), next: 0 })
     }
 
     /// Keeps every choice from now on, for [`Choices::recorded`].
@@ -117,6 +125,13 @@ impl Choices {
                 assert!(digit.label == label && digit.bound == bound, "{label}: an exhaustive run is deterministic");
                 *next += 1;
                 digit.value
+            }
+            Source::Bytes { bytes, next } => {
+                let count = usize::try_from((u64::BITS - (bound - 1).leading_zeros()).div_ceil(8)).expect("at most 8");
+                let taken = bytes.get(*next..).unwrap_or(&[]);
+                let taken = &taken[..count.min(taken.len())];
+                *next += count;
+                taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) % bound
             }
         };
         self.hash.bytes(label.as_bytes());
@@ -178,6 +193,17 @@ mod tests {
         let mut again = Choices::replayed(first.recorded().into());
         assert_eq!(run(&mut again), values);
         assert_eq!((again.hash(), again.diverged()), (first.hash(), false));
+    }
+
+    #[test]
+    fn bytes_are_read_as_the_bound_needs_and_run_out_tamely() {
+        let mut choices = Choices::from_bytes(&[7, 1, 2, 255, 9]);
+        assert_eq!(choices.choice("a/one", 256), 7);
+        assert_eq!(choices.choice("a/none", 1), 0);
+        assert_eq!(choices.choice("a/two", 257), 0x0201 % 257);
+        assert_eq!(choices.choice("a/one", 10), 255 % 10);
+        assert_eq!(choices.choice("a/rest", 1 << 40), 9);
+        assert_eq!(choices.choice("a/nothing", 1 << 40), 0);
     }
 
     #[test]

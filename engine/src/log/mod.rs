@@ -5,6 +5,8 @@
 
 mod batch;
 mod field;
+#[cfg(test)]
+mod fuzz;
 mod merge;
 mod names;
 mod record;

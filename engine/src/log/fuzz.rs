@@ -1,0 +1,156 @@
+//! Fuzzing the log's codec: what is encoded is decoded to the same, and no bytes make it panic.
+//!
+//! Bounded under `cargo test`; `cargo bolero test` runs the same without end. Small codecs are tried whole.
+
+use arbitrary::{Arbitrary, Unstructured};
+use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, DocumentId, TxId};
+
+use super::batch::BatchHeader;
+use super::record::Place;
+use super::*;
+use crate::clock::WallTime;
+
+/// A batch of any records, at any place that a log can reach.
+#[derive(Debug)]
+struct AnyBatch {
+    place: BatchPlace,
+    before: Option<Repetition>,
+    records: Vec<Record>,
+}
+
+impl<'a> Arbitrary<'a> for AnyBatch {
+    fn arbitrary(from: &mut Unstructured<'a>) -> arbitrary::Result<AnyBatch> {
+        // Far below the numbers that no log reaches.
+        let lsn = 512 * from.int_in_range(0..=1 << 40)?;
+        let place = BatchPlace {
+            database: DatabaseId::new(from.int_in_range(1..=u64::MAX)?).expect("not zero"),
+            epoch: u64::arbitrary(from)?,
+            start_lsn: Lsn(from.int_in_range(0..=lsn)?),
+            lsn: Lsn(lsn),
+            watermark: Lsn(from.int_in_range(0..=lsn)?),
+        };
+        let before = if lsn > 0 && bool::arbitrary(from)? {
+            Some(Repetition::of(Lsn(from.int_in_range(0..=lsn - 1)?), &records(from)?))
+        } else {
+            None
+        };
+        Ok(AnyBatch { place, before, records: records(from)? })
+    }
+}
+
+fn records(from: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Record>> {
+    (0..from.int_in_range(0..=6)?).map(|_| record(from)).collect()
+}
+
+fn record(from: &mut Unstructured<'_>) -> arbitrary::Result<Record> {
+    use RecordKind as K;
+    let kind = *from.choose(&[K::Create, K::Update, K::Delete, K::Commit, K::CreateCollection])?;
+    let payload = match kind {
+        K::Create | K::Update => {
+            let text = quoted(<&str>::arbitrary(from)?);
+            Payload::Document(Document::parse(text.as_bytes()).expect("a quoted text is JSON"))
+        }
+        K::CreateCollection => {
+            Payload::Name(CollectionName::parse(from.choose(&["_default", "a", "notes"])?).expect("a name"))
+        }
+        K::Delete | K::Commit => Payload::None,
+    };
+    Ok(Record {
+        kind,
+        tx: TxId(from.int_in_range(0..=(1 << 63) - 1)?),
+        collection: CollectionId(from.int_in_range(0..=u32::MAX - 1)?),
+        document: DocumentId(u64::arbitrary(from)?),
+        payload,
+    })
+}
+
+/// A text as a JSON string: what would need an escape is left out.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace(|c: char| c.is_control() || c == '"' || c == '\\', ""))
+}
+
+fn contiguous(encoded: &Encoded) -> Vec<u8> {
+    encoded.buffers.iter().flat_map(|buffer| buffer.as_slice()).copied().collect()
+}
+
+#[test]
+fn a_batch_is_decoded_to_what_was_encoded() {
+    bolero::check!().with_arbitrary::<AnyBatch>().with_iterations(5_000).for_each(|any| {
+        let AnyBatch { place, before, records } = any;
+        let encoded = encode(*place, before.as_ref(), records);
+        let bytes = contiguous(&encoded);
+        assert_eq!((bytes.len() as u64, encoded.bytes), (encoded.bytes, encoded_bytes(before.as_ref(), records)));
+        let header = BatchHeader::decode(place.database, place.epoch, place.start_lsn, place.lsn, &bytes).unwrap();
+        assert_eq!((header.watermark, &header.before), (place.watermark, before));
+        assert_eq!((header.records as usize, header.bytes()), (records.len(), encoded.bytes));
+        let mut at = header.header_bytes;
+        for record in records {
+            let lsn = Lsn(place.lsn.0 + at as u64);
+            let place = Place { database: place.database, epoch: place.epoch, lsn };
+            let decoded = Record::decode(place, &bytes[at..]).unwrap();
+            assert_eq!(format!("{decoded:?}"), format!("{record:?}"));
+            at += record.bytes();
+        }
+        assert_eq!(at, header.header_bytes + header.body_bytes);
+        // Nowhere else: not in another database, segment or place.
+        let elsewhere = Lsn(place.lsn.0 + 512);
+        assert!(BatchHeader::decode(place.database, place.epoch, place.start_lsn, elsewhere, &bytes).is_none());
+        let later = place.epoch.wrapping_add(1);
+        assert!(BatchHeader::decode(place.database, later, place.start_lsn, place.lsn, &bytes).is_none());
+    });
+}
+
+#[test]
+fn one_changed_bit_of_a_header_is_noticed() {
+    bolero::check!().with_arbitrary::<(AnyBatch, u32)>().with_iterations(5_000).for_each(|(any, bit)| {
+        let AnyBatch { place, before, records } = any;
+        let mut bytes = contiguous(&encode(*place, before.as_ref(), records));
+        let header_bytes = 72 + 32 * before.as_ref().map_or(0, |before| before.operations.len());
+        let bit = *bit as usize % (8 * header_bytes);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let header = BatchHeader::decode(place.database, place.epoch, place.start_lsn, place.lsn, &bytes);
+        assert!(header.is_none(), "bit {bit}");
+    });
+}
+
+#[test]
+fn any_bytes_are_decoded_or_refused() {
+    bolero::check!().with_iterations(10_000).for_each(|bytes: &[u8]| {
+        let place = Place { database: DatabaseId::FIRST, epoch: 1, lsn: Lsn(0) };
+        let _ = Record::decode(place, bytes);
+        let _ = BatchHeader::decode(DatabaseId::FIRST, 1, Lsn(0), Lsn(0), bytes);
+        let _ = SegmentHeader::decode(bytes);
+        replay(bytes);
+        // The same behind what a whole log begins with, so that replay gets there.
+        let records: Vec<Record> = Vec::new();
+        let place =
+            BatchPlace { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), lsn: Lsn(0), watermark: Lsn(0) };
+        replay(&[&contiguous(&encode(place, None, &records)), bytes].concat());
+    });
+}
+
+fn replay(bytes: &[u8]) {
+    let header = SegmentHeader { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), created_at: WallTime(0) };
+    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), 1 << 20);
+    replay.segment(header, "a.wal", bytes, None);
+    drop(replay.finish());
+}
+
+/// Small enough to be tried whole: every number that a kind of record may have.
+#[test]
+fn every_number_of_a_kind_is_known_or_refused() {
+    bolero::check!().with_type::<u8>().exhaustive().for_each(|number| match RecordKind::from_number(*number) {
+        Some(kind) => assert_eq!(kind as u8, *number),
+        None => assert!(![1, 3, 4, 5, 6].contains(number)),
+    });
+}
+
+/// Fields are read as they were written, and past the end there are none: every pair of bytes, every cut.
+#[test]
+fn every_pair_of_bytes_is_read_back_and_no_more() {
+    bolero::check!().with_type::<[u8; 2]>().exhaustive().for_each(|bytes| {
+        let mut fields = Fields::new(bytes);
+        assert_eq!((fields.u32(), fields.u64(), fields.u8()), (None, None, Some(bytes[0])));
+        assert_eq!((fields.bytes(2), fields.bytes(1), fields.u8()), (None, Some(&bytes[1..]), None));
+    });
+}
