@@ -17,6 +17,8 @@ pub struct Allowance {
     pub device_failed: bool,
     /// The database is being closed, or the engine shuts down.
     pub closing: bool,
+    /// Durable bytes were damaged, or the disk lied.
+    pub damaged: bool,
 }
 
 impl Allowance {
@@ -26,6 +28,7 @@ impl Allowance {
             E::ReadOnly | E::OutcomeUnknown | E::DiskFull | E::FileOpen | E::FileWrite | E::FileSync | E::FileRead => {
                 self.device_failed
             }
+            E::CorruptRecord | E::DbNotFound => self.damaged,
             E::DbNotOpen => self.closing || self.device_failed,
             E::PoolStopped => self.closing,
             _ => false,
@@ -65,6 +68,7 @@ impl Database {
         };
         let mut refused = vec![false; count];
         let mut unknown = false;
+        let mut is_decided_again = false;
         for (operation, refused) in refused.iter_mut().enumerate() {
             let Some(code) = code_of(operation) else { continue };
             if !is_refusal(code) {
@@ -74,6 +78,7 @@ impl Database {
                 let alone = item.atomicity == Atomicity::EachAlone;
                 *refused =
                     written && alone && allowance.device_failed && self.fails_on_published(item, operation, code);
+                is_decided_again |= *refused;
                 continue;
             }
             if !allowance.allows(code) {
@@ -85,6 +90,7 @@ impl Database {
                 *refused = true;
             }
         }
+        self.decided_again += u64::from(is_decided_again);
         self.take_out(index, &refused)?;
         match response {
             Ok(Reply::Executed(results)) => self.check_each(index, results, allowance)?,
@@ -175,7 +181,10 @@ impl Database {
             (Expected::PublishedRead, Err(error)) if error.code() == ErrorCode::DocNotFound => {
                 self.check_read(item, &key, None)
             }
-            (_, Err(error)) if allowance.device_failed && self.fails_on_published(item, number, error.code()) => Ok(()),
+            (_, Err(error)) if allowance.device_failed && self.fails_on_published(item, number, error.code()) => {
+                self.decided_again += 1;
+                Ok(())
+            }
             (expected, result) => mismatch!("answered {result:?}, expected {expected:?}"),
         }
     }
@@ -228,6 +237,7 @@ impl Database {
         }
         if allowance.device_failed && self.fails_on_published(&item, operation, error.code()) {
             // Decided again after a batch was given up: then nothing of it was written.
+            self.decided_again += 1;
             return self.take_out(index, &vec![true; item.operations.len()]);
         }
         mismatch!("request {} failed with {error}; expected {:?}", item.ticket, item.outcome)

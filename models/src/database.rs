@@ -45,6 +45,8 @@ pub struct Database {
     pub(crate) seen: u64,
     pub(crate) published: u64,
     pub(crate) open: bool,
+    /// Answers that were decided again after a batch was given up.
+    pub(crate) decided_again: u64,
 }
 
 impl Default for Database {
@@ -65,6 +67,7 @@ impl Database {
             seen: 0,
             published: 0,
             open: false,
+            decided_again: 0,
         }
     }
 
@@ -84,6 +87,12 @@ impl Database {
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
+    }
+
+    /// How many answers were decided again because what they rested on was given up.
+    #[must_use]
+    pub fn decided_again(&self) -> u64 {
+        self.decided_again
     }
 
     /// Whether a view is published.
@@ -162,14 +171,14 @@ impl Database {
     /// Folds in everything that later judgements depend on. Only asked after a crash: the requests of before are all
     /// unknown, the next opening forgets them, and until then only their number matters.
     pub fn identify(&self, hasher: &mut impl Hasher) {
-        let Database { states, transactions, items, acknowledged, seen, published, open } = self;
+        let Database { states, transactions, items, acknowledged, seen, published, open, decided_again: _ } = self;
         assert!(!open && items.iter().all(|item| item.unknown), "the process has just died");
         (states, transactions, items.len(), acknowledged, seen, published).hash(hasher);
     }
 
     fn check_recovered(&self, tx: u64) -> Result<(), Mismatch> {
         let low = self.must_survive();
-        let high = self.first_trailing().map_or(self.newest(), |index| self.items[index].before);
+        let high = self.recoverable();
         if tx < low {
             let (acknowledged, seen) = (self.acknowledged, self.seen);
             return mismatch!("recovered {tx} transactions; {acknowledged} were acknowledged and {seen} seen");
@@ -180,6 +189,11 @@ impl Database {
         Ok(())
     }
 
+    /// The newest transaction that a recovery may find.
+    pub(crate) fn recoverable(&self) -> u64 {
+        self.first_trailing().map_or(self.newest(), |index| self.items[index].before)
+    }
+
     /// The first of the requests at the end that still wait for an answer: they come after the opening.
     fn first_trailing(&self) -> Option<usize> {
         let first = self.items.iter().rposition(|item| item.unknown).map_or(0, |last_unknown| last_unknown + 1);
@@ -187,7 +201,7 @@ impl Database {
     }
 
     /// An opening ended at `tx`: what is unknown and later never happened.
-    fn settle(&mut self, tx: u64) {
+    pub(crate) fn settle(&mut self, tx: u64) {
         self.truncate(tx);
         self.items.retain(|item| !item.unknown);
         self.run(0);

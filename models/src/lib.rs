@@ -11,12 +11,14 @@
 
 mod answer;
 mod database;
+mod doubt;
 mod execute;
 pub mod spec;
 mod state;
 
 pub use answer::Allowance;
 pub use database::{Database, Ticket};
+pub use doubt::Doubtful;
 pub use state::{Content, Key, State, Transaction, Write};
 
 /// The engine said or stored something that no correct engine can.

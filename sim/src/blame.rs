@@ -7,8 +7,8 @@
 use docdb_engine::{Alert, AlertKind};
 use docdb_protocol::{ErrorCode, Reply, Response};
 
-use crate::check::{Violation, violation};
 use crate::disk::{FaultCounts, FaultKind};
+use crate::oracle::{Violation, violation};
 
 /// Looks at every error of an answer.
 ///

@@ -6,7 +6,6 @@
 //! It never looks into the engine: it sees what a client, a reader and a disk see.
 
 pub mod blame;
-pub mod check;
 pub mod choice;
 pub mod chronicle;
 pub mod clock;
@@ -16,9 +15,11 @@ pub mod hash;
 pub mod marks;
 #[cfg(feature = "planted-bugs")]
 pub mod mutants;
+pub mod oracle;
 pub mod profile;
 pub mod refine;
 pub mod replay;
 pub mod run;
+mod witness;
 pub mod workload;
 pub mod world;

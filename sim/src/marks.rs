@@ -50,7 +50,6 @@ marks! {
     AnswerDecidedAgain "answer-decided-again" "An answer that rested on a batch given up was decided again.";
     DiskFullRefused "disk-full-refused" "A write was refused because the device is full.";
     SpaceReturned "space-returned" "A write was accepted by a process that had refused one for want of space.";
-    MemoryLimitRefused "memory-limit-refused" "A write was refused because documents take too much memory.";
     CatalogRebuilt "catalog-rebuilt" "The catalog was rebuilt from the databases' folders.";
     DamageNamed "damage-named" "Damage was reported by the documents it concerns.";
     DamageUnnamed "damage-unnamed" "Damage was reported that names a part of the log and no documents.";

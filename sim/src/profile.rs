@@ -94,28 +94,25 @@ impl ProfileName {
         use ProfileName as P;
         // Crashes and mixtures come most often; the tame answer is the plainest.
         let weighted = [
-            P::Crashes,
-            P::Crashes,
-            P::Crashes,
-            P::Crashes,
-            P::SyncFailures,
-            P::SyncFailures,
-            P::Names,
-            P::Names,
-            P::Space,
-            P::Space,
-            P::Reads,
-            P::Writes,
-            P::Damage,
-            P::Damage,
-            P::Lying,
-            P::Clock,
-            P::Swarm,
-            P::Swarm,
-            P::Swarm,
-            P::Swarm,
+            (P::Crashes, 4),
+            (P::SyncFailures, 3),
+            (P::Names, 2),
+            (P::Space, 2),
+            (P::Reads, 1),
+            (P::Writes, 1),
+            (P::Damage, 2),
+            (P::Lying, 1),
+            (P::Clock, 1),
+            (P::Swarm, 4),
         ];
-        weighted[index(choices, "profile/name", weighted.len() as u64)]
+        let mut drawn = choices.choice("profile/name", weighted.iter().map(|(_, weight)| weight).sum());
+        for (profile, weight) in weighted {
+            match drawn.checked_sub(weight) {
+                Some(rest) => drawn = rest,
+                None => return profile,
+            }
+        }
+        unreachable!("what is drawn is below the sum of all weights")
     }
 
     /// Draws the device of a seed.
@@ -126,22 +123,40 @@ impl ProfileName {
         device.name_order = [NameOrder::Posix, NameOrder::Journal][index(choices, "profile/order", 2)];
         // How a device loses power, and how it may answer reads, is its nature in every mixture.
         device.draw(choices, K::ShornSector, [0, 300]);
+        device.draw(choices, K::StaleGarbage, [0, 1000]);
         device.draw(choices, K::ShortRead, [0, 0, 200]);
+        device.draw(choices, K::NestedCrash, [0, 200, 500]);
         match self {
-            ProfileName::Crashes | ProfileName::Clock => {}
+            ProfileName::Crashes => {}
             ProfileName::SyncFailures => draw_sync_failures(&mut device, choices, [20, 100, 300]),
             ProfileName::Names => {
                 device.draw(choices, K::NameError, [0, 20, 60]);
                 device.draw(choices, K::DirectorySyncError, [20, 100, 300]);
             }
             ProfileName::Space => device.draw(choices, K::NoSpace, [300, 1000]),
-            ProfileName::Reads => device.draw(choices, K::ReadError, [10, 50]),
+            ProfileName::Reads => {
+                device.draw(choices, K::ReadError, [10, 50]);
+                device.draw(choices, K::StickyReadError, [0, 0, 2]);
+            }
             ProfileName::Writes => {
                 device.draw(choices, K::WriteError, [0, 10, 50]);
                 device.draw(choices, K::ShortWrite, [0, 10, 50]);
                 device.draw(choices, K::Interrupted, [0, 10, 50]);
             }
-            ProfileName::Damage | ProfileName::Lying => {}
+            ProfileName::Damage => {
+                device.draw(choices, K::BitFlip, [1, 1, 2, 5]);
+                device.draw(choices, K::MisdirectedWrite, [0, 0, 0, 10]);
+                device.draw(choices, K::StaleRead, [0, 0, 0, 10]);
+            }
+            ProfileName::Lying => {
+                let kinds = [K::LyingSync, K::LyingSync, K::SyncExt4Data];
+                let kind = kinds[index(choices, "profile/lie", kinds.len() as u64)];
+                device.draw(choices, kind, [20, 100, 500]);
+            }
+            ProfileName::Clock => {
+                device.draw(choices, K::WallStep, [2, 20]);
+                device.draw(choices, K::Stall, [1, 10]);
+            }
             ProfileName::Swarm => {
                 draw_sync_failures(&mut device, choices, [0, 20, 100]);
                 device.draw(choices, K::NameError, [0, 0, 20]);
@@ -151,6 +166,9 @@ impl ProfileName {
                 device.draw(choices, K::ShortWrite, [0, 10, 50]);
                 device.draw(choices, K::Interrupted, [0, 0, 20]);
                 device.draw(choices, K::ReadError, [0, 0, 10]);
+                device.draw(choices, K::StickyReadError, [0, 0, 0, 2]);
+                device.draw(choices, K::WallStep, [0, 2]);
+                device.draw(choices, K::Stall, [0, 1]);
             }
         }
         device
@@ -159,7 +177,57 @@ impl ProfileName {
     /// The situations that enough seeds of this mixture must meet.
     #[must_use]
     pub fn required(self) -> Marks {
-        [Mark::Acknowledged].into_iter().collect()
+        use Mark as M;
+        // Whatever else fails, every mixture lives through these.
+        let mut marks: Marks = [
+            M::Acknowledged,
+            M::GroupCommitted,
+            M::Rotated,
+            M::SpareTaken,
+            M::SpareRemoved,
+            M::SegmentsMerged,
+            M::NextPromoted,
+            M::TailDropped,
+            M::TailKept,
+            M::TailRewritten,
+            M::ClosingStored,
+            M::ShutDown,
+            M::ProcessDied,
+            M::PowerLost,
+            M::NestedCrash,
+            M::NestedTwice,
+            M::EverythingLost,
+            M::EverythingKept,
+            M::GarbageSurvived,
+            M::NamesPosix,
+            M::NamesJournal,
+        ]
+        .into_iter()
+        .collect();
+        let own: &[Mark] = match self {
+            ProfileName::Crashes => &[M::ShornSurvived],
+            ProfileName::Clock => &[],
+            ProfileName::SyncFailures => &[
+                M::SegmentAfterFailure,
+                M::LatchedReadOnly,
+                M::OutcomeUnknown,
+                M::BatchGivenUp,
+                M::EvictionSeen,
+                M::SyncExt4Ordered,
+                M::SyncBtrfs,
+                M::SyncShutdown,
+                M::SyncFalseAlarm,
+            ],
+            ProfileName::Names => &[M::LatchedReadOnly],
+            ProfileName::Space => &[M::DiskFullRefused, M::SpaceReturned, M::SegmentAfterFailure],
+            ProfileName::Reads => &[M::ReadFailedAtOpening],
+            ProfileName::Writes => &[M::SegmentAfterFailure],
+            ProfileName::Damage => &[M::DamageNamed, M::DamageUnnamed, M::DamageHarmless],
+            ProfileName::Lying => &[M::CatalogRebuilt, M::LiarCaught, M::PrefixAfterLie, M::SyncExt4Data],
+            ProfileName::Swarm => &[M::SegmentAfterFailure, M::OutcomeUnknown],
+        };
+        own.iter().for_each(|mark| marks.set(*mark));
+        marks
     }
 
     /// The situations that enough seeds of all mixtures must meet.
@@ -179,10 +247,11 @@ impl fmt::Display for ProfileName {
 
 /// A device fails its syncs in one way.
 fn draw_sync_failures(device: &mut Profile, choices: &mut Choices, rates: [u16; 3]) {
-    let kinds =
-        [FaultKind::SyncExt4Ordered, FaultKind::SyncExt4Ordered, FaultKind::SyncBtrfs, FaultKind::SyncFalseAlarm];
+    use FaultKind as K;
+    let kinds = [K::SyncExt4Ordered, K::SyncExt4Ordered, K::SyncBtrfs, K::SyncShutdown, K::SyncFalseAlarm];
     let kind = kinds[index(choices, "profile/sync_failure", kinds.len() as u64)];
     device.draw(choices, kind, rates);
+    device.draw(choices, K::Eviction, [0, 5, 50]);
 }
 
 fn index(choices: &mut Choices, label: &'static str, bound: u64) -> usize {

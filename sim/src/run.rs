@@ -9,17 +9,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use docdb_engine::Options;
 
-use crate::check::{Violation, opening, violation};
 use crate::choice::{Choice, Choices};
 use crate::chronicle::Chronicle;
 use crate::disk::{CrashKind, FaultCounts, FaultKind, FaultSet};
-use crate::marks::Marks;
+use crate::marks::{Mark, Marks};
+use crate::oracle::{Violation, opening, violation};
 use crate::profile::ProfileName;
 use crate::workload::Workload;
 use crate::world::{Stepped, Tally, World};
 
 /// The steps in which the engine must have done what was asked, once faults have stopped.
 const PEACE_STEPS_MAX: u64 = 200_000;
+
+/// Crashes in the recoveries from one another.
+const NESTED_CRASHES_MAX: u32 = 3;
 
 /// Files of a database that are no sealed segments: active, next, spares, and leftovers being removed.
 const FILES_PER_DATABASE_MAX: usize = 8;
@@ -156,7 +159,10 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     report.steps = world.steps();
     report.tally = world.tally;
     report.faults = *world.disk().faults();
-    report.marks = world.marks;
+    report.marks = world.marks();
+    if world.checker.databases().iter().any(|tracked| tracked.model.decided_again() > 0) {
+        report.marks.set(Mark::AnswerDecidedAgain);
+    }
     report.transactions = world.checker.databases().iter().map(|tracked| tracked.model.newest()).sum();
     report.segments = world.disk().listing().keys().filter(|name| is_sealed(name)).count();
     report.trace = world.choices.recorded().to_vec();
@@ -201,13 +207,17 @@ impl Life {
             // A short round dies while it still recovers.
             let longest = if self.world.choices.choice("run/short", 3) == 0 { 60 } else { 700 };
             let steps = self.world.choices.choice("run/steps", longest);
-            self.steps(steps)?;
+            self.steps(steps / 2)?;
+            // What was full may have space again, or the other way round.
+            self.squeeze();
+            self.steps(steps - steps / 2)?;
             self.await_moment()?;
             match self.world.choices.choice("run/end", 8) {
                 0 => self.stop_in_peace_or_not()?,
                 1..=3 => self.crash(CrashKind::Process)?,
                 _ => self.crash(CrashKind::Power)?,
             }
+            self.crash_recoveries()?;
         }
         self.peace()
     }
@@ -225,6 +235,33 @@ impl Life {
                 break;
             }
             self.steps(1)?;
+        }
+        Ok(())
+    }
+
+    /// Crashes within recoveries, one within the other.
+    fn crash_recoveries(&mut self) -> Result<(), Violation> {
+        let kind = FaultKind::NestedCrash;
+        for depth in 0..NESTED_CRASHES_MAX {
+            if !self.world.choices.chance(kind.strikes(), self.world.disk().profile().rate(kind)) {
+                break;
+            }
+            self.ask_to_open_all()?;
+            let steps = self.world.choices.choice(kind.what(), 120);
+            self.steps(steps)?;
+            if !self.world.checker.is_recovering() {
+                // The recovery was over sooner.
+                break;
+            }
+            self.world.disk_mut().strike(kind, None, None, false);
+            self.world.mark(Mark::NestedCrash);
+            if depth > 0 {
+                self.world.mark(Mark::NestedTwice);
+            }
+            match self.world.choices.choice(kind.what(), 2) {
+                0 => self.crash(CrashKind::Process)?,
+                _ => self.crash(CrashKind::Power)?,
+            }
         }
         Ok(())
     }
@@ -289,14 +326,17 @@ impl Life {
         violation!("{what}: {} requests are never answered, the first is {first}", self.world.checker.waiting())
     }
 
-    fn open_all(&mut self, what: &str) -> Result<(), Violation> {
+    fn ask_to_open_all(&mut self) -> Result<(), Violation> {
         let requests: Vec<_> = self.world.checker.databases().iter().map(opening).collect();
-        for request in requests {
-            self.world.request(request)?;
-        }
+        requests.into_iter().try_for_each(|request| self.world.request(request))
+    }
+
+    fn open_all(&mut self, what: &str) -> Result<(), Violation> {
+        self.ask_to_open_all()?;
         self.drain(what)?;
         for tracked in self.world.checker.databases() {
-            if !tracked.model.is_open() {
+            // Then an explicit error was answered, and judged.
+            if !tracked.model.is_open() && !self.world.checker.is_in_doubt() {
                 return violation!("{what}: {} was opened, but no view was published", tracked.name);
             }
         }
@@ -305,7 +345,11 @@ impl Life {
 
     fn write_all(&mut self, what: &str) -> Result<(), Violation> {
         for index in 0..self.world.checker.databases().len() {
-            let request = self.workload.certain_write(&self.world.checker.databases()[index]);
+            let tracked = &self.world.checker.databases()[index];
+            if tracked.is_damaged || !tracked.model.is_open() {
+                continue;
+            }
+            let request = self.workload.certain_write(tracked);
             if let Some(request) = request {
                 self.world.request(request)?;
             }
@@ -313,7 +357,8 @@ impl Life {
         self.drain(what)?;
         for tracked in self.world.checker.databases() {
             // An answer that is no refusal acknowledges; the device has no failure left to blame.
-            if tracked.model.acknowledged() != tracked.model.newest() {
+            let takes_writes = tracked.model.is_open() && !tracked.is_damaged;
+            if takes_writes && tracked.model.acknowledged() != tracked.model.newest() {
                 return violation!("{what}: the last write to {} was not accepted", tracked.name);
             }
         }
@@ -341,6 +386,10 @@ impl Life {
     fn peace(&mut self) -> Result<(), Violation> {
         let calm = self.world.disk().profile().calmed();
         self.world.disk_mut().set_profile(calm);
+        self.world.disk_mut().repair();
+        if self.world.disk().is_shut_down() {
+            self.crash(CrashKind::Power)?;
+        }
         self.world.disk_mut().set_quota(None);
         self.drain("after the faults stopped")?;
         match self.world.choices.choice("run/last", 3) {
@@ -359,7 +408,7 @@ impl Life {
         let newest: Vec<u64> = self.newest();
         self.crash(CrashKind::Power)?;
         self.open_all("the second start in peace")?;
-        if self.newest() != newest {
+        if self.newest() != newest && !self.world.checker.is_in_doubt() {
             return violation!("transactions before a clean shutdown: {newest:?}, after it: {:?}", self.newest());
         }
         self.write_all("the second start in peace")?;

@@ -6,8 +6,8 @@
 
 use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Operation, Request};
 
-use crate::check::{Checker, Tracked, opening};
 use crate::choice::Choices;
+use crate::oracle::{Checker, Tracked, opening};
 
 /// The databases a run may use.
 pub const DATABASES: [&str; 3] = ["alpha", "beta.x", "gamma"];

@@ -15,14 +15,15 @@ use docdb_protocol::{DatabaseId, Request, Response};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::blame;
-use crate::check::{Checker, Violation, written};
 use crate::choice::Choices;
 use crate::chronicle::{Chronicle, Event};
 use crate::clock::SimClock;
-use crate::disk::{CrashKind, Profile, SimDisk, Struck, Unit, decide_by};
+use crate::disk::{CrashKind, FaultKind, Mood, NameOrder, Profile, SimDisk, Struck, Unit, decide_in};
 use crate::hash::Hash;
 use crate::marks::{Mark, Marks};
+use crate::oracle::{Checker, Violation, written};
 use crate::refine::Refinement;
+use crate::witness::Witness;
 
 /// What the engine said, in the order it said it.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +59,12 @@ impl Outside for Collected {
         self.events.push(Event::Stopped);
     }
 }
+
+/// The wall clock is set to before this: some day in 2033.
+const WALL_NS_MAX: u64 = 2_000_000_000_000_000_000;
+
+/// Nothing happens for less than this: a day.
+const STALL_NS_MAX: u64 = 86_400_000_000_000;
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +106,9 @@ pub struct World {
     pub chronicle: Chronicle,
     /// What has been done.
     pub tally: Tally,
-    /// What has occurred.
-    pub marks: Marks,
     /// Who holds the run to the specifications.
     pub refinement: Refinement,
+    witness: Witness,
     steps: u64,
     hash: Hash,
 }
@@ -122,8 +128,8 @@ impl World {
             checker: Checker::new(names),
             chronicle: Chronicle::default(),
             tally: Tally::default(),
-            marks: Marks::default(),
             refinement: Refinement::default(),
+            witness: Witness::default(),
             steps: 0,
             hash: Hash::default(),
         };
@@ -141,6 +147,17 @@ impl World {
     /// The disk, to change what it does.
     pub fn disk_mut(&mut self) -> &mut SimDisk {
         &mut self.driver.disk
+    }
+
+    /// What has occurred.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        self.witness.marks
+    }
+
+    /// A situation that only the life of a world knows of.
+    pub fn mark(&mut self, mark: Mark) {
+        self.witness.marks.set(mark);
     }
 
     /// How many steps were made.
@@ -185,6 +202,7 @@ impl World {
 
     /// Something happened: whoever watches hears of it.
     fn note(&mut self, event: &Event) {
+        self.witness.see(event);
         self.chronicle.note(self.steps, event);
         self.refinement.hear(event);
     }
@@ -192,6 +210,7 @@ impl World {
     /// Judges what the engine said since the last time.
     fn judge(&mut self) -> Result<(), Violation> {
         let device_failed = self.driver.disk.injected() > 0;
+        self.checker.doubt(&self.driver.disk);
         for event in std::mem::take(&mut self.collected.events) {
             self.note(&event);
             self.refinement.verdict()?;
@@ -200,15 +219,14 @@ impl World {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
                     blame::answered(&response, self.driver.disk.faults())?;
                     self.checker.answered(id, &response, device_failed)?;
-                    let written = written(&response).count() as u64;
-                    self.tally.acknowledged += written;
-                    if written > 0 {
-                        self.marks.set(Mark::Acknowledged);
-                    }
+                    self.tally.acknowledged += written(&response).count() as u64;
                 }
                 Event::Published { database, view } => {
                     self.hash.number(view.as_ref().map_or(u64::MAX, |view| view.last_tx().0));
-                    self.tally.recoveries += u64::from(self.checker.published(database, view.as_ref())?);
+                    if let Some(recovered) = self.checker.published(database, view.as_ref())? {
+                        self.tally.recoveries += 1;
+                        self.witness.recovered(self.driver.disk.faults(), recovered);
+                    }
                 }
                 Event::Alerted(alert) => {
                     self.hash.bytes(format!("{alert:?}").as_bytes());
@@ -261,9 +279,7 @@ impl World {
         self.steps += 1;
         let pass = [0, 1_000, 100_000, 5_000_000][small(self.choices.choice("clock/pass", 4))];
         self.driver.clock.pass(pass);
-        if self.choices.chance("clock/wall", 2) {
-            self.driver.clock.step_wall(WallTime(self.choices.choice("clock/wall_to", 2_000_000_000_000_000_000)));
-        }
+        self.disturb_clock();
         let due = self.collected.wake.is_some_and(|wake| wake <= self.driver.clock.monotonic());
         let weights = [
             if self.driver.disk.ready() > 0 { 4 } else { 0 },
@@ -293,6 +309,24 @@ impl World {
             return Ok(Stepped::Moved);
         }
         unreachable!("a choice below the total falls on some action")
+    }
+
+    /// The wall clock may be set, and a long time may pass.
+    fn disturb_clock(&mut self) {
+        let device = self.driver.disk.profile();
+        for kind in [FaultKind::WallStep, FaultKind::Stall] {
+            if !self.choices.chance(kind.strikes(), device.rate(kind)) {
+                continue;
+            }
+            let bound = if kind == FaultKind::WallStep { WALL_NS_MAX } else { STALL_NS_MAX };
+            let time = self.choices.choice(kind.what(), bound);
+            match kind {
+                FaultKind::WallStep => self.driver.clock.step_wall(WallTime(time)),
+                _ => self.driver.clock.pass(time),
+            }
+            self.driver.disk.strike(kind, None, None, false);
+            self.note_faults();
+        }
     }
 
     /// One step in the plain order: completions first, then operations as submitted, then timers.
@@ -338,7 +372,10 @@ impl World {
     /// Whoever watches hears of the faults that struck.
     fn note_faults(&mut self) {
         let struck = self.driver.disk.take_struck();
-        struck.iter().for_each(|struck| self.refinement.struck(struck.kind));
+        for struck in &struck {
+            self.refinement.struck(struck.kind);
+            self.witness.struck(struck.kind);
+        }
         if self.chronicle.is_watched() {
             for Struck { kind, file, offset } in struck {
                 let file = file.and_then(|file| self.driver.disk.name_of(file));
@@ -361,11 +398,43 @@ impl World {
     /// When the engine says something wrong at once.
     pub fn crash(&mut self, kind: CrashKind) -> Result<(), Violation> {
         let mut choices = std::mem::replace(&mut self.choices, Choices::odometer());
-        let mut decide = decide_by(&mut choices);
+        let mood = self.begin_crash(kind, &mut choices);
+        let mut decide = decide_in(mood, &mut choices);
         self.crash_disk(kind, &mut decide);
         drop(decide);
         self.choices = choices;
+        self.note_faults();
         self.restart()
+    }
+
+    /// Draws what a crash is like, and counts it.
+    fn begin_crash(&mut self, kind: CrashKind, choices: &mut Choices) -> Mood {
+        let disk = &mut self.driver.disk;
+        let mood = match Mood::chosen(choices) {
+            Mood::LosesAll if disk.profile().without.contains(FaultKind::TotalLoss) => Mood::Mixed,
+            mood => mood,
+        };
+        let counted = match kind {
+            CrashKind::Process => FaultKind::ProcessCrash,
+            CrashKind::Power => FaultKind::PowerCrash,
+        };
+        disk.strike(counted, None, None, false);
+        match kind {
+            CrashKind::Process if disk.ready() > 0 => self.witness.marks.set(Mark::ProcessDied),
+            CrashKind::Power if disk.has_unsynced() => {
+                self.witness.marks.set(Mark::PowerLost);
+                match mood {
+                    Mood::LosesAll => {
+                        disk.strike(FaultKind::TotalLoss, None, None, false);
+                        self.witness.marks.set(Mark::EverythingLost);
+                    }
+                    Mood::KeepsAll => self.witness.marks.set(Mark::EverythingKept),
+                    Mood::Mixed => {}
+                }
+            }
+            CrashKind::Process | CrashKind::Power => {}
+        }
+        mood
     }
 
     /// The same, where `decide` says what survives.
@@ -379,14 +448,21 @@ impl World {
 
     fn crash_disk(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
         self.tally.crashes += 1;
+        self.note(&Event::Crashed(kind));
+        self.witness.crashed(*self.driver.disk.faults());
         let (chronicle, step) = (&mut self.chronicle, self.steps);
-        chronicle.note(step, &Event::Crashed(kind));
-        self.refinement.hear(&Event::Crashed(kind));
-        self.driver.disk.crash(kind, &mut |unit, bound| {
+        let names = self.driver.disk.crash(kind, &mut |unit, bound| {
             let answer = decide(unit, bound);
             chronicle.note(step, &Event::Decided { unit, answer, bound });
             answer
         });
+        if names.lost > 0 {
+            match self.driver.disk.profile().name_order {
+                NameOrder::Posix if names.kept > 0 => self.witness.marks.set(Mark::NamesPosix),
+                NameOrder::Posix => {}
+                NameOrder::Journal => self.witness.marks.set(Mark::NamesJournal),
+            }
+        }
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
@@ -428,7 +504,7 @@ impl World {
             chronicle: self.chronicle.clone(),
             refinement,
             tally: self.tally,
-            marks: self.marks,
+            witness: self.witness.after_crash(),
             steps: self.steps,
             hash: self.hash,
         };

@@ -31,6 +31,9 @@ pub enum Unit {
     Sector(u64, usize),
     /// Where the newest version of a sector was torn; the last answer is: not at all.
     Shorn(u64, usize),
+    /// What space shows that was taken and whose data was lost: what the device held before, or, as the last
+    /// answer, zeros.
+    Garbage(u64, usize),
     /// The lengths of a file.
     Size(u64),
     /// A change of names: lost or kept.
@@ -39,25 +42,37 @@ pub enum Unit {
     Journal,
 }
 
+/// What a power loss did to the pending changes of names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names {
+    /// These are durable now.
+    pub kept: usize,
+    /// These never happened.
+    pub lost: usize,
+}
+
 /// Shorn sectors are cut at a multiple of this.
 const SHORN_STEP_BYTES: usize = 64;
 
 impl SimDisk {
     /// Crashes. `decide` answers for each unit with a number below the given bound.
-    pub fn crash(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
+    pub fn crash(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) -> Names {
         // Carried out, though nobody has heard of it: that is a state like any other.
         self.finished.clear();
         for in_flight in std::mem::take(&mut self.in_flight) {
             self.crash_in_flight(&in_flight, kind, decide);
         }
-        self.open.clear();
+        for handle in std::mem::take(&mut self.open).into_values().filter(|handle| handle.is_owed_an_error) {
+            if let Some(file) = self.files.get_mut(&handle.inode) {
+                Arc::make_mut(file).is_error_untold = true;
+            }
+        }
         self.used_ids.clear();
         self.injected = 0;
-        if kind == CrashKind::Power {
-            self.lose_power(decide);
-        }
+        let names = if kind == CrashKind::Power { self.lose_power(decide) } else { Names::default() };
         self.forget_unreachable();
         self.hash.number(self.files.values().map(|file| file.space()).sum());
+        names
     }
 
     fn crash_in_flight(&mut self, in_flight: &InFlight, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
@@ -68,7 +83,15 @@ impl SimDisk {
                 let Some(OpenFile { inode, .. }) = self.open.get(file).copied() else { return };
                 let bytes = contiguous(buffers);
                 let sectors = bytes.len().div_ceil(SECTOR_BYTES);
-                let done = index(decide(unit, sectors as u64 + 1)) * SECTOR_BYTES;
+                let answers = sectors as u64 + 1;
+                let mut done = index(decide(unit, answers)) * SECTOR_BYTES;
+                if done > 0 && done < bytes.len() {
+                    if self.profile.without.contains(FaultKind::TornInFlight) {
+                        done = bytes.len();
+                    } else {
+                        self.strike(FaultKind::TornInFlight, Some(inode), Some(*offset), false);
+                    }
+                }
                 self.file_mut(inode).write(*sequence, *offset, &bytes[..done.min(bytes.len())]);
             }
             DiskOp::Allocate { file, offset, bytes } => {
@@ -133,69 +156,138 @@ impl SimDisk {
         self.hash.number(u64::from(done.is_ok()));
     }
 
-    fn lose_power(&mut self, decide: &mut dyn FnMut(Unit, u64) -> u64) {
+    fn lose_power(&mut self, decide: &mut dyn FnMut(Unit, u64) -> u64) -> Names {
+        self.is_shut_down = false;
+        let before = self.names.pending.len();
+        let keeps_names = self.profile.without.contains(FaultKind::NamesLost);
+        let mut kept_names = 0;
         match self.profile.name_order {
-            NameOrder::Posix => self.names.lose_power(|change| decide(Unit::Name(change.sequence), 2) == 1),
+            NameOrder::Posix => self.names.lose_power(|change| {
+                let kept = keeps_names || decide(Unit::Name(change.sequence), 2) == 1;
+                kept_names += usize::from(kept);
+                kept
+            }),
             NameOrder::Journal => {
-                let mut left = decide(Unit::Journal, self.names.pending.len() as u64 + 1);
+                let mut left = if keeps_names { before as u64 } else { decide(Unit::Journal, before as u64 + 1) };
                 self.names.lose_power(|_| {
                     let kept = left > 0;
                     left = left.saturating_sub(1);
+                    kept_names += usize::from(kept);
                     kept
                 });
             }
+        }
+        for _ in kept_names..before {
+            self.strike(FaultKind::NamesLost, None, None, false);
         }
         // What has no name any more is not worth a decision.
         self.forget_unreachable();
         for inode in self.files.keys().copied().collect::<Vec<InodeId>>() {
             self.lose_power_of_file(inode, decide);
         }
+        Names { kept: kept_names, lost: before - kept_names }
     }
 
     fn lose_power_of_file(&mut self, inode: InodeId, decide: &mut dyn FnMut(Unit, u64) -> u64) {
+        if self.files[&inode].is_clean() {
+            return;
+        }
+        let mut file = std::mem::take(self.file_mut(inode));
+        let without = self.profile.without;
         let shorn = self.profile.rate(FaultKind::ShornSector) > 0;
-        let file = self.file_mut(inode);
-        for (number, sector) in file.sectors.iter_mut().enumerate().filter(|(_, sector)| !sector.dirty.is_empty()) {
-            let versions = sector.dirty.len() as u64 + 1;
-            let kept = index(decide(Unit::Sector(inode, number), versions));
+        let garbage = self.profile.rate(FaultKind::StaleGarbage) > 0;
+        let place = |number: usize| Some((number * SECTOR_BYTES) as u64);
+        for (number, sector) in file.sectors.iter_mut().enumerate() {
+            let versions = sector.dirty.len();
+            let kept = if versions == 0 || without.contains(FaultKind::SectorLost) {
+                versions
+            } else {
+                index(decide(Unit::Sector(inode, number), versions as u64 + 1))
+            };
+            if kept < versions {
+                self.strike(FaultKind::SectorLost, Some(inode), place(number), false);
+            }
             if kept == 0 {
+                let was_written = versions > 0 || sector.lost.is_some();
+                if garbage && sector.is_raw && was_written && !self.remains.is_empty() {
+                    let held = decide(Unit::Garbage(inode, number), self.remains.len() as u64 + 1);
+                    if let Some(content) = self.remains.len().checked_sub(index(held) + 1).map(|at| &self.remains[at]) {
+                        sector.store(Arc::clone(content));
+                        self.strike(FaultKind::StaleGarbage, Some(inode), place(number), false);
+                    }
+                }
                 continue;
             }
             let mut content = Arc::clone(&sector.dirty[kept - 1].1);
-            if shorn && kept == sector.dirty.len() {
+            if shorn && kept == versions {
                 let before = if kept == 1 { &sector.durable } else { &sector.dirty[kept - 2].1 };
                 let steps = (SECTOR_BYTES / SHORN_STEP_BYTES) as u64;
                 let cut = decide(Unit::Shorn(inode, number), steps);
                 if cut + 1 < steps {
                     let cut = index(cut) * SHORN_STEP_BYTES;
                     Arc::make_mut(&mut content)[cut..].copy_from_slice(&before[cut..]);
+                    self.strike(FaultKind::ShornSector, Some(inode), place(number), false);
                 }
             }
-            sector.durable = content;
+            sector.store(content);
         }
-        let sizes = file.sizes.len() as u64 + 1;
-        let kept = if sizes > 1 { index(decide(Unit::Size(inode), sizes)) } else { 0 };
+        let sizes = file.sizes.len();
+        let kept = if sizes == 0 || without.contains(FaultKind::SizeLost) {
+            sizes
+        } else {
+            index(decide(Unit::Size(inode), sizes as u64 + 1))
+        };
+        if kept < sizes {
+            self.strike(FaultKind::SizeLost, Some(inode), None, false);
+        }
         let bytes = if kept == 0 { file.durable_bytes } else { file.sizes[kept - 1].1 };
         file.restart_at(bytes);
+        *self.file_mut(inode) = file;
     }
 }
 
-/// Answers units from a source of choices, in one of three moods: about one crash in ten keeps
-/// everything, one in ten loses everything, the others decide each unit alone.
+/// What a crash is like as a whole: about one in ten keeps everything, one in ten loses everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Everything that could survive does.
+    KeepsAll,
+    /// Nothing does that need not.
+    LosesAll,
+    /// Each unit is decided alone.
+    Mixed,
+}
+
+impl Mood {
+    /// Draws one.
+    pub fn chosen(choices: &mut Choices) -> Mood {
+        match choices.choice("crash/mood", 10) {
+            0 => Mood::KeepsAll,
+            1 => Mood::LosesAll,
+            _ => Mood::Mixed,
+        }
+    }
+}
+
+/// Answers units from a source of choices, in a mood that is drawn first.
 pub fn decide_by(choices: &mut Choices) -> impl FnMut(Unit, u64) -> u64 {
-    let mood = choices.choice("crash/mood", 10);
+    let mood = Mood::chosen(choices);
+    decide_in(mood, choices)
+}
+
+/// Answers units from a source of choices.
+pub fn decide_in(mood: Mood, choices: &mut Choices) -> impl FnMut(Unit, u64) -> u64 {
     move |unit, bound| match mood {
-        0 => bound - 1,
-        1 => 0,
-        _ => {
+        Mood::KeepsAll => bound - 1,
+        Mood::LosesAll => 0,
+        Mood::Mixed => {
             // Zero, the tame choice, keeps everything.
             let label = match unit {
                 Unit::InFlight(_) => "crash/in_flight",
                 Unit::Sector(..) => "crash/sector",
-                Unit::Shorn(..) => "crash/shorn",
+                Unit::Shorn(..) => FaultKind::ShornSector.what(),
+                Unit::Garbage(..) => FaultKind::StaleGarbage.what(),
                 Unit::Size(_) => "crash/size",
-                Unit::Name(_) => "crash/name",
-                Unit::Journal => "crash/journal",
+                Unit::Name(_) | Unit::Journal => FaultKind::NamesLost.what(),
             };
             bound - 1 - choices.choice(label, bound)
         }

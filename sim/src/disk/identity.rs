@@ -10,9 +10,9 @@ use std::hash::{Hash, Hasher};
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::SimDisk;
 use super::inode::{Inode, Sector};
 use super::names::{Change, Directory, Entry, InodeId, Names, ROOT};
+use super::{FaultKind, SimDisk};
 
 impl SimDisk {
     /// Names what a crash left, together with `besides`. Equal names, equal futures; 128 bits, so that two of some
@@ -35,7 +35,7 @@ impl SimDisk {
             in_flight,
             finished,
             // The same all through a run.
-            profile: _,
+            profile,
             quota,
             next_sequence: _,
             next_inode: _,
@@ -45,10 +45,18 @@ impl SimDisk {
             counts: _,
             struck: _,
             hash: _,
+            damaged,
+            is_shut_down,
+            remains,
         } = self;
         let is_down = open.is_empty() && used_ids.is_empty() && in_flight.is_empty() && finished.is_empty();
         assert!(is_down, "a crash was just here");
-        (quota, injected).hash(hasher);
+        (quota, injected, is_shut_down, damaged.len()).hash(hasher);
+        // What is never read again need not tell two images apart.
+        let is_hostile = [FaultKind::StaleGarbage, FaultKind::StaleRead].iter().any(|kind| profile.rate(*kind) > 0);
+        if is_hostile {
+            remains.hash(hasher);
+        }
         let mut seen = Seen { numbers: BTreeMap::from([(ROOT, 0)]), next: VecDeque::from([Entry::Directory(ROOT)]) };
         for Change { sequence: _, entries, unsynced } in pending {
             for ((directory, name), entry) in entries {
@@ -63,7 +71,7 @@ impl SimDisk {
         }
         while let Some(entry) = seen.next.pop_front() {
             match entry {
-                Entry::File(id) => identify_file(&files[&id], hasher),
+                Entry::File(id) => identify_file(&files[&id], is_hostile, hasher),
                 Entry::Directory(id) => {
                     let Directory { cached, durable } = &directories[&id];
                     for listing in [cached, durable] {
@@ -96,14 +104,17 @@ impl Seen {
     }
 }
 
-fn identify_file(inode: &Inode, hasher: &mut impl Hasher) {
-    let Inode { sectors, durable_bytes, sizes } = inode;
-    (sectors.len(), durable_bytes, sizes.len()).hash(hasher);
+fn identify_file(inode: &Inode, is_hostile: bool, hasher: &mut impl Hasher) {
+    let Inode { sectors, durable_bytes, sizes, is_error_untold } = inode;
+    (sectors.len(), durable_bytes, sizes.len(), is_error_untold).hash(hasher);
     for (_, size) in sizes {
         size.hash(hasher);
     }
-    for Sector { durable, dirty, lost } in sectors {
-        (durable, dirty.len(), lost).hash(hasher);
+    for Sector { durable, dirty, lost, is_raw, previous, is_bad } in sectors {
+        (durable, dirty.len(), lost, is_bad).hash(hasher);
+        if is_hostile {
+            (is_raw, previous).hash(hasher);
+        }
         for (_, content) in dirty {
             content.hash(hasher);
         }

@@ -2,7 +2,8 @@
 //!
 //! Invariants: a sector's `dirty` holds, oldest first, each content it had in the cache since the last
 //! sync; while it is empty the sector is clean, and then `lost` says whether the cache shows something
-//! that never reached the disk. The same for the sizes. Files only grow: the disk has no truncation.
+//! that never reached the disk. The same for the sizes. Files only grow, but for a failed sync that takes
+//! a growth back: the disk has no truncation.
 //!
 //! It knows nothing of names, handles or failures' rates; it is told what happens.
 
@@ -21,11 +22,29 @@ pub(crate) struct Sector {
     pub(crate) durable: Content,
     pub(crate) dirty: Vec<(Sequence, Content)>,
     pub(crate) lost: Option<Content>,
+    /// Space that was taken and never written: the device may show there what it held before.
+    pub(crate) is_raw: bool,
+    /// What was durable before `durable`.
+    pub(crate) previous: Option<Content>,
+    /// Cannot be read until it is written again.
+    pub(crate) is_bad: bool,
+}
+
+thread_local! {
+    /// Most sectors of a simulated disk are this one.
+    static ZEROS: Content = Arc::new([0; SECTOR_BYTES]);
 }
 
 impl Sector {
     fn zeros() -> Sector {
-        Sector { durable: Arc::new([0; SECTOR_BYTES]), dirty: Vec::new(), lost: None }
+        Sector {
+            durable: ZEROS.with(Arc::clone),
+            dirty: Vec::new(),
+            lost: None,
+            is_raw: true,
+            previous: None,
+            is_bad: false,
+        }
     }
 
     pub(crate) fn cached(&self) -> &Content {
@@ -42,25 +61,40 @@ impl Sector {
         content[at..at + bytes.len()].copy_from_slice(bytes);
         self.dirty.push((sequence, Arc::new(content)));
         self.lost = None;
+        self.is_bad = false;
+    }
+
+    /// The device holds this now.
+    pub(crate) fn store(&mut self, content: Content) {
+        self.previous = Some(std::mem::replace(&mut self.durable, content));
+        self.is_raw = false;
     }
 
     /// The covered versions become durable.
     fn sync(&mut self, covered: &dyn Fn(Sequence) -> bool) {
         let Some(last) = self.dirty.iter().rposition(|(sequence, _)| covered(*sequence)) else { return };
-        self.durable = Arc::clone(&self.dirty[last].1);
+        let content = Arc::clone(&self.dirty[last].1);
+        self.store(content);
         self.dirty.drain(..=last);
     }
 
     /// The page was marked clean, but nothing was written.
-    fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         let cached = Arc::clone(self.cached());
         self.dirty.clear();
         self.lost = Some(cached);
     }
 
-    fn revert(&mut self) {
+    /// The cache shows what the device holds.
+    pub(crate) fn revert(&mut self) {
         self.dirty.clear();
         self.lost = None;
+    }
+
+    /// The page of a failed write leaves the cache: what is read from now on is on the device.
+    pub(crate) fn evict(&mut self) {
+        self.lost = None;
+        self.is_raw = false;
     }
 }
 
@@ -70,6 +104,8 @@ pub(crate) struct Inode {
     pub(crate) sectors: Vec<Sector>,
     pub(crate) durable_bytes: u64,
     pub(crate) sizes: Vec<(Sequence, u64)>,
+    /// A write-back failed and no handle has been told: the next one opened is.
+    pub(crate) is_error_untold: bool,
 }
 
 /// What becomes of one dirty sector in a failed sync.
@@ -89,6 +125,12 @@ impl Inode {
     /// Space taken on the device.
     pub(crate) fn space(&self) -> u64 {
         (self.sectors.len() * SECTOR_BYTES) as u64
+    }
+
+    /// Whether a power loss changes nothing about it.
+    pub(crate) fn is_clean(&self) -> bool {
+        let clean = |sector: &Sector| sector.dirty.is_empty() && sector.lost.is_none();
+        self.sizes.is_empty() && !self.is_error_untold && self.sectors.iter().all(clean)
     }
 
     pub(crate) fn read(&self, offset: u64, bytes: u64) -> Vec<u8> {
@@ -139,8 +181,13 @@ impl Inode {
         self.sizes.drain(..=last);
     }
 
-    /// A sync failed: each dirty sector has a fate of its own; the length is durable.
-    pub(crate) fn sync_failing(&mut self, covered: &dyn Fn(Sequence) -> bool, mut fate: impl FnMut(usize) -> Fate) {
+    /// A sync failed: each dirty sector has a fate of its own. The length is durable, unless it goes back.
+    pub(crate) fn sync_failing(
+        &mut self,
+        covered: &dyn Fn(Sequence) -> bool,
+        is_size_kept: bool,
+        mut fate: impl FnMut(usize) -> Fate,
+    ) {
         for (index, sector) in self.sectors.iter_mut().enumerate().filter(|(_, sector)| !sector.dirty.is_empty()) {
             match fate(index) {
                 Fate::Synced => sector.sync(covered),
@@ -148,24 +195,40 @@ impl Inode {
                 Fate::Reverted => sector.revert(),
             }
         }
-        self.sync_size(covered);
+        if is_size_kept {
+            self.sync_size(covered);
+        } else {
+            self.cut(self.durable_bytes);
+            self.sizes.clear();
+        }
+    }
+
+    /// What lies behind `bytes` is gone; it reads as zeros when the file grows again.
+    fn cut(&mut self, bytes: u64) {
+        let (last, within) = place(bytes);
+        self.sectors.truncate(last + usize::from(within > 0));
+        if within > 0
+            && let Some(sector) = self.sectors.get_mut(last)
+        {
+            Arc::make_mut(&mut sector.durable)[within..].fill(0);
+            for (_, content) in &mut sector.dirty {
+                Arc::make_mut(content)[within..].fill(0);
+            }
+            if let Some(content) = &mut sector.lost {
+                Arc::make_mut(content)[within..].fill(0);
+            }
+        }
     }
 
     /// Power came back: the disk is all there is, and it ends at `bytes`.
     pub(crate) fn restart_at(&mut self, bytes: u64) {
-        let (last, within) = place(bytes);
-        self.sectors.truncate(last + usize::from(within > 0));
         for sector in &mut self.sectors {
             sector.revert();
         }
-        if within > 0
-            && let Some(sector) = self.sectors.get_mut(last)
-        {
-            // What lies behind the end reads as zeros when the file grows again.
-            Arc::make_mut(&mut sector.durable)[within..].fill(0);
-        }
+        self.cut(bytes);
         self.durable_bytes = bytes;
         self.sizes.clear();
+        self.is_error_untold = false;
     }
 }
 

@@ -24,6 +24,7 @@
 //! all come from [`Choices`], or from the caller of [`SimDisk::crash`].
 
 mod crash;
+mod damage;
 mod fault;
 mod identity;
 mod inode;
@@ -40,12 +41,16 @@ use docdb_engine::{Buffer, Completion, Disk, DiskError, DiskOp, FileId, OpId};
 
 use crate::choice::Choices;
 use crate::hash::Hash;
-use inode::{Inode, Sequence};
+use inode::{Content, Inode, Sequence};
 use names::{InodeId, Names};
 
-pub use crash::{CrashKind, Unit, decide_by};
+pub use crash::{CrashKind, Mood, Names as LostNames, Unit, decide_by, decide_in};
+pub use damage::Damaged;
 pub use fault::{FaultCounts, FaultKind, FaultSet};
 pub use profile::{NameOrder, Profile};
+
+/// Sectors of removed files that are remembered.
+const REMAINS_MAX: usize = 64;
 
 /// A fault that struck, and where, as far as it has a place.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +65,8 @@ pub(crate) struct Struck {
 struct OpenFile {
     inode: InodeId,
     writable: bool,
+    /// A write-back of the file failed, and this handle has not been told.
+    is_owed_an_error: bool,
 }
 
 /// An operation that was submitted and not carried out.
@@ -97,6 +104,11 @@ pub struct SimDisk {
     effects: u64,
     counts: FaultCounts,
     struck: Vec<Struck>,
+    damaged: Vec<Damaged>,
+    /// The file system allows no changes any more.
+    is_shut_down: bool,
+    /// What removed files held, newest last: it may turn up in space that is given out again.
+    remains: VecDeque<Content>,
     hash: Hash,
 }
 
@@ -119,6 +131,9 @@ impl SimDisk {
             effects: 0,
             counts: FaultCounts::default(),
             struck: Vec::new(),
+            damaged: Vec::new(),
+            is_shut_down: false,
+            remains: VecDeque::new(),
             hash: Hash::default(),
         }
     }
@@ -164,7 +179,7 @@ impl SimDisk {
     }
 
     /// A fault strikes; `blames` when an error may follow from it.
-    fn strike(&mut self, kind: FaultKind, file: Option<InodeId>, offset: Option<u64>, blames: bool) {
+    pub(crate) fn strike(&mut self, kind: FaultKind, file: Option<InodeId>, offset: Option<u64>, blames: bool) {
         self.counts.count(kind);
         self.struck.push(Struck { kind, file, offset });
         self.injected += u64::from(blames);
@@ -255,9 +270,22 @@ impl SimDisk {
         self.in_flight.iter().any(|waiting| matches!(waiting.op, DiskOp::SyncDirectory { .. }))
     }
 
+    /// Whether a power loss could take something.
+    #[must_use]
+    pub fn has_unsynced(&self) -> bool {
+        !self.names.pending.is_empty() || self.files.values().any(|file| !file.is_clean())
+    }
+
+    /// Whether the file system allows no changes until the machine starts again.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.is_shut_down
+    }
+
     /// Carries out the `index`-th operation in flight; its completion can be polled afterwards.
     pub fn run(&mut self, index: usize, choices: &mut Choices) {
         let InFlight { id, sequence, op, uncovered } = self.in_flight.remove(index);
+        self.decay(choices);
         let result = self.perform(sequence, &op, &uncovered, choices);
         if changes(&op) {
             self.effects += 1;
@@ -270,7 +298,20 @@ impl SimDisk {
     fn forget_unreachable(&mut self) {
         let reachable = self.names.reachable();
         let open = &self.open;
-        self.files.retain(|id, _| reachable.contains(id) || open.values().any(|file| file.inode == *id));
+        let gone: Vec<InodeId> = self
+            .files
+            .keys()
+            .copied()
+            .filter(|id| !reachable.contains(id) && !open.values().any(|file| file.inode == *id))
+            .collect();
+        for id in gone {
+            let file = self.files.remove(&id).expect("listed just now");
+            let held = file.sectors.iter().filter(|sector| !sector.is_raw);
+            self.remains.extend(held.map(|sector| Arc::clone(&sector.durable)));
+            while self.remains.len() > REMAINS_MAX {
+                self.remains.pop_front();
+            }
+        }
     }
 
     /// The range of a file that an operation touches, and whether it changes it.

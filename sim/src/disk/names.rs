@@ -161,6 +161,12 @@ impl Names {
         self.keep(&mut done);
     }
 
+    /// Makes durable what was changed anywhere by covered operations.
+    pub(crate) fn sync_all(&mut self, covered: &dyn Fn(Sequence) -> bool) {
+        let mut done: Vec<bool> = self.pending.iter().map(|change| covered(change.sequence)).collect();
+        self.keep(&mut done);
+    }
+
     /// Applies the changes marked in `kept`, and all earlier ones of the same names, to what is durable.
     fn keep(&mut self, kept: &mut [bool]) {
         for later in (0..self.pending.len()).rev().filter(|later| kept[*later]).collect::<Vec<usize>>() {

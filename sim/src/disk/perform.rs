@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use docdb_engine::{DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode, SECTOR_BYTES};
 
-use super::inode::{Fate, Inode, Sequence};
+use super::inode::{Content, Fate, Inode, Sector, Sequence};
 use super::names::{Entry, InodeId};
 use super::{FaultKind, OpenFile, SimDisk, contiguous};
 use crate::choice::Choices;
+
+/// A device with less room than this may have none for a name or a sync.
+const NEARLY_FULL_BYTES: u64 = 4096;
 
 type Outcome = Result<DiskReply, DiskErrorKind>;
 
@@ -23,14 +26,23 @@ impl SimDisk {
         choices: &mut Choices,
     ) -> Outcome {
         let covered = |earlier: Sequence| earlier < sequence && !uncovered.contains(&earlier);
+        if self.is_shut_down && super::changes(op) {
+            self.injected += 1;
+            return Err(DiskErrorKind::Io);
+        }
         match op {
             DiskOp::Open { file, path, mode } => self.open_file(sequence, *file, path, *mode, choices),
             DiskOp::Close { file } => {
-                self.open.remove(file);
+                if let Some(handle) = self.open.remove(file)
+                    && handle.is_owed_an_error
+                {
+                    self.file_mut(handle.inode).is_error_untold = true;
+                }
                 Ok(DiskReply::Done)
             }
             DiskOp::MakeDirectory { path } => {
                 self.fail_name(choices)?;
+                self.fail_for_space(choices)?;
                 let id = self.new_inode();
                 self.names.create(sequence, path, Entry::Directory(id))?;
                 Ok(DiskReply::Done)
@@ -55,11 +67,13 @@ impl SimDisk {
             }
             DiskOp::Rename { from, to, replace } => {
                 self.fail_name(choices)?;
+                self.fail_for_space(choices)?;
                 self.names.rename(sequence, from, to, *replace)?;
                 Ok(DiskReply::Done)
             }
             DiskOp::Link { from, to } => {
                 self.fail_name(choices)?;
+                self.fail_for_space(choices)?;
                 self.names.link(sequence, from, to)?;
                 Ok(DiskReply::Done)
             }
@@ -70,7 +84,15 @@ impl SimDisk {
             }
             DiskOp::SyncDirectory { path } => {
                 let directory = self.names.directory(path)?;
-                self.fail(choices, FaultKind::DirectorySyncError)?;
+                self.interrupt(choices)?;
+                self.fail_for_space(choices)?;
+                if self.strikes(choices, FaultKind::DirectorySyncError) {
+                    self.strike(FaultKind::DirectorySyncError, None, None, true);
+                    if choices.choice(FaultKind::DirectorySyncError.what(), 3) == 2 {
+                        self.names.sync(directory, &covered);
+                    }
+                    return Err(DiskErrorKind::Io);
+                }
                 self.names.sync(directory, &covered);
                 Ok(DiskReply::Done)
             }
@@ -96,7 +118,7 @@ impl SimDisk {
     }
 
     /// Whether a fault of this kind strikes now.
-    fn strikes(&mut self, choices: &mut Choices, kind: FaultKind) -> bool {
+    pub(super) fn strikes(&mut self, choices: &mut Choices, kind: FaultKind) -> bool {
         choices.chance(kind.strikes(), self.profile.rate(kind))
     }
 
@@ -111,6 +133,21 @@ impl SimDisk {
     fn fail_name(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
         self.interrupt(choices)?;
         self.fail(choices, FaultKind::NameError)
+    }
+
+    /// Whether there is too little room even for something small, on a device that is full now and then.
+    fn is_nearly_full(&mut self, choices: &mut Choices) -> bool {
+        let kind = FaultKind::NoSpace;
+        self.profile.rate(kind) > 0 && self.no_space_for(NEARLY_FULL_BYTES) && choices.choice(kind.what(), 4) == 3
+    }
+
+    /// Near the end of its space a device may refuse what takes but little of it.
+    fn fail_for_space(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
+        if self.is_nearly_full(choices) {
+            self.strike(FaultKind::NoSpace, None, None, true);
+            return Err(DiskErrorKind::NoSpace);
+        }
+        Ok(())
     }
 
     fn interrupt(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
@@ -146,7 +183,8 @@ impl SimDisk {
                 Entry::Directory(_) => return Err(DiskErrorKind::Io),
             },
         };
-        self.open.insert(file, OpenFile { inode, writable: mode != OpenMode::Read });
+        let is_owed_an_error = std::mem::take(&mut self.file_mut(inode).is_error_untold);
+        self.open.insert(file, OpenFile { inode, writable: mode != OpenMode::Read, is_owed_an_error });
         Ok(DiskReply::Done)
     }
 
@@ -154,13 +192,47 @@ impl SimDisk {
         self.interrupt(choices)?;
         self.fail(choices, FaultKind::ReadError)?;
         let inode = self.inode_of(file);
+        let sectors = sectors_of(offset, bytes);
+        let is_bad = |sector: &Sector| sector.is_bad && sector.dirty.is_empty() && sector.lost.is_none();
+        if self.files[&inode].sectors.iter().take(sectors.end).skip(sectors.start).any(is_bad) {
+            self.injected += 1;
+            return Err(DiskErrorKind::Io);
+        }
         let mut data = self.files[&inode].read(offset, bytes);
+        if self.strikes(choices, FaultKind::StaleRead) {
+            self.read_stale(inode, offset, &mut data, choices);
+        }
         if data.len() > 1 && self.strikes(choices, FaultKind::ShortRead) {
             // No reason for an error: it is within the contract.
             self.strike(FaultKind::ShortRead, Some(inode), Some(offset), false);
             data.truncate(1 + pick(choices, FaultKind::ShortRead.what(), data.len() as u64 - 1));
         }
         Ok(DiskReply::Data(data.into()))
+    }
+
+    /// One sector of what was read is what the device held there before.
+    fn read_stale(&mut self, inode: InodeId, offset: u64, data: &mut [u8], choices: &mut Choices) {
+        let sectors = sectors_of(offset, data.len() as u64);
+        let held: Vec<(usize, Content)> = self.files[&inode]
+            .sectors
+            .iter()
+            .enumerate()
+            .take(sectors.end)
+            .skip(sectors.start)
+            .filter_map(|(number, sector)| Some((number, Arc::clone(sector.previous.as_ref()?))))
+            .collect();
+        if held.is_empty() {
+            return;
+        }
+        let (number, content) = &held[pick(choices, FaultKind::StaleRead.what(), held.len() as u64)];
+        let start = (number * SECTOR_BYTES) as u64;
+        self.note_damage(FaultKind::StaleRead, inode, start..start + SECTOR_BYTES as u64);
+        for (at, byte) in content.iter().enumerate() {
+            let place = (start + at as u64).checked_sub(offset).and_then(|place| usize::try_from(place).ok());
+            if let Some(shown) = place.and_then(|place| data.get_mut(place)) {
+                *shown = *byte;
+            }
+        }
     }
 
     fn no_space_for(&mut self, bytes: u64) -> bool {
@@ -198,7 +270,14 @@ impl SimDisk {
             self.file_mut(inode).write(sequence, offset, &bytes[..arrived]);
             return Ok(DiskReply::Written(taken as u64));
         }
-        self.file_mut(inode).write(sequence, offset, bytes);
+        if offset.is_multiple_of(SECTOR_BYTES as u64)
+            && bytes.len().is_multiple_of(SECTOR_BYTES)
+            && self.strikes(choices, FaultKind::MisdirectedWrite)
+        {
+            self.misdirect(sequence, inode, offset, bytes, choices);
+        } else {
+            self.file_mut(inode).write(sequence, offset, bytes);
+        }
         Ok(DiskReply::Written(bytes.len() as u64))
     }
 
@@ -225,25 +304,76 @@ impl SimDisk {
 
     fn sync(&mut self, file: FileId, covered: &dyn Fn(Sequence) -> bool, choices: &mut Choices) -> Outcome {
         let inode = self.inode_of(file);
-        for kind in FaultKind::SYNC_FAILURES {
-            if !self.strikes(choices, *kind) {
-                continue;
-            }
-            self.strike(*kind, Some(inode), None, true);
-            let failed = match kind {
-                FaultKind::SyncBtrfs => Fate::Reverted,
-                FaultKind::SyncFalseAlarm => Fate::Synced,
-                _ => Fate::Lost,
-            };
-            let fates = [failed, Fate::Synced];
-            self.file_mut(inode).sync_failing(covered, |_| fates[pick(choices, kind.what(), 2)]);
+        let handle = self.open.get_mut(&file).expect("checked when the operation was submitted");
+        if std::mem::take(&mut handle.is_owed_an_error) {
+            self.injected += 1;
             return Err(DiskErrorKind::Io);
+        }
+        self.interrupt(choices)?;
+        for kind in FaultKind::SYNC_FAILURES.iter().copied() {
+            if self.strikes(choices, kind) {
+                self.strike(kind, Some(inode), None, true);
+                return self.fail_sync(kind, file, covered, choices);
+            }
+        }
+        if self.is_nearly_full(choices) {
+            // Space was promised and is not there: what could not be placed is as lost as in ext4.
+            self.strike(FaultKind::NoSpace, Some(inode), None, true);
+            self.fail_sync(FaultKind::SyncExt4Ordered, file, covered, choices).expect_err("it says so");
+            return Err(DiskErrorKind::NoSpace);
+        }
+        if self.strikes(choices, FaultKind::LyingSync) {
+            self.strike(FaultKind::LyingSync, Some(inode), None, true);
+            let fates = [Fate::Lost, Fate::Synced];
+            self.file_mut(inode).sync_failing(covered, true, |_| fates[pick(choices, FaultKind::LyingSync.what(), 2)]);
+            return Ok(DiskReply::Done);
         }
         self.file_mut(inode).sync(covered);
         Ok(DiskReply::Done)
     }
+
+    /// The table of the module, row by row.
+    fn fail_sync(
+        &mut self,
+        kind: FaultKind,
+        file: FileId,
+        covered: &dyn Fn(Sequence) -> bool,
+        choices: &mut Choices,
+    ) -> Outcome {
+        let inode = self.inode_of(file);
+        let (failed, is_size_kept, are_names_kept) = match kind {
+            FaultKind::SyncBtrfs => (Fate::Reverted, false, false),
+            FaultKind::SyncFalseAlarm => (Fate::Synced, true, true),
+            FaultKind::SyncShutdown => {
+                self.is_shut_down = true;
+                return Err(DiskErrorKind::Io);
+            }
+            _ => (Fate::Lost, true, true),
+        };
+        let fates = [failed, Fate::Synced];
+        self.file_mut(inode).sync_failing(covered, is_size_kept, |_| fates[pick(choices, kind.what(), 2)]);
+        if are_names_kept {
+            self.names.sync_all(covered);
+        }
+        // Every handle of the file is told once; this one is told now, unless the error comes late.
+        let others = self.open.iter_mut().filter(|(id, handle)| **id != file && handle.inode == inode);
+        others.for_each(|(_, handle)| handle.is_owed_an_error = true);
+        if kind == FaultKind::SyncExt4Data {
+            self.open.get_mut(&file).expect("it is open").is_owed_an_error = true;
+            return Ok(DiskReply::Done);
+        }
+        Err(DiskErrorKind::Io)
+    }
 }
 
-fn pick(choices: &mut Choices, label: &'static str, bound: u64) -> usize {
+/// The sectors that a range of bytes touches.
+fn sectors_of(offset: u64, bytes: u64) -> std::ops::Range<usize> {
+    let sector = |at: u64| usize::try_from(at).expect("a simulated file fits into memory");
+    let end = offset.saturating_add(bytes).div_ceil(SECTOR_BYTES as u64);
+    sector(offset / SECTOR_BYTES as u64)..sector(end)
+}
+
+/// A chosen index below `bound`.
+pub(super) fn pick(choices: &mut Choices, label: &'static str, bound: u64) -> usize {
     usize::try_from(choices.choice(label, bound)).expect("a bound of a simulated file's size fits into memory")
 }

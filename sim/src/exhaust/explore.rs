@@ -12,9 +12,9 @@ use super::case::{Case, Crash};
 use super::images::Images;
 use super::workload::{Op, When, Workload};
 use super::{Counts, Settings, Visited};
-use crate::check::{Violation, opening, violation};
 use crate::choice::Choices;
 use crate::disk::{CrashKind, Profile};
+use crate::oracle::{Violation, opening, violation};
 use crate::run::{Verdict, guarded};
 use crate::world::{Stepped, World};
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Operation, Request};
 
-use crate::check::Tracked;
+use crate::oracle::Tracked;
 
 /// One operation. A closed list: the alphabet of all workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

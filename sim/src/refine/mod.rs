@@ -35,9 +35,9 @@ use docdb_models::spec::closing::{self, Closing};
 use docdb_models::spec::{Crash, Spec};
 use docdb_protocol::{DatabaseId, OperationReply, Reply, Request, Response};
 
-use crate::check::Violation;
 use crate::chronicle::Event;
 use crate::disk::{CrashKind, FaultKind};
+use crate::oracle::Violation;
 use catalog::Catalog;
 use database::{Database, Effect};
 use possible::Possible;

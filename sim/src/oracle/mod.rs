@@ -6,15 +6,19 @@
 //! Invariants: a request is answered once, or never because of a crash; the id of a database, once
 //! told, stays; an error that blames the device needs a failure since the process started.
 
+mod doubt;
+mod views;
+
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
-use docdb_engine::{Alert, AlertKind, Lookup, RequestId, View};
-use docdb_models::{Allowance, Database, Mismatch, State};
-use docdb_protocol::{
-    DatabaseId, DatabaseName, DocumentId, ErrorCode, IfMissing, OperationReply, Reply, Request, Response, TxId,
-};
+use docdb_engine::{Alert, AlertKind, RequestId, View};
+use docdb_models::{Allowance, Database, Doubtful, Mismatch};
+use docdb_protocol::{DatabaseId, DatabaseName, ErrorCode, IfMissing, OperationReply, Reply, Request, Response, TxId};
+
+use crate::disk::SimDisk;
+use doubt::Doubt;
+use views::contents_of;
 
 /// The engine broke a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +31,7 @@ impl From<Mismatch> for Violation {
 }
 
 macro_rules! violation {
-    ($($argument:tt)*) => { Err($crate::check::Violation(format!($($argument)*))) };
+    ($($argument:tt)*) => { Err($crate::oracle::Violation(format!($($argument)*))) };
 }
 pub(crate) use violation;
 
@@ -42,10 +46,33 @@ pub struct Tracked {
     pub model: Database,
     /// Whether it was opened since the process started.
     pub opened: bool,
+    /// Whether what was opened is damaged: it is for reading alone.
+    pub is_damaged: bool,
     /// The last transaction that readers see now.
     visible: TxId,
+    /// The last transaction of each batch, in their order.
+    batches: Vec<u64>,
     closes_asked: u64,
     closes_waiting: u64,
+}
+
+/// What became of what had not been acknowledged when a database was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovered {
+    /// Something that had been submitted is not there.
+    pub dropped: bool,
+    /// Something that had not been acknowledged is there.
+    pub kept: bool,
+    /// What the disk holds could be doubted.
+    pub is_in_doubt: bool,
+    /// The disk had lied.
+    pub has_lied: bool,
+    /// Documents are reported as damaged.
+    pub is_named: bool,
+    /// A part of the log is reported as lost.
+    pub is_unnamed: bool,
+    /// Acknowledged transactions are gone.
+    pub is_shorter: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +92,7 @@ pub struct Checker {
     /// Views of databases whose id nobody was told yet.
     unclaimed: BTreeMap<DatabaseId, View>,
     stopping: bool,
+    doubt: Doubt,
 }
 
 impl Checker {
@@ -79,6 +107,8 @@ impl Checker {
             closes_asked: 0,
             closes_waiting: 0,
             visible: TxId(0),
+            is_damaged: false,
+            batches: Vec::new(),
         };
         Checker {
             databases: names.iter().map(tracked).collect(),
@@ -86,7 +116,19 @@ impl Checker {
             next_request: 1,
             unclaimed: BTreeMap::new(),
             stopping: false,
+            doubt: Doubt::default(),
         }
+    }
+
+    /// Takes note of what the disk did to what was durable.
+    pub fn doubt(&mut self, disk: &SimDisk) {
+        self.doubt.take_note(disk.damaged(), disk.faults());
+    }
+
+    /// Whether what the disk holds can be doubted.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_any()
     }
 
     /// What is known about all databases.
@@ -111,6 +153,12 @@ impl Checker {
     #[must_use]
     pub fn is_opening(&self, database: usize) -> bool {
         self.asked.values().any(|asked| matches!(asked, Asked::Open { database: opening } if *opening == database))
+    }
+
+    /// Whether somebody waits for any database to be opened.
+    #[must_use]
+    pub fn is_recovering(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::Open { .. }))
     }
 
     /// A request is about to be sent; this is its id.
@@ -154,6 +202,8 @@ impl Checker {
     /// # Errors
     /// When it could not have answered so.
     pub fn answered(&mut self, id: RequestId, response: &Response, device_failed: bool) -> Result<(), Violation> {
+        let damaged = self.doubt.is_any();
+        let device_failed = device_failed || damaged;
         let Some(asked) = self.asked.remove(&id) else {
             return violation!("request {} was answered, but nobody waits for it: {response:?}", id.0);
         };
@@ -179,7 +229,7 @@ impl Checker {
                 }
                 tracked
                     .model
-                    .answer(id.0, response, Allowance { device_failed, closing })
+                    .answer(id.0, response, Allowance { device_failed, closing, damaged })
                     .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))
             }
             Asked::List => self.listed(response, device_failed),
@@ -191,7 +241,12 @@ impl Checker {
         let known = self.databases[database].id;
         match (response, known) {
             (Ok(Reply::Database(id)), None) => {
-                if self.databases.iter().any(|tracked| tracked.id == Some(*id)) {
+                if let Some(other) = self.databases.iter().position(|tracked| tracked.id == Some(*id)) {
+                    if self.doubt.may_lose_a_database() {
+                        // The other one is gone, and nobody has asked for it yet.
+                        self.lose(other);
+                        return self.opened(database, response, device_failed);
+                    }
                     return violation!("{name} was given the id {id}, which another database has");
                 }
                 self.databases[database].id = Some(*id);
@@ -210,10 +265,27 @@ impl Checker {
                 let excused = device_failed || self.stopping;
                 let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
                 let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
-                if excused && !lost && !corrupt { Ok(()) } else { violation!("opening {name} failed: {error}") }
+                if lost && self.doubt.may_lose_a_database() {
+                    self.lose(database);
+                    return Ok(());
+                }
+                if excused && !lost && !(corrupt && !self.doubt.has_lied()) {
+                    Ok(())
+                } else {
+                    violation!("opening {name} failed: {error}")
+                }
             }
             (other, _) => violation!("opening {name} answered {other:?}"),
         }
+    }
+
+    /// The database is gone as a whole, and the engine has said so.
+    fn lose(&mut self, database: usize) {
+        let tracked = &mut self.databases[database];
+        tracked.id = None;
+        tracked.opened = false;
+        tracked.batches.clear();
+        tracked.model.forget();
     }
 
     fn listed(&self, response: &Response, device_failed: bool) -> Result<(), Violation> {
@@ -221,7 +293,7 @@ impl Checker {
             Ok(Reply::Databases(infos)) => infos,
             Ok(Reply::Stats(stats)) => {
                 let known = self.databases.iter().filter(|tracked| tracked.id.is_some()).count() as u64;
-                if stats.databases < known {
+                if stats.databases < known && !self.doubt.may_lose_a_database() {
                     return violation!("the statistics count {} databases; {known} exist", stats.databases);
                 }
                 return Ok(());
@@ -231,46 +303,79 @@ impl Checker {
         };
         for tracked in self.databases.iter().filter(|tracked| tracked.id.is_some()) {
             let listed = infos.iter().find(|info| info.name == tracked.name).map(|info| info.id);
-            if listed != tracked.id {
+            if listed != tracked.id && !(listed.is_none() && self.doubt.may_lose_a_database()) {
                 return violation!("{} is listed with the id {listed:?}, expected {:?}", tracked.name, tracked.id);
             }
         }
         Ok(())
     }
 
-    /// Readers see `view` from now on. Says whether they saw none before.
+    /// Readers see `view` from now on. Says what was recovered when they saw none before.
     ///
     /// # Errors
     /// When it is not a state that the database can have.
-    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<bool, Violation> {
+    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<Option<Recovered>, Violation> {
         let Some(tracked) = self.databases.iter_mut().find(|tracked| tracked.id == Some(id)) else {
             match view {
                 Some(view) => drop(self.unclaimed.insert(id, view.clone())),
                 None => drop(self.unclaimed.remove(&id)),
             }
-            return Ok(false);
+            return Ok(None);
         };
         let name = tracked.name.clone();
         let Some(view) = view else {
             tracked.model.close();
-            return Ok(false);
+            tracked.is_damaged = false;
+            return Ok(None);
         };
         tracked.visible = view.last_tx();
-        let contents = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+        let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+        let tx = view.last_tx().0;
+        let (low, high) = (tracked.model.must_survive(), tracked.model.newest());
         let recovers = !tracked.model.is_open();
-        tracked
-            .model
-            .publish(view.last_tx().0, &contents)
-            .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
-        Ok(recovers)
+        let mut recovered = Recovered { dropped: tx < high, kept: tx > low, ..Recovered::default() };
+        let judged = if recovers && self.doubt.is_any() {
+            let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(content);
+            let doubtful = Doubtful {
+                found: &shown.found,
+                damaged: &shown.damaged,
+                is_unnamed: shown.is_unnamed,
+                low: self.doubt.low(low, &tracked.batches),
+                may_be_damaged: &may_be_damaged,
+            };
+            recovered.is_named = !shown.damaged.is_empty() && !shown.is_unnamed;
+            recovered.is_unnamed = shown.is_unnamed;
+            recovered.is_in_doubt = true;
+            recovered.has_lied = self.doubt.has_lied();
+            tracked.model.recover_doubtful(tx, &doubtful).map(|is_shorter| recovered.is_shorter = is_shorter)
+        } else if shown.is_damaged() && !(tracked.is_damaged && self.doubt.is_any()) {
+            return violation!("database {name}: damage is shown, but no byte was damaged: {shown:?}");
+        } else {
+            tracked.model.publish(tx, &shown.found)
+        };
+        judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+        tracked.is_damaged |= shown.is_damaged();
+        let newest = tracked.model.newest();
+        tracked.batches.retain(|last| *last <= newest);
+        if tracked.batches.last().is_none_or(|last| *last < tx) {
+            tracked.batches.push(tx);
+        }
+        Ok(recovers.then_some(recovered))
     }
 
     /// Someone was told something.
     ///
     /// # Errors
     /// When the world has given no reason for it.
-    pub fn alerted(&self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
+    pub fn alerted(&mut self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
+        let device_failed = device_failed || self.doubt.is_any();
         match &alert.kind {
+            AlertKind::Damage(_) if self.doubt.is_any() => {
+                let concerned =
+                    self.databases.iter_mut().find(|tracked| Some(&tracked.name) == alert.database.as_ref());
+                concerned.into_iter().for_each(|tracked| tracked.is_damaged = true);
+                Ok(())
+            }
             AlertKind::Damage(_) => violation!("damage was reported, but no byte was damaged: {alert:?}"),
             AlertKind::LogFailed(_)
             | AlertKind::ReadOnly(_)
@@ -287,9 +392,22 @@ impl Checker {
     /// Folds in everything that a judgement after a crash depends on. Only asked when the process has just died: nobody
     /// waits, and of the numbers of requests only their order would matter.
     pub(crate) fn identify(&self, hasher: &mut impl Hasher) {
-        let Checker { databases, asked, next_request: _, unclaimed, stopping } = self;
+        let Checker { databases, asked, next_request: _, unclaimed, stopping, doubt } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping, "the process has just died");
-        for Tracked { name, id, model, opened: _, visible: _, closes_asked: _, closes_waiting: _ } in databases {
+        assert!(!doubt.is_any(), "images are told apart on a disk that can be trusted");
+        for tracked in databases {
+            // Without doubt nobody asks for the batches.
+            let Tracked {
+                name,
+                id,
+                model,
+                opened: _,
+                visible: _,
+                closes_asked: _,
+                closes_waiting: _,
+                is_damaged: _,
+                batches: _,
+            } = tracked;
             (name.as_str(), id.map(DatabaseId::get)).hash(hasher);
             model.identify(hasher);
         }
@@ -304,6 +422,7 @@ impl Checker {
             tracked.model.crash();
             tracked.opened = false;
             tracked.visible = TxId(0);
+            tracked.is_damaged = false;
             tracked.closes_waiting = 0;
         }
     }
@@ -326,39 +445,4 @@ pub(crate) fn written(response: &Response) -> impl Iterator<Item = TxId> {
 pub fn opening(tracked: &Tracked) -> Request {
     let if_missing = if tracked.id.is_some() { IfMissing::Fail } else { IfMissing::Create };
     Request::OpenDatabase { name: tracked.name.clone(), if_missing }
-}
-
-/// Scans everything that a view shows, and looks each document up as well.
-fn contents_of(view: &View) -> Result<State, Violation> {
-    if let Some(damage) = view.damage().first() {
-        return violation!("the view reports damage, but no byte was damaged: {damage}");
-    }
-    let mut state = State::new();
-    let collections: Vec<String> = view.collections().map(|name| name.as_str().to_owned()).collect();
-    if !collections.is_sorted() || !collections.iter().any(|name| name == "_default") {
-        return violation!("the collections are {collections:?}");
-    }
-    for collection in &collections {
-        let name: Arc<str> = collection.as_str().into();
-        let mut after = None;
-        for scanned in view.scan(collection, DocumentId(0)) {
-            let (id, document) = match scanned {
-                Ok(found) => found,
-                Err((id, error)) => return violation!("{collection}/{id} is damaged: {error}"),
-            };
-            if after.is_some_and(|after| after >= id) {
-                return violation!("{collection}/{id} was scanned after {after:?}");
-            }
-            after = Some(id);
-            match view.lookup(collection, id) {
-                Lookup::Found(found) if found == document => {}
-                other => return violation!("{collection}/{id} was scanned as {document:?} and looked up as {other:?}"),
-            }
-            state.insert((Arc::clone(&name), id.0), Arc::clone(document.shared()));
-        }
-    }
-    if view.documents() != state.len() as u64 {
-        return violation!("the view counts {} documents and shows {}", view.documents(), state.len());
-    }
-    Ok(state)
 }

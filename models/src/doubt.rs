@@ -1,0 +1,91 @@
+//! Recoveries from a disk that cannot be trusted: what is missing must be said.
+
+use std::collections::BTreeSet;
+
+use crate::database::Database;
+use crate::state::{Content, Key, State, text};
+use crate::{Mismatch, mismatch};
+
+/// What a view shows after such a recovery.
+#[derive(Clone, Copy)]
+pub struct Doubtful<'view> {
+    /// The documents that can be read.
+    pub found: &'view State,
+    /// The documents that are reported as damaged.
+    pub damaged: &'view BTreeSet<Key>,
+    /// Whether more is missing than the documents named: then whatever is not found cannot be told.
+    pub is_unnamed: bool,
+    /// This many transactions at least must have survived.
+    pub low: u64,
+    /// Whether a document of this content may be reported as damaged.
+    pub may_be_damaged: &'view dyn Fn(&Content) -> bool,
+}
+
+impl Database {
+    /// The first view after a crash or a closing, said to be the state after `tx`. Takes the place of
+    /// [`Database::publish`] when the disk gave reason to doubt it. Says whether acknowledged transactions are gone.
+    ///
+    /// # Errors
+    /// When something is shown that is wrong, or something is missing and nobody says so.
+    pub fn recover_doubtful(&mut self, tx: u64, shown: &Doubtful<'_>) -> Result<bool, Mismatch> {
+        assert!(!self.open, "only a recovery is doubtful");
+        let high = self.recoverable();
+        let low = if shown.is_unnamed { tx.max(shown.low) } else { tx };
+        if tx > high || (tx < shown.low && !shown.is_unnamed) {
+            let least = shown.low;
+            return mismatch!(
+                "recovered {tx} transactions in silence; {least} must have survived, {high} were submitted"
+            );
+        }
+        let last = if shown.is_unnamed { high } else { tx };
+        let mut first_difference = None;
+        for candidate in low..=last {
+            let state = self.state_after(candidate).expect("at most the newest");
+            match doubtful_difference(state, shown) {
+                None => {
+                    let is_shorter = candidate < self.must_survive();
+                    self.acknowledged = self.acknowledged.min(candidate);
+                    self.seen = self.seen.min(candidate);
+                    self.settle(candidate);
+                    self.open = true;
+                    self.published = candidate;
+                    self.seen = candidate;
+                    return Ok(is_shorter);
+                }
+                Some(difference) => drop(first_difference.get_or_insert((candidate, difference))),
+            }
+        }
+        let (candidate, difference) = first_difference.unwrap_or((low, "no such state".to_owned()));
+        mismatch!("the damaged view of transaction {tx}, compared with the state after {candidate}: {difference}")
+    }
+
+    /// The database is gone as a whole.
+    pub fn forget(&mut self) {
+        (self.acknowledged, self.seen, self.published) = (0, 0, 0);
+        self.open = false;
+        self.settle(0);
+    }
+}
+
+fn doubtful_difference(expected: &State, shown: &Doubtful<'_>) -> Option<String> {
+    for (key, content) in expected {
+        match shown.found.get(key) {
+            Some(found) if found == content => {}
+            Some(found) => {
+                return Some(format!("{}/{} is {}, expected {}", key.0, key.1, text(found), text(content)));
+            }
+            None if shown.is_unnamed => {}
+            None if !shown.damaged.contains(key) => {
+                return Some(format!("{}/{} is missing in silence ({})", key.0, key.1, text(content)));
+            }
+            None if !(shown.may_be_damaged)(content) => {
+                return Some(format!("{}/{} is reported as damaged and was not hit", key.0, key.1));
+            }
+            None => {}
+        }
+    }
+    let invented = shown.found.keys().find(|key| !expected.contains_key(*key));
+    let invented = invented
+        .or_else(|| shown.damaged.iter().find(|key| !expected.contains_key(*key)).filter(|_| !shown.is_unnamed));
+    invented.map(|key| format!("{}/{} is there, expected nothing", key.0, key.1))
+}

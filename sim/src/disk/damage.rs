@@ -1,0 +1,149 @@
+//! Damage to what was durable: bits that turn, sectors that cannot be read, writes that land elsewhere.
+//!
+//! Whatever is damaged is written down with what stood there before, so that a judge knows which documents were hit.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use docdb_engine::SECTOR_BYTES;
+
+use super::SimDisk;
+use super::fault::FaultKind;
+use super::inode::Sequence;
+use super::names::InodeId;
+use super::perform::pick;
+use crate::choice::Choices;
+
+/// How much of a file before a damaged place is remembered: more than any document of the simulator takes.
+const BEFORE_BYTES: u64 = 4096;
+
+/// A place whose bytes are not what was written.
+#[derive(Clone, Debug)]
+pub struct Damaged {
+    /// How it came about.
+    pub kind: FaultKind,
+    /// The bytes concerned, as offsets in the file.
+    pub range: Range<u64>,
+    /// What stood at and before the place; it ends some way behind it.
+    pub before: Vec<u8>,
+    /// Where `before` begins in the file.
+    pub before_offset: u64,
+}
+
+impl SimDisk {
+    /// What was damaged so far.
+    #[must_use]
+    pub fn damaged(&self) -> &[Damaged] {
+        &self.damaged
+    }
+
+    /// Sectors that could not be read can be read again: the operator had the device repaired.
+    pub fn repair(&mut self) {
+        for file in self.files.values_mut().filter(|file| file.sectors.iter().any(|sector| sector.is_bad)) {
+            Arc::make_mut(file).sectors.iter_mut().for_each(|sector| sector.is_bad = false);
+        }
+    }
+
+    /// What may go wrong by itself, whatever is asked of the disk.
+    pub(super) fn decay(&mut self, choices: &mut Choices) {
+        if self.strikes(choices, FaultKind::Eviction) {
+            self.evict(choices);
+        }
+        if self.strikes(choices, FaultKind::BitFlip)
+            && let Some((inode, sector)) = self.durable_sector(choices, FaultKind::BitFlip.what())
+        {
+            let bit = pick(choices, FaultKind::BitFlip.what(), 8 * SECTOR_BYTES as u64);
+            let offset = (sector * SECTOR_BYTES + bit / 8) as u64;
+            self.note_damage(FaultKind::BitFlip, inode, offset..offset + 1);
+            let content = &mut self.file_mut(inode).sectors[sector].durable;
+            Arc::make_mut(content)[bit / 8] ^= 1 << (bit % 8);
+        }
+        if self.strikes(choices, FaultKind::StickyReadError)
+            && let Some((inode, sector)) = self.durable_sector(choices, FaultKind::StickyReadError.what())
+        {
+            self.strike(FaultKind::StickyReadError, Some(inode), Some((sector * SECTOR_BYTES) as u64), true);
+            self.file_mut(inode).sectors[sector].is_bad = true;
+        }
+    }
+
+    /// A page whose write failed leaves the cache.
+    fn evict(&mut self, choices: &mut Choices) {
+        let lost: Vec<(InodeId, usize)> = self
+            .files
+            .iter()
+            .flat_map(|(inode, file)| {
+                let lost = file.sectors.iter().enumerate().filter(|(_, sector)| sector.lost.is_some());
+                lost.map(|(number, _)| (*inode, number))
+            })
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        let (inode, sector) = lost[pick(choices, FaultKind::Eviction.what(), lost.len() as u64)];
+        self.strike(FaultKind::Eviction, Some(inode), Some((sector * SECTOR_BYTES) as u64), false);
+        self.file_mut(inode).sectors[sector].evict();
+    }
+
+    /// Some sector of a file with a name that is durable and holds something.
+    fn durable_sector(&self, choices: &mut Choices, label: &'static str) -> Option<(InodeId, usize)> {
+        let files: Vec<InodeId> = self.named_files().map(|(_, inode)| inode).collect();
+        if files.is_empty() {
+            return None;
+        }
+        let inode = files[pick(choices, label, files.len() as u64)];
+        let sectors: Vec<usize> = self.files[&inode]
+            .sectors
+            .iter()
+            .enumerate()
+            .filter(|(_, sector)| !sector.is_raw && sector.durable.iter().any(|byte| *byte != 0))
+            .map(|(number, _)| number)
+            .collect();
+        (!sectors.is_empty()).then(|| (inode, sectors[pick(choices, label, sectors.len() as u64)]))
+    }
+
+    /// Remembers what the device holds there, which is about to change.
+    pub(super) fn note_damage(&mut self, kind: FaultKind, inode: InodeId, range: Range<u64>) {
+        let before_offset = range.start.saturating_sub(BEFORE_BYTES);
+        let file = &self.files[&inode];
+        let end = file.durable_bytes.min(range.end + BEFORE_BYTES);
+        let mut before = Vec::new();
+        for sector in file.sectors.iter().take(end.div_ceil(SECTOR_BYTES as u64) as usize) {
+            before.extend_from_slice(&sector.durable[..]);
+        }
+        before.drain(..before.len().min(before_offset as usize));
+        self.strike(kind, Some(inode), Some(range.start), true);
+        self.damaged.push(Damaged { kind, range, before, before_offset });
+    }
+
+    /// A write lands at another place of the same alignment; the cache shows it where it should be.
+    pub(super) fn misdirect(
+        &mut self,
+        sequence: Sequence,
+        inode: InodeId,
+        offset: u64,
+        bytes: &[u8],
+        choices: &mut Choices,
+    ) {
+        let kind = FaultKind::MisdirectedWrite;
+        let end = offset + bytes.len() as u64;
+        self.file_mut(inode).write(sequence, offset, bytes);
+        let first = (offset / SECTOR_BYTES as u64) as usize;
+        let last = end.div_ceil(SECTOR_BYTES as u64) as usize;
+        let before_offset = offset;
+        self.strike(kind, Some(inode), Some(offset), true);
+        self.damaged.push(Damaged { kind, range: offset..end, before: bytes.to_vec(), before_offset });
+        for sector in &mut self.file_mut(inode).sectors[first..last] {
+            sector.lose();
+        }
+        let Some((victim, sector)) = self.durable_sector(choices, kind.what()) else { return };
+        let whole = bytes.chunks_exact(SECTOR_BYTES);
+        let room = self.files[&victim].sectors.len() - sector;
+        let count = whole.len().min(room);
+        let place = (sector * SECTOR_BYTES) as u64;
+        self.note_damage(kind, victim, place..place + (count * SECTOR_BYTES) as u64);
+        for (number, content) in whole.take(count).enumerate() {
+            let content: [u8; SECTOR_BYTES] = content.try_into().expect("a whole sector");
+            self.file_mut(victim).sectors[sector + number].store(Arc::new(content));
+        }
+    }
+}
