@@ -138,7 +138,7 @@ impl ProfileName {
             ProfileName::Reads => device.draw(choices, K::ReadError, [10, 50]),
             ProfileName::Writes => {
                 device.draw(choices, K::WriteError, [0, 10, 50]);
-                device.draw(choices, K::ShortWrite, [0, 10, 50]);
+                device.draw(choices, K::ShortWrite, [10, 50, 200]);
                 device.draw(choices, K::Interrupted, [0, 10, 50]);
             }
             ProfileName::Damage | ProfileName::Lying => {}

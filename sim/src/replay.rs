@@ -15,7 +15,7 @@ pub fn replay(seed: u64, telling: bool, setup: &Setup) -> Report {
         chronicle.tell();
     }
     let (mut report, _) = run_watched(seed, Choices::seeded(seed).recording(), setup, chronicle);
-    let again = run_with(seed, Choices::replayed(report.trace.as_slice().into()), setup);
+    let again = run_with(seed, Choices::replayed(&report.trace), setup);
     if again.hash != report.hash || again.verdict != report.verdict {
         let (first, second) = (report.hash, again.hash);
         report.verdict = Verdict::Harness(format!(

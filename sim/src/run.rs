@@ -21,6 +21,12 @@ use crate::world::{Stepped, Tally, World};
 /// The steps in which the engine must have done what was asked, once faults have stopped.
 const PEACE_STEPS_MAX: u64 = 200_000;
 
+/// Crashes before faults stop.
+const ROUNDS_MAX: u64 = 10;
+
+/// Steps between two crashes.
+const ROUND_STEPS_MAX: u64 = 3_000;
+
 /// Files of a database that are no sealed segments: active, next, spares, and leftovers being removed.
 const FILES_PER_DATABASE_MAX: usize = 8;
 
@@ -195,17 +201,20 @@ pub(crate) fn guarded(run: impl FnOnce() -> Result<(), Violation>) -> Verdict {
 
 impl Life {
     fn live(&mut self) -> Result<(), Violation> {
-        let rounds = self.world.choices.choice("run/rounds", 6);
-        for _ in 0..rounds {
+        for _ in 0..ROUNDS_MAX {
+            // Asked each time rather than counted before, as everything of which there may be more or less: a
+            // shortened trace leaves rounds, steps and requests out without disturbing the others.
+            if !self.world.choices.chance("run/round", 720) {
+                break;
+            }
             self.squeeze();
             // A short round dies while it still recovers.
-            let longest = if self.world.choices.choice("run/short", 3) == 0 { 60 } else { 700 };
-            let steps = self.world.choices.choice("run/steps", longest);
-            self.steps(steps)?;
+            let on = [970, 997][usize::from(self.world.choices.chance("run/long", 667))];
+            self.steps(on)?;
             self.await_moment()?;
-            match self.world.choices.choice("run/end", 8) {
+            match self.world.choices.weighted("run/end", &[1, 3, 4]) {
                 0 => self.stop_in_peace_or_not()?,
-                1..=3 => self.crash(CrashKind::Process)?,
+                1 => self.crash(CrashKind::Process)?,
                 _ => self.crash(CrashKind::Power)?,
             }
         }
@@ -224,7 +233,7 @@ impl Life {
             if is_there {
                 break;
             }
-            self.steps(1)?;
+            self.step()?;
         }
         Ok(())
     }
@@ -250,9 +259,9 @@ impl Life {
     /// A shutdown, which a crash may cut short.
     fn stop_in_peace_or_not(&mut self) -> Result<(), Violation> {
         self.world.shutdown()?;
-        let steps = self.world.choices.choice("run/stop_steps", 200);
-        for _ in 0..steps {
-            if self.world.stopped() || self.world.step(false)? == Stepped::Idle {
+        for _ in 0..ROUND_STEPS_MAX {
+            let cut_short = self.world.choices.chance("run/cut_short", 10);
+            if cut_short || self.world.stopped() || self.world.step(false)? == Stepped::Idle {
                 break;
             }
         }
@@ -262,14 +271,24 @@ impl Life {
         self.crash(CrashKind::Power)
     }
 
-    fn steps(&mut self, steps: u64) -> Result<(), Violation> {
-        for _ in 0..steps {
-            let wants_more = self.workload.wants_more(&self.world.checker);
-            if self.world.step(wants_more)? == Stepped::WantsRequest {
-                let request = self.workload.next(&self.world.checker, &mut self.world.choices);
-                if let Some(request) = request {
-                    self.world.request(request)?;
-                }
+    /// Steps with requests; after each, one more in `on` of a thousand cases.
+    fn steps(&mut self, on: u64) -> Result<(), Violation> {
+        for _ in 0..ROUND_STEPS_MAX {
+            if !self.world.choices.chance("run/on", on) {
+                break;
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// One step, in which a client may send a request.
+    fn step(&mut self) -> Result<(), Violation> {
+        let wants_more = self.workload.wants_more(&self.world.checker);
+        if self.world.step(wants_more)? == Stepped::WantsRequest {
+            let request = self.workload.next(&self.world.checker, &mut self.world.choices);
+            if let Some(request) = request {
+                self.world.request(request)?;
             }
         }
         Ok(())
@@ -344,16 +363,16 @@ impl Life {
         self.world.disk_mut().set_quota(None);
         self.drain("after the faults stopped")?;
         match self.world.choices.choice("run/last", 3) {
-            0 => self.crash(CrashKind::Process)?,
-            1 => self.crash(CrashKind::Power)?,
-            _ => {
+            0 => {
                 self.stop("shutting down after the faults stopped")?;
                 self.crash(CrashKind::Power)?;
             }
+            1 => self.crash(CrashKind::Process)?,
+            _ => self.crash(CrashKind::Power)?,
         }
         self.open_all("the first start in peace")?;
         self.write_all("the first start in peace")?;
-        self.steps(60)?;
+        self.steps(984)?;
         self.drain("the first start in peace")?;
         self.stop("shutting down in peace")?;
         let newest: Vec<u64> = self.newest();

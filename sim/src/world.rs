@@ -73,6 +73,8 @@ pub enum Stepped {
 /// What was done in a world, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// Requests of clients.
+    pub requests: u64,
     /// Operations that clients asked for, each document of a request counted alone.
     pub operations: u64,
     /// Operations of clients that were answered as written.
@@ -236,6 +238,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn request(&mut self, request: Request) -> Result<(), Violation> {
         let id = self.checker.ask(&request);
+        self.tally.requests += 1;
         if let Request::Execute { operations, .. } = &request {
             self.tally.operations += operations.len() as u64;
         }
@@ -271,28 +274,19 @@ impl World {
             if due { 3 } else { 0 },
             if clients { 2 } else { 0 },
         ];
-        let total: u64 = weights.iter().sum();
-        if total == 0 {
+        if weights.iter().all(|weight| *weight == 0) {
             return self.wait();
         }
-        let mut chosen = self.choices.choice("schedule/what", total);
-        for (action, weight) in weights.into_iter().enumerate() {
-            if chosen >= weight {
-                chosen -= weight;
-                continue;
+        match self.choices.weighted("schedule/what", &weights) {
+            0 => {
+                let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
+                self.perform(small(which));
             }
-            match action {
-                0 => {
-                    let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
-                    self.perform(small(which));
-                }
-                1 => self.deliver()?,
-                2 => self.fire()?,
-                _ => return Ok(Stepped::WantsRequest),
-            }
-            return Ok(Stepped::Moved);
+            1 => self.deliver()?,
+            2 => self.fire()?,
+            _ => return Ok(Stepped::WantsRequest),
         }
-        unreachable!("a choice below the total falls on some action")
+        Ok(Stepped::Moved)
     }
 
     /// One step in the plain order: completions first, then operations as submitted, then timers.
@@ -378,7 +372,8 @@ impl World {
     }
 
     fn crash_disk(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
-        self.tally.crashes += 1;
+        // A process that has stopped does not crash: it is started again.
+        self.tally.crashes += u64::from(!self.stopped());
         let (chronicle, step) = (&mut self.chronicle, self.steps);
         chronicle.note(step, &Event::Crashed(kind));
         self.refinement.hear(&Event::Crashed(kind));
