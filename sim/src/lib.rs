@@ -12,13 +12,17 @@ pub mod chronicle;
 pub mod clock;
 pub mod disk;
 pub mod exhaust;
+pub mod explain;
 pub mod hash;
 pub mod marks;
+pub mod materialize;
 #[cfg(feature = "planted-bugs")]
 pub mod mutants;
 pub mod profile;
 pub mod refine;
 pub mod replay;
 pub mod run;
+pub mod shrink;
+pub mod trace;
 pub mod workload;
 pub mod world;

@@ -19,7 +19,7 @@ use crate::workload::Workload;
 use crate::world::{Stepped, Tally, World};
 
 /// The steps in which the engine must have done what was asked, once faults have stopped.
-const PEACE_STEPS_MAX: u64 = 200_000;
+const PEACE_STEPS_MAX: u64 = 20_000;
 
 /// Crashes before faults stop.
 const ROUNDS_MAX: u64 = 10;
@@ -57,6 +57,24 @@ pub struct Setup {
     /// A mistake planted in the engine.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<docdb_engine::Bug>,
+    /// A mistake planted in the simulator: from this step on the run depends on the process's number.
+    #[cfg(feature = "planted-bugs")]
+    pub shaky_from: Option<u64>,
+}
+
+impl Setup {
+    /// This mixture of faults, without some kinds; nothing planted.
+    #[must_use]
+    pub fn of(profile: Option<ProfileName>, without: FaultSet) -> Setup {
+        Setup {
+            profile,
+            without,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+            #[cfg(feature = "planted-bugs")]
+            shaky_from: None,
+        }
+    }
 }
 
 /// What is to be said about a run.
@@ -151,13 +169,18 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     // The life is kept outside, so that a panic leaves something to report.
     let mut life: Option<Life> = None;
     report.verdict = guarded(|| {
-        let names = workload.names();
-        let mut world = World::new(options, device, choices, names)?;
+        let mut world = World::unborn(options, device, choices, workload.names());
         world.chronicle = chronicle;
+        #[cfg(feature = "planted-bugs")]
+        {
+            world.shaky_from = setup.shaky_from;
+        }
         let life = life.insert(Life { world, workload, openings: 1 });
+        life.world.begin()?;
         life.live()
     });
-    let Some(Life { world, .. }) = life else { return (report, Chronicle::default()) };
+    let Some(Life { mut world, .. }) = life else { return (report, Chronicle::default()) };
+    world.step_over();
     report.hash = world.hash();
     report.steps = world.steps();
     report.tally = world.tally;

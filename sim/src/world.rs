@@ -87,6 +87,19 @@ pub struct Tally {
     pub recoveries: u64,
 }
 
+impl Tally {
+    /// Adds what was done in another world.
+    pub fn add(&mut self, other: &Tally) {
+        let Tally { requests, operations, acknowledged, disk_operations, crashes, recoveries } = other;
+        self.requests += requests;
+        self.operations += operations;
+        self.acknowledged += acknowledged;
+        self.disk_operations += disk_operations;
+        self.crashes += crashes;
+        self.recoveries += recoveries;
+    }
+}
+
 /// A simulated machine.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -107,6 +120,9 @@ pub struct World {
     pub refinement: Refinement,
     steps: u64,
     hash: Hash,
+    /// From this step on time passes as the process's number says: a run that cannot be repeated, to show that it is noticed.
+    #[cfg(feature = "planted-bugs")]
+    pub shaky_from: Option<u64>,
 }
 
 impl World {
@@ -115,8 +131,16 @@ impl World {
     /// # Errors
     /// When the engine says something wrong at once.
     pub fn new(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> Result<World, Violation> {
+        let mut world = World::unborn(options, profile, choices, names);
+        world.begin()?;
+        Ok(world)
+    }
+
+    /// The same, before the engine begins: whoever watches can take his seat.
+    #[must_use]
+    pub fn unborn(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> World {
         let driver = Driver::new(Engine::new(options.clone()), SimDisk::new(profile), SimClock::default());
-        let mut world = World {
+        World {
             driver,
             collected: Collected::default(),
             options,
@@ -128,10 +152,28 @@ impl World {
             refinement: Refinement::default(),
             steps: 0,
             hash: Hash::default(),
-        };
-        world.driver.drain(&mut world.collected);
-        world.judge()?;
-        Ok(world)
+            #[cfg(feature = "planted-bugs")]
+            shaky_from: None,
+        }
+    }
+
+    /// The engine begins.
+    ///
+    /// # Errors
+    /// When it says something wrong at once.
+    pub fn begin(&mut self) -> Result<(), Violation> {
+        self.driver.drain(&mut self.collected);
+        self.judge()
+    }
+
+    /// Whoever watches hears that the step is over.
+    pub(crate) fn step_over(&mut self) {
+        if !self.chronicle.watches_steps() {
+            return;
+        }
+        let mut chronicle = std::mem::take(&mut self.chronicle);
+        chronicle.step_over(self.steps, &self.driver.disk, || self.hash());
+        self.chronicle = chronicle;
     }
 
     /// The disk.
@@ -261,7 +303,12 @@ impl World {
     /// # Errors
     /// When the engine says something wrong.
     pub fn step(&mut self, clients: bool) -> Result<Stepped, Violation> {
+        self.step_over();
         self.steps += 1;
+        #[cfg(feature = "planted-bugs")]
+        if self.shaky_from == Some(self.steps) {
+            self.driver.clock.pass(u64::from(std::process::id()));
+        }
         let pass = [0, 1_000, 100_000, 5_000_000][small(self.choices.choice("clock/pass", 4))];
         self.driver.clock.pass(pass);
         if self.choices.chance("clock/wall", 2) {
@@ -375,6 +422,7 @@ impl World {
         // A process that has stopped does not crash: it is started again.
         self.tally.crashes += u64::from(!self.stopped());
         let (chronicle, step) = (&mut self.chronicle, self.steps);
+        chronicle.crash_begins(step, &self.driver.disk);
         chronicle.note(step, &Event::Crashed(kind));
         self.refinement.hear(&Event::Crashed(kind));
         self.driver.disk.crash(kind, &mut |unit, bound| {
@@ -382,6 +430,7 @@ impl World {
             chronicle.note(step, &Event::Decided { unit, answer, bound });
             answer
         });
+        chronicle.crash_over(step, &self.driver.disk);
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
@@ -426,6 +475,8 @@ impl World {
             marks: self.marks,
             steps: self.steps,
             hash: self.hash,
+            #[cfg(feature = "planted-bugs")]
+            shaky_from: self.shaky_from,
         };
         world.come_up()?;
         Ok(world)
