@@ -4,8 +4,12 @@
 //! A label is `class/what`; each class has its own ChaCha stream, derived from the seed and the class,
 //! so a new kind of fault does not change the workload of an old seed.
 //!
-//! Zero is always the tame answer (no fault, nothing lost), which is what the odometer begins with and
-//! a shrinker strives for. Nothing here reads a clock or randomness of the machine.
+//! Zero is always the tame answer (no fault, nothing lost, nothing more), which is what the odometer begins
+//! with and a shrinker strives for. What is recorded is the answer itself, never the number that was drawn
+//! for it, so it means the same where other answers are possible. A replay answers each label from that
+//! label's own record, in order: a choice that was taken out shifts no other label.
+//!
+//! Nothing here reads a clock or randomness of the machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +33,7 @@ pub struct Choice {
 #[derive(Clone, Debug)]
 enum Source {
     Seeded { seed: u64, streams: BTreeMap<&'static str, ChaCha8Rng> },
-    Replayed { trace: Arc<[Choice]>, next: usize, diverged: bool },
+    Replayed { answers: Arc<BTreeMap<&'static str, Vec<u64>>>, next: BTreeMap<&'static str, usize> },
     Odometer { digits: Vec<Choice>, next: usize },
     Bytes { bytes: Arc<[u8]>, next: usize },
 }
@@ -53,10 +57,15 @@ impl Choices {
         Choices::from(Source::Seeded { seed, streams: BTreeMap::new() })
     }
 
-    /// The choices of a recorded run again. Where the run takes another way, zero is chosen.
+    /// The choices of a recorded run again. What the record does not answer, or answers with something that
+    /// is not possible here, is zero.
     #[must_use]
-    pub fn replayed(trace: Arc<[Choice]>) -> Choices {
-        Choices::from(Source::Replayed { trace, next: 0, diverged: false })
+    pub fn replayed(trace: &[Choice]) -> Choices {
+        let mut answers: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
+        for choice in trace {
+            answers.entry(choice.label).or_default().push(choice.value);
+        }
+        Choices::from(Source::Replayed { answers: Arc::new(answers), next: BTreeMap::new() })
     }
 
     /// The first of all combinations of choices; [`Choices::advance`] goes to the next.
@@ -91,31 +100,54 @@ impl Choices {
         self.hash.value()
     }
 
-    /// Whether a replay was asked for something else than its trace recorded.
-    #[must_use]
-    pub fn diverged(&self) -> bool {
-        matches!(self.source, Source::Replayed { diverged: true, .. })
-    }
-
     /// A number below `bound`, which is not zero.
     pub fn choice(&mut self, label: &'static str, bound: u64) -> u64 {
         assert!(bound > 0, "a choice ({label}) has at least one answer");
         if bound == 1 {
             return 0;
         }
+        self.decide(label, bound, bound, |drawn| drawn)
+    }
+
+    /// True in `per_mille` of a thousand cases; makes no choice when that is none or all. False is the tame answer.
+    pub fn chance(&mut self, label: &'static str, per_mille: u64) -> bool {
+        per_mille >= 1000 || per_mille > 0 && self.decide(label, 2, 1000, |drawn| u64::from(drawn < per_mille)) == 1
+    }
+
+    /// The index of one of `weights`, more often where the weight is larger, never where it is zero.
+    pub fn weighted(&mut self, label: &'static str, weights: &[u64]) -> usize {
+        let total: u64 = weights.iter().sum();
+        assert!(total > 0, "a choice ({label}) has at least one answer");
+        let index = self.decide(label, weights.len() as u64, total, |mut drawn| {
+            let falls_here = |weight: &u64| {
+                let here = drawn < *weight;
+                drawn = drawn.saturating_sub(*weight);
+                here
+            };
+            weights.iter().position(falls_here).expect("a number below the total falls on some weight") as u64
+        });
+        let index = usize::try_from(index).expect("an index of a slice");
+        // A record, or a count through all answers, may name one that is not possible now.
+        let possible = |index: &usize| weights[*index] > 0;
+        (index..weights.len()).chain(0..index).find(possible).expect("some weight is not zero")
+    }
+
+    /// An answer below `bound`. A seed draws a number below `spread` and shapes it into one.
+    fn decide(&mut self, label: &'static str, bound: u64, spread: u64, shape: impl FnOnce(u64) -> u64) -> u64 {
         let value = match &mut self.source {
             Source::Seeded { seed, streams } => {
                 let class = label.split('/').next().unwrap_or(label);
                 let stream = streams.entry(class).or_insert_with(|| stream_of(*seed, class));
                 // The high half of a wide product: even enough, and the same everywhere.
-                u64::try_from((u128::from(stream.next_u64()) * u128::from(bound)) >> 64)
-                    .expect("the high half of a product of two u64 fits into one")
+                let drawn = u64::try_from((u128::from(stream.next_u64()) * u128::from(spread)) >> 64)
+                    .expect("the high half of a product of two u64 fits into one");
+                shape(drawn)
             }
-            Source::Replayed { trace, next, diverged } => {
-                let recorded = trace.get(*next).filter(|choice| choice.label == label && choice.bound == bound);
+            Source::Replayed { answers, next } => {
+                let next = next.entry(label).or_default();
+                let value = answers.get(label).and_then(|answers| answers.get(*next)).copied();
                 *next += 1;
-                *diverged |= recorded.is_none();
-                recorded.map_or(0, |choice| choice.value)
+                value.filter(|value| *value < bound).unwrap_or(0)
             }
             Source::Odometer { digits, next } => {
                 if *next == digits.len() {
@@ -140,11 +172,6 @@ impl Choices {
             recorded.push(Choice { label, bound, value });
         }
         value
-    }
-
-    /// True in `per_mille` of a thousand cases; makes no choice when that is zero.
-    pub fn chance(&mut self, label: &'static str, per_mille: u64) -> bool {
-        per_mille > 0 && self.choice(label, 1000) >= 1000 - per_mille.min(1000)
     }
 
     /// Goes to the next combination; false when all were tried. Only for the odometer.
@@ -190,9 +217,34 @@ mod tests {
         let run = |choices: &mut Choices| (0..50).map(|_| choices.choice("a/b", 10)).collect::<Vec<u64>>();
         let mut first = Choices::seeded(1).recording();
         let values = run(&mut first);
-        let mut again = Choices::replayed(first.recorded().into());
+        let mut again = Choices::replayed(first.recorded());
         assert_eq!(run(&mut again), values);
-        assert_eq!((again.hash(), again.diverged()), (first.hash(), false));
+        assert_eq!(again.hash(), first.hash());
+    }
+
+    #[test]
+    fn a_replay_answers_each_label_from_its_own_record_and_otherwise_zero() {
+        let choice = |label, bound, value| Choice { label, bound, value };
+        let trace = [choice("a/x", 9, 8), choice("a/y", 9, 7), choice("a/x", 9, 6), choice("a/x", 9, 5)];
+        let mut choices = Choices::replayed(&trace);
+        assert_eq!(choices.choice("a/y", 9), 7);
+        assert_eq!(choices.choice("a/x", 9), 8);
+        assert_eq!(choices.choice("a/x", 6), 0, "6 is no answer here");
+        assert_eq!(choices.choice("a/x", 6), 5);
+        assert_eq!((choices.choice("a/x", 9), choices.choice("a/y", 9), choices.choice("a/z", 9)), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_weight_of_zero_is_never_chosen() {
+        let mut seeded = Choices::seeded(3);
+        let mut seen = [0; 3];
+        for _ in 0..1000 {
+            seen[seeded.weighted("a/w", &[1, 0, 3])] += 1;
+        }
+        assert_eq!(seen[1], 0);
+        assert!(seen[0] > 150 && seen[2] > 600, "{seen:?}");
+        let mut replayed = Choices::replayed(&[Choice { label: "a/w", bound: 3, value: 1 }]);
+        assert_eq!(replayed.weighted("a/w", &[1, 0, 3]), 2);
     }
 
     #[test]

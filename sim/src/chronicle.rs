@@ -7,13 +7,14 @@
 //! Invariant: events stand in their true order; one of the disk's follows the submission it belongs to.
 //! It keeps nothing unless it is asked to: a run that nobody watches pays for no copy.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 
 use docdb_engine::{Alert, DiskErrorKind, DiskOp, DiskReply, OpId, RequestId, View};
 use docdb_protocol::{DatabaseId, Request, Response};
 
-use crate::disk::{CrashKind, FaultKind, Unit};
+use crate::disk::{CrashKind, FaultKind, SimDisk, Unit};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -99,17 +100,115 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// What becomes, in a captured crash, of all that is not certain to survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// What the run itself decided; it must have crashed at this step.
+    AsDecided,
+    /// All of it: power goes after everything was written.
+    All,
+    /// Nothing of it.
+    None,
+}
+
+/// A crash whose files are wanted. The run goes on as if nothing were.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    step: u64,
+    keep: Keep,
+    image: Option<SimDisk>,
+    crashes: Vec<u64>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Chronicle {
     entries: Option<Vec<Entry>>,
     telling: bool,
+    until: Option<u64>,
+    hashes: Option<Vec<u64>>,
+    files: Vec<BTreeMap<u64, String>>,
+    capture: Option<Capture>,
 }
 
 impl Chronicle {
     /// Tells on the error output what happens from now on.
     pub fn tell(&mut self) {
         self.telling = true;
+    }
+
+    /// Hears of nothing behind this step.
+    pub fn until(&mut self, step: u64) {
+        self.until = Some(step);
+    }
+
+    /// Keeps the hash of the run before each step.
+    pub fn keep_hashes(&mut self) {
+        self.hashes.get_or_insert_default();
+    }
+
+    /// The hashes that were kept; the first one stands before step 1.
+    #[must_use]
+    pub fn hashes(&self) -> &[u64] {
+        self.hashes.as_deref().unwrap_or(&[])
+    }
+
+    /// Wants the files as they would be after a crash at this step.
+    pub fn capture(&mut self, step: u64, keep: Keep) {
+        self.capture = Some(Capture { step, keep, image: None, crashes: Vec::new() });
+    }
+
+    /// The files that were wanted; `None` when there was no such step, or no crash at it.
+    #[must_use]
+    pub fn captured(&self) -> Option<&SimDisk> {
+        self.capture.as_ref()?.image.as_ref()
+    }
+
+    /// The steps at which the run crashed, when files were wanted.
+    #[must_use]
+    pub fn crashes(&self) -> &[u64] {
+        self.capture.as_ref().map_or(&[], |capture| &capture.crashes)
+    }
+
+    /// For each crash, the names of the files before it, by their numbers in [`Unit`].
+    #[must_use]
+    pub fn files(&self) -> &[BTreeMap<u64, String>] {
+        &self.files
+    }
+
+    /// Whether anybody wants to hear of the ends of steps.
+    pub(crate) fn watches_steps(&self) -> bool {
+        self.hashes.is_some() || self.capture.is_some()
+    }
+
+    /// A step begins, or the run ends: `step` is over.
+    pub(crate) fn step_over(&mut self, step: u64, disk: &SimDisk, hash: impl FnOnce() -> u64) {
+        if let Some(hashes) = &mut self.hashes {
+            hashes.push(hash());
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.before_crash(step, disk);
+        }
+    }
+
+    /// A crash begins.
+    pub(crate) fn crash_begins(&mut self, step: u64, disk: &SimDisk) {
+        if self.entries.is_some() {
+            self.files.push(disk.file_names());
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.before_crash(step, disk);
+            capture.crashes.push(step);
+        }
+    }
+
+    /// A crash is over.
+    pub(crate) fn crash_over(&mut self, step: u64, disk: &SimDisk) {
+        if let Some(capture) = &mut self.capture
+            && (capture.step, capture.keep, &capture.image.is_none()) == (step, Keep::AsDecided, &true)
+        {
+            capture.image = Some(disk.clone());
+        }
     }
 
     /// Keeps what happens from now on.
@@ -130,6 +229,9 @@ impl Chronicle {
 
     /// Takes an event.
     pub(crate) fn note(&mut self, step: u64, event: &Event) {
+        if self.until.is_some_and(|until| step > until) {
+            return;
+        }
         if self.telling {
             // A person who closed the pipe wants to hear no more.
             drop(writeln!(std::io::stderr(), "{step:>6} {event}"));
@@ -137,6 +239,18 @@ impl Chronicle {
         if let Some(entries) = &mut self.entries {
             entries.push(Entry { step, event: event.clone() });
         }
+    }
+}
+
+impl Capture {
+    fn before_crash(&mut self, step: u64, disk: &SimDisk) {
+        if step != self.step || self.keep == Keep::AsDecided || self.image.is_some() {
+            return;
+        }
+        let mut image = disk.clone();
+        let all = self.keep == Keep::All;
+        image.crash(CrashKind::Power, &mut |_, bound| if all { bound - 1 } else { 0 });
+        self.image = Some(image);
     }
 }
 

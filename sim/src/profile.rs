@@ -140,7 +140,7 @@ impl ProfileName {
             }
             ProfileName::Writes => {
                 device.draw(choices, K::WriteError, [0, 10, 50]);
-                device.draw(choices, K::ShortWrite, [0, 10, 50]);
+                device.draw(choices, K::ShortWrite, [10, 50, 200]);
                 device.draw(choices, K::Interrupted, [0, 10, 50]);
             }
             ProfileName::Damage => {

@@ -19,7 +19,13 @@ use crate::workload::Workload;
 use crate::world::{Stepped, Tally, World};
 
 /// The steps in which the engine must have done what was asked, once faults have stopped.
-const PEACE_STEPS_MAX: u64 = 200_000;
+const PEACE_STEPS_MAX: u64 = 20_000;
+
+/// Crashes before faults stop.
+const ROUNDS_MAX: u64 = 10;
+
+/// Steps between two crashes.
+const ROUND_STEPS_MAX: u64 = 3_000;
 
 /// Crashes in the recoveries from one another.
 const NESTED_CRASHES_MAX: u32 = 3;
@@ -54,6 +60,24 @@ pub struct Setup {
     /// A mistake planted in the engine.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<docdb_engine::Bug>,
+    /// A mistake planted in the simulator: from this step on the run depends on the process's number.
+    #[cfg(feature = "planted-bugs")]
+    pub shaky_from: Option<u64>,
+}
+
+impl Setup {
+    /// This mixture of faults, without some kinds; nothing planted.
+    #[must_use]
+    pub fn of(profile: Option<ProfileName>, without: FaultSet) -> Setup {
+        Setup {
+            profile,
+            without,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+            #[cfg(feature = "planted-bugs")]
+            shaky_from: None,
+        }
+    }
 }
 
 /// What is to be said about a run.
@@ -148,13 +172,18 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     // The life is kept outside, so that a panic leaves something to report.
     let mut life: Option<Life> = None;
     report.verdict = guarded(|| {
-        let names = workload.names();
-        let mut world = World::new(options, device, choices, names)?;
+        let mut world = World::unborn(options, device, choices, workload.names());
         world.chronicle = chronicle;
+        #[cfg(feature = "planted-bugs")]
+        {
+            world.shaky_from = setup.shaky_from;
+        }
         let life = life.insert(Life { world, workload, openings: 1 });
+        life.world.begin()?;
         life.live()
     });
-    let Some(Life { world, .. }) = life else { return (report, Chronicle::default()) };
+    let Some(Life { mut world, .. }) = life else { return (report, Chronicle::default()) };
+    world.step_over();
     report.hash = world.hash();
     report.steps = world.steps();
     report.tally = world.tally;
@@ -201,20 +230,23 @@ pub(crate) fn guarded(run: impl FnOnce() -> Result<(), Violation>) -> Verdict {
 
 impl Life {
     fn live(&mut self) -> Result<(), Violation> {
-        let rounds = self.world.choices.choice("run/rounds", 6);
-        for _ in 0..rounds {
+        for _ in 0..ROUNDS_MAX {
+            // Asked each time rather than counted before, as everything of which there may be more or less: a
+            // shortened trace leaves rounds, steps and requests out without disturbing the others.
+            if !self.world.choices.chance("run/round", 720) {
+                break;
+            }
             self.squeeze();
             // A short round dies while it still recovers.
-            let longest = if self.world.choices.choice("run/short", 3) == 0 { 60 } else { 700 };
-            let steps = self.world.choices.choice("run/steps", longest);
-            self.steps(steps / 2)?;
+            let on = [940, 994][usize::from(self.world.choices.chance("run/long", 667))];
+            self.steps(on)?;
             // What was full may have space again, or the other way round.
             self.squeeze();
-            self.steps(steps - steps / 2)?;
+            self.steps(on)?;
             self.await_moment()?;
-            match self.world.choices.choice("run/end", 8) {
+            match self.world.choices.weighted("run/end", &[1, 3, 4]) {
                 0 => self.stop_in_peace_or_not()?,
-                1..=3 => self.crash(CrashKind::Process)?,
+                1 => self.crash(CrashKind::Process)?,
                 _ => self.crash(CrashKind::Power)?,
             }
             self.crash_recoveries()?;
@@ -234,7 +266,7 @@ impl Life {
             if is_there {
                 break;
             }
-            self.steps(1)?;
+            self.step()?;
         }
         Ok(())
     }
@@ -287,9 +319,9 @@ impl Life {
     /// A shutdown, which a crash may cut short.
     fn stop_in_peace_or_not(&mut self) -> Result<(), Violation> {
         self.world.shutdown()?;
-        let steps = self.world.choices.choice("run/stop_steps", 200);
-        for _ in 0..steps {
-            if self.world.stopped() || self.world.step(false)? == Stepped::Idle {
+        for _ in 0..ROUND_STEPS_MAX {
+            let cut_short = self.world.choices.chance("run/cut_short", 10);
+            if cut_short || self.world.stopped() || self.world.step(false)? == Stepped::Idle {
                 break;
             }
         }
@@ -299,14 +331,24 @@ impl Life {
         self.crash(CrashKind::Power)
     }
 
-    fn steps(&mut self, steps: u64) -> Result<(), Violation> {
-        for _ in 0..steps {
-            let wants_more = self.workload.wants_more(&self.world.checker);
-            if self.world.step(wants_more)? == Stepped::WantsRequest {
-                let request = self.workload.next(&self.world.checker, &mut self.world.choices);
-                if let Some(request) = request {
-                    self.world.request(request)?;
-                }
+    /// Steps with requests; after each, one more in `on` of a thousand cases.
+    fn steps(&mut self, on: u64) -> Result<(), Violation> {
+        for _ in 0..ROUND_STEPS_MAX {
+            if !self.world.choices.chance("run/on", on) {
+                break;
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// One step, in which a client may send a request.
+    fn step(&mut self) -> Result<(), Violation> {
+        let wants_more = self.workload.wants_more(&self.world.checker);
+        if self.world.step(wants_more)? == Stepped::WantsRequest {
+            let request = self.workload.next(&self.world.checker, &mut self.world.choices);
+            if let Some(request) = request {
+                self.world.request(request)?;
             }
         }
         Ok(())
@@ -393,16 +435,16 @@ impl Life {
         self.world.disk_mut().set_quota(None);
         self.drain("after the faults stopped")?;
         match self.world.choices.choice("run/last", 3) {
-            0 => self.crash(CrashKind::Process)?,
-            1 => self.crash(CrashKind::Power)?,
-            _ => {
+            0 => {
                 self.stop("shutting down after the faults stopped")?;
                 self.crash(CrashKind::Power)?;
             }
+            1 => self.crash(CrashKind::Process)?,
+            _ => self.crash(CrashKind::Power)?,
         }
         self.open_all("the first start in peace")?;
         self.write_all("the first start in peace")?;
-        self.steps(60)?;
+        self.steps(984)?;
         self.drain("the first start in peace")?;
         self.stop("shutting down in peace")?;
         let newest: Vec<u64> = self.newest();

@@ -49,16 +49,17 @@ impl Workload {
     pub fn next(&mut self, checker: &Checker, choices: &mut Choices) -> Option<Request> {
         let number = small(choices.choice("workload/database", self.databases as u64));
         let tracked = &checker.databases()[number];
-        let rare = choices.choice("workload/rare", 40);
-        if rare == 39 {
-            return Some(if choices.choice("workload/list", 2) == 0 { Request::ListDatabases } else { Request::Stats });
+        let kind = choices.weighted("workload/kind", &[29, 8, 1, 1, 1]);
+        if kind == 4 {
+            return Some([Request::ListDatabases, Request::Stats][small(choices.choice("workload/list", 2))].clone());
         }
-        let Some(id) = tracked.id.filter(|_| tracked.opened || rare > 30) else {
+        // Writing to a database that this process did not open is legal, and rare.
+        let Some(id) = tracked.id.filter(|_| tracked.opened || kind == 1) else {
             return (!checker.is_opening(number)).then(|| opening(tracked));
         };
-        match rare {
-            0 => Some(Request::CloseDatabase { database: id }),
-            1 => Some(opening(tracked)),
+        match kind {
+            2 => Some(Request::CloseDatabase { database: id }),
+            3 => Some(opening(tracked)),
             _ => {
                 let (operations, atomicity) = self.operations(tracked, choices);
                 Some(Request::Execute { database: id, operations, atomicity })
@@ -81,9 +82,9 @@ impl Workload {
     }
 
     fn chosen_document(&mut self, choices: &mut Choices) -> Document {
-        let pad = match choices.choice("workload/size", 12) {
-            0..=5 => choices.choice("workload/pad", 60),
-            6..=9 => 300 + choices.choice("workload/pad", 300),
+        let pad = match choices.weighted("workload/size", &[6, 4, 2]) {
+            0 => choices.choice("workload/pad", 60),
+            1 => 300 + choices.choice("workload/pad", 300),
             _ => 600 + choices.choice("workload/pad", 1500),
         };
         self.document(small(pad))
@@ -91,15 +92,15 @@ impl Workload {
 
     fn operations(&mut self, tracked: &Tracked, choices: &mut Choices) -> (Vec<Operation>, Atomicity) {
         let atomicity = [Atomicity::EachAlone, Atomicity::AllOrNothing][small(choices.choice("workload/atomicity", 2))];
-        let count = [1, 1, 1, 2, 3, 5][small(choices.choice("workload/operations", 6))];
-        let reads_only = choices.choice("workload/reads_only", 6) == 0;
+        let count = [1, 2, 3, 5][choices.weighted("workload/operations", &[3, 1, 1, 1])];
+        let reads_only = choices.chance("workload/reads_only", 167);
         let mut operations: Vec<Operation> = Vec::new();
         for _ in 0..count {
             let mut at = (
                 COLLECTIONS[small(choices.choice("workload/collection", 2))],
                 DocumentId(IDS[small(choices.choice("workload/id", IDS.len() as u64))]),
             );
-            let read = reads_only || choices.choice("workload/read", 5) == 0;
+            let read = reads_only || choices.chance("workload/read", 200);
             if read && !reads_only && atomicity == Atomicity::AllOrNothing {
                 // Only what this request wrote.
                 let Some(earlier) = operations.iter().find(|earlier| earlier.action != Action::Read) else { continue };
@@ -134,11 +135,11 @@ impl Workload {
             |operation| operation.action != Action::Delete,
         );
         // One in eight is expected to fail.
-        let exists = exists ^ (choices.choice("workload/fails", 8) == 7);
-        match (exists, choices.choice("workload/delete", 4)) {
+        let exists = exists ^ choices.chance("workload/fails", 125);
+        match (exists, choices.chance("workload/delete", 250)) {
             (false, _) => Action::Create(self.chosen_document(choices)),
-            (true, 0) => Action::Delete,
-            (true, _) => Action::Update(self.chosen_document(choices)),
+            (true, true) => Action::Delete,
+            (true, false) => Action::Update(self.chosen_document(choices)),
         }
     }
 }

@@ -80,6 +80,8 @@ pub enum Stepped {
 /// What was done in a world, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// Requests of clients.
+    pub requests: u64,
     /// Operations that clients asked for, each document of a request counted alone.
     pub operations: u64,
     /// Operations of clients that were answered as written.
@@ -90,6 +92,19 @@ pub struct Tally {
     pub crashes: u64,
     /// Databases that were opened after a crash or a closing.
     pub recoveries: u64,
+}
+
+impl Tally {
+    /// Adds what was done in another world.
+    pub fn add(&mut self, other: &Tally) {
+        let Tally { requests, operations, acknowledged, disk_operations, crashes, recoveries } = other;
+        self.requests += requests;
+        self.operations += operations;
+        self.acknowledged += acknowledged;
+        self.disk_operations += disk_operations;
+        self.crashes += crashes;
+        self.recoveries += recoveries;
+    }
 }
 
 /// A simulated machine.
@@ -111,6 +126,9 @@ pub struct World {
     witness: Witness,
     steps: u64,
     hash: Hash,
+    /// From this step on time passes as the process's number says: a run that cannot be repeated, to show that it is noticed.
+    #[cfg(feature = "planted-bugs")]
+    pub shaky_from: Option<u64>,
 }
 
 impl World {
@@ -119,8 +137,16 @@ impl World {
     /// # Errors
     /// When the engine says something wrong at once.
     pub fn new(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> Result<World, Violation> {
+        let mut world = World::unborn(options, profile, choices, names);
+        world.begin()?;
+        Ok(world)
+    }
+
+    /// The same, before the engine begins: whoever watches can take his seat.
+    #[must_use]
+    pub fn unborn(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> World {
         let driver = Driver::new(Engine::new(options.clone()), SimDisk::new(profile), SimClock::default());
-        let mut world = World {
+        World {
             driver,
             collected: Collected::default(),
             options,
@@ -132,10 +158,28 @@ impl World {
             witness: Witness::default(),
             steps: 0,
             hash: Hash::default(),
-        };
-        world.driver.drain(&mut world.collected);
-        world.judge()?;
-        Ok(world)
+            #[cfg(feature = "planted-bugs")]
+            shaky_from: None,
+        }
+    }
+
+    /// The engine begins.
+    ///
+    /// # Errors
+    /// When it says something wrong at once.
+    pub fn begin(&mut self) -> Result<(), Violation> {
+        self.driver.drain(&mut self.collected);
+        self.judge()
+    }
+
+    /// Whoever watches hears that the step is over.
+    pub(crate) fn step_over(&mut self) {
+        if !self.chronicle.watches_steps() {
+            return;
+        }
+        let mut chronicle = std::mem::take(&mut self.chronicle);
+        chronicle.step_over(self.steps, &self.driver.disk, || self.hash());
+        self.chronicle = chronicle;
     }
 
     /// The disk.
@@ -254,6 +298,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn request(&mut self, request: Request) -> Result<(), Violation> {
         let id = self.checker.ask(&request);
+        self.tally.requests += 1;
         if let Request::Execute { operations, .. } = &request {
             self.tally.operations += operations.len() as u64;
         }
@@ -276,7 +321,12 @@ impl World {
     /// # Errors
     /// When the engine says something wrong.
     pub fn step(&mut self, clients: bool) -> Result<Stepped, Violation> {
+        self.step_over();
         self.steps += 1;
+        #[cfg(feature = "planted-bugs")]
+        if self.shaky_from == Some(self.steps) {
+            self.driver.clock.pass(u64::from(std::process::id()));
+        }
         let pass = [0, 1_000, 100_000, 5_000_000][small(self.choices.choice("clock/pass", 4))];
         self.driver.clock.pass(pass);
         self.disturb_clock();
@@ -287,28 +337,19 @@ impl World {
             if due { 3 } else { 0 },
             if clients { 2 } else { 0 },
         ];
-        let total: u64 = weights.iter().sum();
-        if total == 0 {
+        if weights.iter().all(|weight| *weight == 0) {
             return self.wait();
         }
-        let mut chosen = self.choices.choice("schedule/what", total);
-        for (action, weight) in weights.into_iter().enumerate() {
-            if chosen >= weight {
-                chosen -= weight;
-                continue;
+        match self.choices.weighted("schedule/what", &weights) {
+            0 => {
+                let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
+                self.perform(small(which));
             }
-            match action {
-                0 => {
-                    let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
-                    self.perform(small(which));
-                }
-                1 => self.deliver()?,
-                2 => self.fire()?,
-                _ => return Ok(Stepped::WantsRequest),
-            }
-            return Ok(Stepped::Moved);
+            1 => self.deliver()?,
+            2 => self.fire()?,
+            _ => return Ok(Stepped::WantsRequest),
         }
-        unreachable!("a choice below the total falls on some action")
+        Ok(Stepped::Moved)
     }
 
     /// The wall clock may be set, and a long time may pass.
@@ -447,7 +488,9 @@ impl World {
     }
 
     fn crash_disk(&mut self, kind: CrashKind, decide: &mut dyn FnMut(Unit, u64) -> u64) {
-        self.tally.crashes += 1;
+        // A process that has stopped does not crash: it is started again.
+        self.tally.crashes += u64::from(!self.stopped());
+        self.chronicle.crash_begins(self.steps, &self.driver.disk);
         self.note(&Event::Crashed(kind));
         self.witness.crashed(*self.driver.disk.faults());
         let (chronicle, step) = (&mut self.chronicle, self.steps);
@@ -463,6 +506,7 @@ impl World {
                 NameOrder::Journal => self.witness.marks.set(Mark::NamesJournal),
             }
         }
+        self.chronicle.crash_over(self.steps, &self.driver.disk);
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
@@ -507,6 +551,8 @@ impl World {
             witness: self.witness.after_crash(),
             steps: self.steps,
             hash: self.hash,
+            #[cfg(feature = "planted-bugs")]
+            shaky_from: self.shaky_from,
         };
         world.come_up()?;
         Ok(world)

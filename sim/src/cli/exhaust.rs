@@ -78,5 +78,5 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
             counts.workloads, counts.crash_points, counts.images, counts.distinct_images, counts.recoveries,
         ));
     }
-    Exit::of([&visited.verdict])
+    Exit::of(&visited.verdict)
 }

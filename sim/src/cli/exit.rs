@@ -4,31 +4,44 @@ use std::process::ExitCode;
 
 use docdb_sim::run::Verdict;
 
-/// How a command ended. The larger code wins where several apply.
+/// How a command ended. The later one wins where several apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All promises were kept.
-    Kept = 0,
+    Kept,
+    /// A situation that had to occur never did, so nothing was shown about it.
+    Vacuous,
     /// The engine broke a promise.
-    Violation = 1,
-    /// The simulator itself failed.
-    Harness = 3,
+    Violation,
+    /// The same choices did not lead the same way.
+    NotDeterministic,
+    /// The simulator itself failed, or could not do what it was asked to.
+    Harness,
 }
 
+/// What the help says about them.
+pub(crate) const HELP: &str = "Exit codes: 0 all promises were kept, 1 a promise was broken, 2 not deterministic, \
+3 the simulator failed or was asked for something impossible, 4 vacuous: a required situation never occurred";
+
 impl Exit {
-    /// How a command ends whose runs ended so.
-    pub(crate) fn of<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Exit {
-        let exits = verdicts.into_iter().map(|verdict| match verdict {
+    /// How a command ends whose run ended so.
+    pub(crate) fn of(verdict: &Verdict) -> Exit {
+        match verdict {
             Verdict::Kept => Exit::Kept,
             Verdict::Violation(_) => Exit::Violation,
             Verdict::Harness(_) => Exit::Harness,
-        });
-        exits.max().unwrap_or(Exit::Kept)
+        }
     }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
+        ExitCode::from(match exit {
+            Exit::Kept => 0,
+            Exit::Violation => 1,
+            Exit::NotDeterministic => 2,
+            Exit::Harness => 3,
+            Exit::Vacuous => 4,
+        })
     }
 }

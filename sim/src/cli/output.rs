@@ -1,9 +1,13 @@
-//! Lines on the output and a bar on the terminal.
+//! Lines on the output, a bar on the terminal, and the words for a failure.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
-use docdb_sim::run::{Report, Verdict};
+use docdb_sim::run::{Report, Setup, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use super::origin::arguments_of;
 
 /// Prints a line. A reader that closed the pipe wants no more; that is no failure of ours.
 pub(crate) fn say(line: &str) {
@@ -15,22 +19,53 @@ pub(crate) fn complain(line: &str) {
     drop(writeln!(stderr(), "{line}"));
 }
 
+/// Says why a command cannot be done.
+pub(crate) fn refuse(why: &str) -> Exit {
+    complain(&format!("error: {why}"));
+    Exit::Harness
+}
+
 /// A bar on the error output, when that is a terminal.
 pub(crate) fn bar(length: u64) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}");
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta} {msg}");
     ProgressBar::new(length).with_style(style.expect("the template is valid"))
 }
 
-/// What went wrong and the command that shows it again; nothing when all was well.
-pub(crate) fn show_failure(report: &Report) {
-    let (kind, message) = match &report.verdict {
-        Verdict::Kept => return,
-        Verdict::Violation(message) => ("violation", message),
-        Verdict::Harness(message) => ("the simulator failed", message),
-    };
-    say(&format!("seed {}: {kind}: {message}", report.seed));
-    say(&format!("  cargo run --release --bin docdb-sim -- replay {}", report.seed));
+/// A failure as it is told: the seed, what went wrong, and the one command that shows it again.
+pub(crate) struct Failure {
+    pub(crate) seed: u64,
+    kind: &'static str,
+    message: String,
+    profile: &'static str,
+    hash: u64,
+    again: String,
+}
+
+impl Failure {
+    /// `None` when all was well.
+    pub(crate) fn of(report: &Report, setup: &Setup) -> Option<Failure> {
+        let (kind, message) = match &report.verdict {
+            Verdict::Kept => return None,
+            Verdict::Violation(message) => ("violation", message.clone()),
+            Verdict::Harness(message) => ("harness", message.clone()),
+        };
+        let (seed, hash, profile) = (report.seed, report.hash, report.profile.name());
+        Some(Failure { seed, kind, message, profile, hash, again: format!("replay {seed}{}", arguments_of(setup)) })
+    }
+
+    pub(crate) fn show(&self) {
+        let what = if self.kind == "violation" { "violation" } else { "the simulator failed" };
+        say(&format!("seed {} (profile {}): {what}: {}", self.seed, self.profile, self.message));
+        say(&format!("  docdb-sim {}", self.again));
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "seed": self.seed, "profile": self.profile, "kind": self.kind, "message": self.message,
+            "hash": format!("{:016x}", self.hash), "replay": format!("docdb-sim {}", self.again),
+        })
+    }
 }

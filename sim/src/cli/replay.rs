@@ -1,31 +1,100 @@
-//! `replay`: one seed again.
+//! `replay`: one seed or one trace again.
 
-use docdb_sim::replay::replay;
-use docdb_sim::run::Setup;
+use std::fs;
+use std::path::PathBuf;
+
+use docdb_sim::chronicle::Chronicle;
+use docdb_sim::replay::{Origin, replay};
+use docdb_sim::run::{Report, Setup};
+use docdb_sim::trace::{Trace, words};
+use serde_json::json;
 
 use super::exit::Exit;
-use super::output::{say, show_failure};
+use super::origin::{World, origin};
+use super::output::{Failure, complain, refuse, say};
 
+/// Runs a seed, or a trace that `shrink` or `--save` wrote, and runs what it recorded a second time to see that both agree.
+/// A trace replays exactly as long as engine and simulator are those that it was recorded with; afterwards it
+/// is run all the same and what it comes to is told.
 #[derive(clap::Args)]
+#[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
-    /// The seed.
-    seed: u64,
+    /// The seed, or the file of a trace.
+    #[arg(value_name = "SEED|TRACE.json")]
+    what: String,
+    #[command(flatten)]
+    world: World,
     /// Tells on the error output everything that happens.
     #[arg(long)]
     tell: bool,
+    /// Tells what happens up to this step, and nothing behind it.
+    #[arg(long, value_name = "STEP")]
+    until: Option<u64>,
+    /// Writes the trace.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let Arguments { seed, tell } = *arguments;
-    let report = replay(seed, tell, &Setup::default());
-    show_failure(&report);
+    match tried(arguments) {
+        Ok(exit) => exit,
+        Err(why) => refuse(&why),
+    }
+}
+
+fn tried(arguments: &Arguments) -> Result<Exit, String> {
+    let origin = origin(&arguments.what, &arguments.world)?;
+    let setup = origin.setup()?;
+    let mut chronicle = Chronicle::default();
+    if arguments.tell || arguments.until.is_some() {
+        chronicle.tell();
+    }
+    if let Some(step) = arguments.until {
+        chronicle.until(step);
+    }
+    let (report, _) = replay(&origin, chronicle)?;
+    if let Some(path) = &arguments.save {
+        let trace = Trace::of(&report, &setup);
+        fs::write(path, trace.to_json()).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    show(&arguments.what, &report, &setup, arguments.json);
+    if let Origin::Trace(trace) = &origin
+        && (trace.hash, &trace.verdict) != (report.hash, &report.verdict)
+    {
+        complain(&format!(
+            "note: not as recorded ({} {:016x}): the engine or the simulator has changed since",
+            words(&trace.verdict).0,
+            trace.hash
+        ));
+    }
+    Ok(Exit::of(&report.verdict))
+}
+
+fn show(what: &str, report: &Report, setup: &Setup, json: bool) {
+    let failure = Failure::of(report, setup);
+    if json {
+        let (kind, message) = words(&report.verdict);
+        say(&json!({
+            "seed": report.seed, "profile": report.profile.name(), "verdict": kind, "message": message,
+            "hash": format!("{:016x}", report.hash), "choices": report.trace.len(), "steps": report.steps,
+            "requests": report.tally.requests, "crashes": report.tally.crashes,
+        })
+        .to_string());
+        return;
+    }
+    if let Some(failure) = failure {
+        failure.show();
+    }
     say(&format!(
-        "seed {seed}: trace {:016x}, {} choices, {} steps, {} transactions, {} crashes",
+        "{what}: trace {:016x}, {} choices, {} steps, {} requests, {} transactions, {} crashes",
         report.hash,
         report.trace.len(),
         report.steps,
+        report.tally.requests,
         report.transactions,
         report.tally.crashes
     ));
-    Exit::of([&report.verdict])
 }

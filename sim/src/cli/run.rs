@@ -1,95 +1,165 @@
-//! `run`: a range of seeds, several at a time.
+//! `run`: many seeds, several at a time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use docdb_sim::run::{Report, Setup, Verdict, run_seed};
+use docdb_sim::disk::FaultCounts;
+use docdb_sim::hash::Hash;
+use docdb_sim::marks::Marks;
+use docdb_sim::profile::ProfileName;
+use docdb_sim::run::{Report, Setup, run_seed};
+use docdb_sim::world::Tally;
+use serde_json::{Map, Value, json};
 
 use super::exit::Exit;
-use super::output::{bar, say, show_failure};
+use super::origin::World;
+use super::output::{Failure, bar, complain, refuse, say};
 use super::seeds::{self, Seeds};
 
 /// Failures that are shown one by one.
 const SHOWN_FAILURES_MAX: usize = 10;
 
+/// Fewer seeds than this need not meet every required situation.
+const SEEDS_FOR_MARKS: u64 = 1000;
+
+/// Failing seeds are told with the command that replays each. From 1000 seeds on, a required situation that never occurred makes the
+/// run vacuous (code 4); fewer seeds are not judged by it.
 #[derive(clap::Args)]
+#[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     /// The seeds, `A..B` without B.
-    #[arg(long, value_parser = seeds::parse)]
-    seeds: Seeds,
+    #[arg(long, value_parser = seeds::parse, required_unless_present = "time")]
+    seeds: Option<Seeds>,
+    /// Runs for so long (`90s`, `10m`, `8h`); without --seeds, on seeds that begin with the time of day, so that each
+    /// run sees new ones.
+    #[arg(long, value_parser = duration)]
+    time: Option<Duration>,
+    #[command(flatten)]
+    world: World,
     /// How many at a time.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// Prints one JSON object.
+    /// Prints one JSON object a failure, and one at the end.
     #[arg(long)]
     json: bool,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    parsed.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is no time such as 90s, 10m or 8h"))
+}
+
+/// What all seeds together did.
+#[derive(Default)]
+struct Total {
+    seeds: u64,
+    tally: Tally,
+    faults: FaultCounts,
+    marks: Marks,
+    /// Does not depend on the order in which seeds end.
+    trace_hash: u64,
+    failures: Vec<Failure>,
+    exit: Option<Exit>,
+}
+
+impl Total {
+    fn add(&mut self, report: &Report, setup: &Setup) {
+        self.seeds += 1;
+        self.tally.add(&report.tally);
+        self.faults.add(&report.faults);
+        self.marks.add(report.marks);
+        let mut hash = Hash::default();
+        hash.number(report.seed);
+        hash.number(report.hash);
+        self.trace_hash = self.trace_hash.wrapping_add(hash.value());
+        self.failures.extend(Failure::of(report, setup));
+        self.exit = self.exit.max(Some(Exit::of(&report.verdict)));
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let Arguments { seeds, jobs, json } = *arguments;
+    let setup = match arguments.world.setup() {
+        Ok(setup) => setup,
+        Err(why) => return refuse(&why),
+    };
     let started = Instant::now();
-    let next = AtomicU64::new(seeds.first);
-    let reports: Mutex<Vec<Report>> = Mutex::new(Vec::new());
-    let progress = bar(seeds.end - seeds.first);
+    let until = arguments.time.map(|time| started + time);
+    let Seeds { first, end } = arguments.seeds.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Seeds { first: now * 1_000_000, end: u64::MAX }
+    });
+    let next = AtomicU64::new(first);
+    let total: Mutex<Total> = Mutex::default();
+    let progress = bar(arguments.time.map_or(end - first, |time| time.as_secs()));
     std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
+        for _ in 0..arguments.jobs.max(1) {
             scope.spawn(|| {
-                loop {
+                while until.is_none_or(|until| Instant::now() < until) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    if seed >= end {
                         break;
                     }
-                    let report = run_seed(seed, false, &Setup::default());
-                    progress.inc(1);
-                    reports.lock().expect("no thread panics while it adds a report").push(report);
+                    let report = run_seed(seed, false, &setup);
+                    let mut total = total.lock().expect("no thread panics while it adds a report");
+                    total.add(&report, &setup);
+                    match arguments.time {
+                        Some(_) => progress.set_position(started.elapsed().as_secs()),
+                        None => progress.inc(1),
+                    }
+                    if !total.failures.is_empty() {
+                        progress.set_message(format!("{} failed", total.failures.len()));
+                    }
                 }
             });
         }
     });
     progress.finish_and_clear();
-    let mut reports = reports.into_inner().expect("no thread panics while it adds a report");
-    reports.sort_by_key(|report| report.seed);
-    let failures: Vec<&Report> = reports.iter().filter(|report| report.verdict != Verdict::Kept).collect();
-    let sum = |of: &dyn Fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let mut total = total.into_inner().expect("no thread panics while it adds a report");
+    total.failures.sort_by_key(|failure| failure.seed);
+    let required = setup.profile.map_or_else(ProfileName::required_of_all, ProfileName::required);
+    let missing = total.marks.missing(required);
+    let vacuous = total.seeds >= SEEDS_FOR_MARKS && missing.count() > 0;
     let seconds = started.elapsed().as_secs_f64();
-    if json {
-        let failed: Vec<serde_json::Value> = failures.iter().map(|report| failure_json(report)).collect();
-        let summary = serde_json::json!({
-            "seeds": reports.len(),
-            "failed": failures.len(),
-            "failures": failed,
-            "steps": sum(&|report| report.steps),
-            "transactions": sum(&|report| report.transactions),
-            "crashes": sum(&|report| report.tally.crashes),
-            "with_rotation": reports.iter().filter(|report| report.segments > 0).count(),
-            "seconds": seconds,
-        });
-        say(&summary.to_string());
+    if arguments.json {
+        total.failures.iter().for_each(|failure| say(&failure.json().to_string()));
+        say(&summary(&total, required, seconds).to_string());
     } else {
-        for report in failures.iter().take(SHOWN_FAILURES_MAX) {
-            show_failure(report);
-        }
-        say(&format!(
-            "{} seeds, {} failed; {} steps, {} transactions, {} crashes, {} seeds with sealed segments; {seconds:.1} s",
-            reports.len(),
-            failures.len(),
-            sum(&|report| report.steps),
-            sum(&|report| report.transactions),
-            sum(&|report| report.tally.crashes),
-            reports.iter().filter(|report| report.segments > 0).count(),
-        ));
+        total.failures.iter().take(SHOWN_FAILURES_MAX).for_each(Failure::show);
+        let Tally { operations, acknowledged, disk_operations, crashes, recoveries, .. } = total.tally;
+        say(&format!("{} seeds, {} failed; {seconds:.1} s", total.seeds, total.failures.len()));
+        say(&format!("{operations} operations, {acknowledged} acknowledged; {disk_operations} operations of the disk"));
+        say(&format!("{crashes} crashes, {recoveries} recoveries; trace {:016x}", total.trace_hash));
+        let faults = total.faults.iter().filter(|(_, count)| *count > 0);
+        let faults: Vec<String> = faults.map(|(kind, count)| format!("{kind} {count}")).collect();
+        say(&format!("faults: {}", faults.join(", ")));
     }
-    Exit::of(reports.iter().map(|report| &report.verdict))
+    if vacuous {
+        let names: Vec<&str> = missing.iter().map(|mark| mark.name()).collect();
+        complain(&format!("vacuous: never occurred: {}", names.join(", ")));
+    }
+    let exit = total.exit.unwrap_or(Exit::Kept);
+    if vacuous { exit.max(Exit::Vacuous) } else { exit }
 }
 
-fn failure_json(report: &Report) -> serde_json::Value {
-    let (kind, message) = match &report.verdict {
-        Verdict::Kept => ("kept", ""),
-        Verdict::Violation(message) => ("violation", message.as_str()),
-        Verdict::Harness(message) => ("harness", message.as_str()),
-    };
-    serde_json::json!({
-        "seed": report.seed, "kind": kind, "message": message, "hash": format!("{:016x}", report.hash),
+fn summary(total: &Total, required: Marks, seconds: f64) -> Value {
+    let faults: Map<String, Value> =
+        total.faults.iter().map(|(kind, count)| (kind.name().to_owned(), count.into())).collect();
+    json!({
+        "seeds": total.seeds,
+        "violations": total.failures.len(),
+        "operations": total.tally.operations,
+        "acknowledged": total.tally.acknowledged,
+        "disk_operations": total.tally.disk_operations,
+        "crashes": total.tally.crashes,
+        "recoveries": total.tally.recoveries,
+        "faults": faults,
+        "marks_hit": required.count() - total.marks.missing(required).count(),
+        "marks_required": required.count(),
+        "seconds": seconds,
+        "trace_hash": format!("{:016x}", total.trace_hash),
     })
 }

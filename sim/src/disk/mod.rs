@@ -234,6 +234,45 @@ impl SimDisk {
         named.into_iter()
     }
 
+    /// Every name as it is seen: a file with its bytes, a directory without. A directory stands before what is in it.
+    #[must_use]
+    pub fn contents(&self) -> BTreeMap<String, Option<Vec<u8>>> {
+        let mut contents = BTreeMap::new();
+        for (path, entry) in self.entries() {
+            let bytes = match entry {
+                names::Entry::File(file) => Some(self.files[&file].read(0, self.files[&file].bytes())),
+                names::Entry::Directory(_) => None,
+            };
+            contents.insert(path, bytes);
+        }
+        contents
+    }
+
+    /// The name of each file, by its number in [`Unit`].
+    #[must_use]
+    pub fn file_names(&self) -> BTreeMap<u64, String> {
+        let file = |(path, entry)| match entry {
+            names::Entry::File(file) => Some((file, path)),
+            names::Entry::Directory(_) => None,
+        };
+        self.entries().into_iter().filter_map(file).collect()
+    }
+
+    fn entries(&self) -> Vec<(String, names::Entry)> {
+        let mut entries = Vec::new();
+        let mut open = vec![(String::new(), names::ROOT)];
+        while let Some((path, id)) = open.pop() {
+            for (name, entry) in &self.names.directories[&id].cached {
+                let path = format!("{path}{name}");
+                if let names::Entry::Directory(directory) = entry {
+                    open.push((format!("{path}/"), *directory));
+                }
+                entries.push((path, *entry));
+            }
+        }
+        entries
+    }
+
     /// Whether the `index`-th operation in flight may change what is stored.
     #[must_use]
     pub fn is_effect(&self, index: usize) -> bool {

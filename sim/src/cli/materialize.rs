@@ -1,0 +1,82 @@
+//! `materialize`: the files after a crash, as real files.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use docdb_sim::chronicle::{Chronicle, Keep};
+use docdb_sim::materialize;
+use serde_json::json;
+
+use super::exit::Exit;
+use super::origin::{World, origin};
+use super::output::{refuse, say};
+
+/// Writes the files as they would be after power went at a step, into a directory that is empty or not there.
+/// Then `docdbsh DIR` opens them. Steps are those that `replay --tell` prints.
+#[derive(clap::Args)]
+#[command(after_help = super::exit::HELP)]
+pub(crate) struct Arguments {
+    /// The seed, or the file of a trace.
+    #[arg(value_name = "SEED|TRACE.json")]
+    what: String,
+    #[command(flatten)]
+    world: World,
+    /// The step at which power goes.
+    #[arg(long, value_name = "STEP")]
+    at: u64,
+    /// What survives of all that was not certain to: what the run decided, which must have crashed at this step; all; or none.
+    #[arg(long, value_enum, default_value_t = Survives::Decided)]
+    keep: Survives,
+    /// The directory.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Survives {
+    Decided,
+    All,
+    None,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Exit {
+    match tried(arguments) {
+        Ok(exit) => exit,
+        Err(why) => refuse(&why),
+    }
+}
+
+fn tried(arguments: &Arguments) -> Result<Exit, String> {
+    let origin = origin(&arguments.what, &arguments.world)?;
+    let keep = match arguments.keep {
+        Survives::Decided => Keep::AsDecided,
+        Survives::All => Keep::All,
+        Survives::None => Keep::None,
+    };
+    let mut chronicle = Chronicle::default();
+    chronicle.capture(arguments.at, keep);
+    let (report, chronicle) = origin.run(chronicle)?;
+    let Some(image) = chronicle.captured() else {
+        let crashes: Vec<String> = chronicle.crashes().iter().map(u64::to_string).collect();
+        return Err(match keep {
+            Keep::AsDecided => format!(
+                "the run does not crash at step {}; it does at {}. --keep all or none cuts the power at any step",
+                arguments.at,
+                if crashes.is_empty() { "none".to_owned() } else { crashes.join(", ") }
+            ),
+            Keep::All | Keep::None => format!("the run has {} steps", report.steps),
+        });
+    };
+    let directory = arguments.dir.display();
+    let files = materialize::write(image, &arguments.dir).map_err(|error| format!("{directory}: {error}"))?;
+    if arguments.json {
+        say(&json!({ "files": files, "step": arguments.at, "seed": report.seed }).to_string());
+    } else {
+        say(&format!("{files} files as after a crash at step {} in {directory}", arguments.at));
+        say(&format!("  docdbsh {directory}"));
+    }
+    Ok(Exit::Kept)
+}
