@@ -46,7 +46,11 @@ impl Database {
                     let is_shorter = candidate < self.must_survive();
                     self.acknowledged = self.acknowledged.min(candidate);
                     self.seen = self.seen.min(candidate);
-                    self.settle(candidate);
+                    // What reports damage is open for reading alone and has changed nothing: the next opening may read
+                    // what this one could not, so nothing is settled.
+                    if !shown.is_unnamed && shown.damaged.is_empty() {
+                        self.settle(candidate);
+                    }
                     self.open = true;
                     self.published = candidate;
                     self.seen = candidate;
