@@ -269,7 +269,7 @@ impl Checker {
                     self.lose(database);
                     return Ok(());
                 }
-                if excused && !lost && !(corrupt && !self.doubt.has_lied()) {
+                if excused && !lost && (!corrupt || self.doubt.has_lied()) {
                     Ok(())
                 } else {
                     violation!("opening {name} failed: {error}")
