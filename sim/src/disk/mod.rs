@@ -1,27 +1,4 @@
-//! The simulated disk, and the fault model it keeps.
-//!
-//! **State.** A file has a cache image and a durable image. Each sector of 512 bytes remembers every
-//! content it had in the cache since the last sync, and the file every length, independently of the
-//! data. Names are seen at once and durable only by a sync of their directory. A sector may be *lost*:
-//! a sync failed, the page is clean, the cache shows what the disk never got.
-//!
-//! **Operations** are queued by [`Disk::submit`] and carried out one at a time when the scheduler calls
-//! [`SimDisk::run`], in any order; the completion is then ready for [`Disk::poll`]. A sync covers the
-//! writes whose completions were delivered before it was submitted, and no others.
-//!
-//! **A process that dies (P)** leaves the cache; each operation in flight is undone, done, or, for a
-//! write, done up to some sector. **Power that goes (K)** leaves of each sector one of its versions, of
-//! the length one of its values, of the pending changes of names a subset that keeps the order per name
-//! (or a prefix, by profile). A length without data reads as zeros. The newest version of a sector may
-//! be shorn, by profile: a new beginning and an old end.
-//!
-//! **Failures** come at the profile's rates: failed syncs of files (see [`FaultKind`]) and directories
-//! (the changes stay pending), failed and short writes and reads, failed changes of names, a full device.
-//!
-//! Invariants: what was synced without a failure survives; no sector ever holds what was never written
-//! to it; a write changes nothing outside its range. The disk also asserts the engine's side of the
-//! contract: a panic with the word "contract" is the engine's bug. It never makes a choice of its own:
-//! all come from [`Choices`], or from the caller of [`SimDisk::crash`].
+#![doc = include_str!("model.md")]
 
 mod crash;
 mod damage;
@@ -48,6 +25,9 @@ pub use crash::{CrashKind, Mood, Names as LostNames, Unit, decide_by, decide_in}
 pub use damage::Damaged;
 pub use fault::{FaultCounts, FaultKind, FaultSet};
 pub use profile::{NameOrder, Profile};
+
+/// The model in words, for whoever asks the simulator to explain itself.
+pub const MODEL: &str = include_str!("model.md");
 
 /// Sectors of removed files that are remembered.
 const REMAINS_MAX: usize = 64;
