@@ -159,11 +159,17 @@ impl Choices {
                 digit.value
             }
             Source::Bytes { bytes, next } => {
-                let count = usize::try_from((u64::BITS - (bound - 1).leading_zeros()).div_ceil(8)).expect("at most 8");
+                // As likely as from a seed, or a life of bytes would be over before anything happened in it.
+                let count = usize::try_from((u64::BITS - (spread - 1).leading_zeros()).div_ceil(8)).expect("at most 8");
                 let taken = bytes.get(*next..).unwrap_or(&[]);
                 let taken = &taken[..count.min(taken.len())];
                 *next += count;
-                taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) % bound
+                if taken.is_empty() {
+                    // What no byte decides is tame.
+                    0
+                } else {
+                    shape(taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) % spread)
+                }
             }
         };
         self.hash.bytes(label.as_bytes());

@@ -7,7 +7,7 @@ use docdb_sim::choice::Choices;
 use docdb_sim::run::{Setup, Verdict, run_with};
 
 /// About what the choices of one life take.
-const BYTES_MAX: usize = 8192;
+const BYTES_MAX: usize = 32_768;
 
 #[test]
 fn any_bytes_keep_every_promise() {
