@@ -260,6 +260,11 @@ impl Checker {
                 self.databases[database].opened = true;
                 Ok(())
             }
+            (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
+                // The old one is gone, and whoever asked to have it made got another.
+                self.lose(database);
+                self.opened(database, response, device_failed)
+            }
             (Ok(Reply::Database(id)), Some(known)) => violation!("{name} has the id {known}, and now {id}"),
             (Err(error), known) => {
                 let excused = device_failed || self.stopping;
