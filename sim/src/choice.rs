@@ -106,19 +106,20 @@ impl Choices {
         if bound == 1 {
             return 0;
         }
-        self.decide(label, bound, bound, |drawn| drawn)
+        self.decide(label, bound, bound, 0, |drawn| drawn)
     }
 
     /// True in `per_mille` of a thousand cases; makes no choice when that is none or all. False is the tame answer.
     pub fn chance(&mut self, label: &'static str, per_mille: u64) -> bool {
-        per_mille >= 1000 || per_mille > 0 && self.decide(label, 2, 1000, |drawn| u64::from(drawn < per_mille)) == 1
+        per_mille >= 1000
+            || per_mille > 0 && self.decide(label, 2, 1000, 999, |drawn| u64::from(drawn < per_mille)) == 1
     }
 
     /// The index of one of `weights`, more often where the weight is larger, never where it is zero.
     pub fn weighted(&mut self, label: &'static str, weights: &[u64]) -> usize {
         let total: u64 = weights.iter().sum();
         assert!(total > 0, "a choice ({label}) has at least one answer");
-        let index = self.decide(label, weights.len() as u64, total, |mut drawn| {
+        let index = self.decide(label, weights.len() as u64, total, 0, |mut drawn| {
             let falls_here = |weight: &u64| {
                 let here = drawn < *weight;
                 drawn = drawn.saturating_sub(*weight);
@@ -132,8 +133,16 @@ impl Choices {
         (index..weights.len()).chain(0..index).find(possible).expect("some weight is not zero")
     }
 
-    /// An answer below `bound`. A seed draws a number below `spread` and shapes it into one.
-    fn decide(&mut self, label: &'static str, bound: u64, spread: u64, shape: impl FnOnce(u64) -> u64) -> u64 {
+    /// An answer below `bound`. Seeds and bytes draw a number below `spread` and shape it into one, so that both choose as
+    /// often as was meant; `tame` is the number that becomes the tame answer, which bytes of zero and missing bytes give.
+    fn decide(
+        &mut self,
+        label: &'static str,
+        bound: u64,
+        spread: u64,
+        tame: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
         let value = match &mut self.source {
             Source::Seeded { seed, streams } => {
                 let class = label.split('/').next().unwrap_or(label);
@@ -159,11 +168,12 @@ impl Choices {
                 digit.value
             }
             Source::Bytes { bytes, next } => {
-                let count = usize::try_from((u64::BITS - (bound - 1).leading_zeros()).div_ceil(8)).expect("at most 8");
+                let count = usize::try_from((u64::BITS - (spread - 1).leading_zeros()).div_ceil(8)).expect("at most 8");
                 let taken = bytes.get(*next..).unwrap_or(&[]);
                 let taken = &taken[..count.min(taken.len())];
                 *next += count;
-                taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) % bound
+                let number = taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) % spread;
+                shape((number + tame) % spread)
             }
         };
         self.hash.bytes(label.as_bytes());
