@@ -1,17 +1,4 @@
-//! The words of `docdb-sim explain`. The fault model is the text at the head of the simulated disk itself, so that
-//! there is one of it.
-
-/// What the simulated disk does, as its module says.
-#[must_use]
-pub fn disk_model() -> String {
-    let source = include_str!("disk/mod.rs");
-    let lines: Vec<&str> = source
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .map(|line| line.trim_start_matches("//!").trim_start())
-        .collect();
-    lines.join("\n")
-}
+//! The words of `docdb-sim explain`, but for the fault model: that one stands with the simulated disk.
 
 /// What is judged.
 pub const ORACLES: &str = "\

@@ -1,7 +1,8 @@
 //! `explain`: what is simulated, what is judged, and how to read a failure.
 
 use docdb_sim::disk::FaultKind;
-use docdb_sim::explain::{FAILURES, ORACLES, disk_model};
+use docdb_sim::disk::MODEL;
+use docdb_sim::explain::{FAILURES, ORACLES};
 use docdb_sim::profile::ProfileName;
 use serde_json::json;
 
@@ -22,12 +23,12 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
             FaultKind::ALL.iter().map(|kind| json!({ "name": kind.name(), "what": kind.sentence() })).collect();
         let profiles: Vec<_> =
             ProfileName::ALL.iter().map(|name| json!({ "name": name.name(), "what": name.sentence() })).collect();
-        say(&json!({ "model": disk_model(), "faults": faults, "profiles": profiles, "oracles": ORACLES, "failures": FAILURES })
+        say(&json!({ "model": MODEL, "faults": faults, "profiles": profiles, "oracles": ORACLES, "failures": FAILURES })
             .to_string());
         return Exit::Kept;
     }
     say("THE SIMULATED DISK\n");
-    say(&disk_model());
+    say(MODEL);
     say("\nKINDS OF FAULTS (--without KIND)\n");
     for kind in FaultKind::ALL {
         say(&format!("  {:<21} {}", kind.name(), kind.sentence()));
