@@ -7,7 +7,7 @@
 //!
 //! **Crashes.** Before each operation that may change something, and at the end, the process dies, and power is lost;
 //! what is in flight takes part, so "before" and "after" are both covered. All images are tried, or chosen ones where they
-//! are too many (see [`images`]; `complete` says whether that ever happened). Each is recovered, must show what it
+//! are too many (see `images.rs`; `complete` says whether that ever happened). Each is recovered, must show what it
 //! must, takes a write, loses power again and must have kept it; and with a depth of 2 the recovery is crashed again in
 //! every way at each of its effects.
 //!
