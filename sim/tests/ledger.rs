@@ -129,6 +129,7 @@ const FOLDERS: &[(&str, &str)] = &[
     ("docdb-sim", "sim"),
     ("docdbd", "daemon"),
     ("docdbsh", "shell"),
+    ("docdb-fuzz", "fuzz"),
     ("docdb-bench", "bench"),
 ];
 

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daemon", &["docdb-protocol", "docdb"]),
     ("shell", &["docdb-protocol", "docdb"]),
     ("bench", &["docdb-protocol", "docdb"]),
+    ("fuzz", &[]),
 ];
 
 /// What the engine may use besides: nothing that does IO, reads a clock or draws randomness.
