@@ -2,7 +2,8 @@
 //!
 //! **Scope.** All workloads of up to N operations of [`Op`] over two documents, each operation sent at once with the
 //! one before, when that is answered, or when nothing is left to do ([`When`]). Segments hold one or two batches, so
-//! rotation comes within two operations, and spares and merging with it. The device is calm and carries operations out in
+//! rotation comes within two operations, and merging with it; they are too short for a spare to be
+//! prepared, which is left to the seeds. The device is calm and carries operations out in
 //! the order they were submitted.
 //!
 //! **Crashes.** Before each operation that may change something, and at the end, the process dies, and power is lost;
