@@ -1,8 +1,10 @@
-//! CHECKS.md is read as carefully as code: what it names exists, every command could run, and every planted bug
-//! is claimed.
+//! CHECKS.md is read as carefully as code: what it names exists, every command could run, every mark is one that the
+//! simulator knows, and every planted bug is claimed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use docdb_sim::profile::ProfileName;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -17,6 +19,7 @@ struct Row {
     checks: String,
     command: String,
     scope: String,
+    marks: String,
     planted: String,
 }
 
@@ -25,7 +28,7 @@ fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for line in text.lines().filter(|line| line.starts_with("| P")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [number, promise, breaks, checks, command, scope, _marks, planted] = cells.as_slice() else {
+        let [number, promise, breaks, checks, command, scope, marks, planted] = cells.as_slice() else {
             panic!("a row has eight cells: {line}");
         };
         assert!(!promise.is_empty() && !breaks.is_empty(), "{number}: says what is promised and how it could break");
@@ -34,6 +37,7 @@ fn rows() -> Vec<Row> {
             checks: (*checks).to_owned(),
             command: (*command).to_owned(),
             scope: (*scope).to_owned(),
+            marks: (*marks).to_owned(),
             planted: (*planted).to_owned(),
         });
     }
@@ -189,6 +193,20 @@ fn mentions(folder: &Path, name: &str) -> bool {
                 names.chain(modules).any(|found| found.contains(name))
             })
     })
+}
+
+#[test]
+fn every_mark_is_one_that_some_mixture_must_meet() {
+    let mut named = 0;
+    for row in rows() {
+        assert!(!row.marks.is_empty(), "{}: marks, or a dash", row.number);
+        for mark in quoted(&row.marks) {
+            let known = ProfileName::required_of_all().iter().any(|required| required.name() == mark);
+            assert!(known, "{}: no run has to meet a mark called {mark}", row.number);
+            named += 1;
+        }
+    }
+    assert!(named > 20, "the promises that the simulator checks name their marks");
 }
 
 /// The names of all planted bugs.
