@@ -15,6 +15,8 @@ pub struct Doubtful<'view> {
     pub damaged: &'view BTreeSet<Key>,
     /// Whether more is missing than the documents named: then whatever is not found cannot be told.
     pub is_unnamed: bool,
+    /// Whether the opening reported damage, of whatever it may be: then it has changed nothing.
+    pub is_read_only: bool,
     /// This many transactions at least must have survived.
     pub low: u64,
     /// Whether a document of this content may be reported as damaged.
@@ -46,11 +48,15 @@ impl Database {
                     let is_shorter = candidate < self.must_survive();
                     self.acknowledged = self.acknowledged.min(candidate);
                     self.seen = self.seen.min(candidate);
-                    // What reports damage is open for reading alone and has changed nothing: the next opening may read
-                    // what this one could not, so nothing is settled.
-                    if !shown.is_unnamed && shown.damaged.is_empty() {
+                    // What is open for reading alone has changed nothing: the next opening may read what this one
+                    // could not, so nothing is settled.
+                    if !shown.is_read_only {
                         self.settle(candidate);
                     }
+                    // What was seen before is gone, for those who asked before they could know it, too.
+                    self.items.iter_mut().for_each(|item| {
+                        item.published_at_submit = item.published_at_submit.min(candidate);
+                    });
                     self.open = true;
                     self.published = candidate;
                     self.seen = candidate;

@@ -53,8 +53,9 @@ impl Workload {
         if kind == 4 {
             return Some([Request::ListDatabases, Request::Stats][small(choices.choice("workload/list", 2))].clone());
         }
-        // Writing to a database that this process did not open is legal, and rare.
-        let Some(id) = tracked.id.filter(|_| tracked.opened || kind == 1) else {
+        // Writing to a database that this process did not open is legal, and rare; on a disk that loses databases its id
+        // may be another one's by now.
+        let Some(id) = tracked.id.filter(|_| tracked.opened || (kind == 1 && !checker.is_in_doubt())) else {
             return (!checker.is_opening(number)).then(|| opening(tracked));
         };
         match kind {

@@ -21,7 +21,7 @@ use crate::clock::SimClock;
 use crate::disk::{CrashKind, FaultKind, Mood, NameOrder, Profile, SimDisk, Struck, Unit, decide_in};
 use crate::hash::Hash;
 use crate::marks::{Mark, Marks};
-use crate::oracle::{Checker, Violation, written};
+use crate::oracle::{Checker, Recovered, Violation, written};
 use crate::refine::Refinement;
 use crate::witness::Witness;
 
@@ -262,15 +262,14 @@ impl World {
                 Event::Answered { id, response } => {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
                     blame::answered(&response, self.driver.disk.faults())?;
-                    self.checker.answered(id, &response, device_failed)?;
+                    let recovered = self.checker.answered(id, &response, device_failed)?;
+                    self.recovered(recovered);
                     self.tally.acknowledged += written(&response).count() as u64;
                 }
                 Event::Published { database, view } => {
                     self.hash.number(view.as_ref().map_or(u64::MAX, |view| view.last_tx().0));
-                    if let Some(recovered) = self.checker.published(database, view.as_ref())? {
-                        self.tally.recoveries += 1;
-                        self.witness.recovered(self.driver.disk.faults(), recovered);
-                    }
+                    let recovered = self.checker.published(database, view.as_ref())?;
+                    self.recovered(recovered);
                 }
                 Event::Alerted(alert) => {
                     self.hash.bytes(format!("{alert:?}").as_bytes());
@@ -290,6 +289,14 @@ impl World {
             }
         }
         self.refinement.verdict()
+    }
+
+    /// A database came up.
+    fn recovered(&mut self, recovered: Option<Recovered>) {
+        if let Some(recovered) = recovered {
+            self.tally.recoveries += 1;
+            self.witness.recovered(self.driver.disk.faults(), recovered);
+        }
     }
 
     /// A client sends a request.

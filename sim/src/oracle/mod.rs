@@ -46,6 +46,9 @@ pub struct Tracked {
     pub model: Database,
     /// Whether it was opened since the process started.
     pub opened: bool,
+    /// Whether the engine said that there is none, for which a disk in doubt may be to blame. A catalog that was read wrong
+    /// may be read right the next time, so nothing is forgotten before another takes its place.
+    pub is_missing: bool,
     /// Whether what was opened is damaged: it is for reading alone.
     pub is_damaged: bool,
     /// The last transaction that readers see now.
@@ -104,6 +107,7 @@ impl Checker {
             id: None,
             model: Database::new(),
             opened: false,
+            is_missing: false,
             closes_asked: 0,
             closes_waiting: 0,
             visible: TxId(0),
@@ -197,11 +201,16 @@ impl Checker {
         self.stopping = true;
     }
 
-    /// The engine answered.
+    /// The engine answered. Says what was recovered when the answer tells whose a view was that readers see already.
     ///
     /// # Errors
     /// When it could not have answered so.
-    pub fn answered(&mut self, id: RequestId, response: &Response, device_failed: bool) -> Result<(), Violation> {
+    pub fn answered(
+        &mut self,
+        id: RequestId,
+        response: &Response,
+        device_failed: bool,
+    ) -> Result<Option<Recovered>, Violation> {
         let damaged = self.doubt.is_any();
         let device_failed = device_failed || damaged;
         let Some(asked) = self.asked.remove(&id) else {
@@ -212,9 +221,9 @@ impl Checker {
             Asked::Close { database } => {
                 self.databases[database].closes_waiting -= 1;
                 match response {
-                    Ok(Reply::Closed) => Ok(()),
-                    Err(_) if device_failed || self.stopping => Ok(()),
-                    Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(()),
+                    Ok(Reply::Closed) => Ok(None),
+                    Err(_) if device_failed || self.stopping => Ok(None),
+                    Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(None),
                     other => violation!("closing {} answered {other:?}", self.databases[database].name),
                 }
             }
@@ -230,13 +239,19 @@ impl Checker {
                 tracked
                     .model
                     .answer(id.0, response, Allowance { device_failed, closing, damaged })
+                    .map(|()| None)
                     .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))
             }
-            Asked::List => self.listed(response, device_failed),
+            Asked::List => self.listed(response, device_failed).map(|()| None),
         }
     }
 
-    fn opened(&mut self, database: usize, response: &Response, device_failed: bool) -> Result<(), Violation> {
+    fn opened(
+        &mut self,
+        database: usize,
+        response: &Response,
+        device_failed: bool,
+    ) -> Result<Option<Recovered>, Violation> {
         let name = self.databases[database].name.clone();
         let known = self.databases[database].id;
         match (response, known) {
@@ -250,16 +265,9 @@ impl Checker {
                     return violation!("{name} was given the id {id}, which another database has");
                 }
                 self.databases[database].id = Some(*id);
-                self.databases[database].opened = true;
-                match self.unclaimed.remove(id) {
-                    Some(view) => self.published(*id, Some(&view)).map(drop),
-                    None => Ok(()),
-                }
+                self.is_there(database, *id)
             }
-            (Ok(Reply::Database(id)), Some(known)) if *id == known => {
-                self.databases[database].opened = true;
-                Ok(())
-            }
+            (Ok(Reply::Database(id)), Some(known)) if *id == known => self.is_there(database, *id),
             (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
                 // The old one is gone, and whoever asked to have it made got another.
                 self.lose(database);
@@ -271,11 +279,11 @@ impl Checker {
                 let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
                 let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
                 if lost && self.doubt.may_lose_a_database() {
-                    self.lose(database);
-                    return Ok(());
+                    self.databases[database].is_missing = true;
+                    return Ok(None);
                 }
                 if excused && !lost && (!corrupt || self.doubt.has_lied()) {
-                    Ok(())
+                    Ok(None)
                 } else {
                     violation!("opening {name} failed: {error}")
                 }
@@ -284,10 +292,21 @@ impl Checker {
         }
     }
 
-    /// The database is gone as a whole, and the engine has said so.
+    /// The database is open under this id, with the view that was published before anybody could know whose it is.
+    fn is_there(&mut self, database: usize, id: DatabaseId) -> Result<Option<Recovered>, Violation> {
+        self.databases[database].opened = true;
+        self.databases[database].is_missing = false;
+        match self.unclaimed.remove(&id) {
+            Some(view) => self.published(id, Some(&view)),
+            None => Ok(None),
+        }
+    }
+
+    /// The database is gone as a whole: another has its id, or its name.
     fn lose(&mut self, database: usize) {
         let tracked = &mut self.databases[database];
         tracked.id = None;
+        tracked.is_missing = false;
         tracked.opened = false;
         tracked.batches.clear();
         tracked.model.forget();
@@ -308,7 +327,9 @@ impl Checker {
         };
         for tracked in self.databases.iter().filter(|tracked| tracked.id.is_some()) {
             let listed = infos.iter().find(|info| info.name == tracked.name).map(|info| info.id);
-            if listed != tracked.id && !(listed.is_none() && self.doubt.may_lose_a_database()) {
+            // Whoever asks for one that a disk in doubt has lost gets another, which is listed before the answer is given.
+            let may_differ = self.doubt.may_lose_a_database() && (listed.is_none() || !tracked.opened);
+            if listed != tracked.id && !may_differ {
                 return violation!("{} is listed with the id {listed:?}, expected {:?}", tracked.name, tracked.id);
             }
         }
@@ -320,7 +341,18 @@ impl Checker {
     /// # Errors
     /// When it is not a state that the database can have.
     pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<Option<Recovered>, Violation> {
-        let Some(tracked) = self.databases.iter_mut().find(|tracked| tracked.id == Some(id)) else {
+        // One that nobody has opened or used may have lost its id to another: whose the view is, the answer tells.
+        let may_be_another = self.doubt.may_lose_a_database();
+        let is_used = |database: usize| {
+            let uses = |asked: &Asked| matches!(asked, Asked::Execute { database: used, .. } if *used == database);
+            self.databases[database].model.is_open() || self.asked.values().any(uses)
+        };
+        let is_known = |database: &usize| {
+            let tracked = &self.databases[*database];
+            tracked.id == Some(id) && (tracked.opened || !may_be_another || is_used(*database))
+        };
+        let known = (0..self.databases.len()).find(is_known);
+        let Some(tracked) = known.map(|database| &mut self.databases[database]) else {
             match view {
                 Some(view) => drop(self.unclaimed.insert(id, view.clone())),
                 None => drop(self.unclaimed.remove(&id)),
@@ -345,6 +377,8 @@ impl Checker {
                 found: &shown.found,
                 damaged: &shown.damaged,
                 is_unnamed: shown.is_unnamed,
+                // The alert comes before the view.
+                is_read_only: tracked.is_damaged,
                 low: self.doubt.low(low, &tracked.batches),
                 may_be_damaged: &may_be_damaged,
             };
@@ -411,6 +445,7 @@ impl Checker {
                 closes_asked: _,
                 closes_waiting: _,
                 is_damaged: _,
+                is_missing: _,
                 batches: _,
             } = tracked;
             (name.as_str(), id.map(DatabaseId::get)).hash(hasher);
@@ -448,6 +483,7 @@ pub(crate) fn written(response: &Response) -> impl Iterator<Item = TxId> {
 /// What a database whose id is known must be opened with: it must be there.
 #[must_use]
 pub fn opening(tracked: &Tracked) -> Request {
-    let if_missing = if tracked.id.is_some() { IfMissing::Fail } else { IfMissing::Create };
+    let is_there = tracked.id.is_some() && !tracked.is_missing;
+    let if_missing = if is_there { IfMissing::Fail } else { IfMissing::Create };
     Request::OpenDatabase { name: tracked.name.clone(), if_missing }
 }
