@@ -18,6 +18,7 @@ pub trait Outside {
     fn submitting(&mut self, id: OpId, op: &DiskOp) {
         let _ = (id, op);
     }
+
     /// A request is answered; each is answered exactly once.
     fn respond(&mut self, request: RequestId, response: Response);
     /// Readers of this database see `view` from now on; `None` when it was closed.

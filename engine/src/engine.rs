@@ -3,12 +3,12 @@
 //!
 //! What happens within one database is that database's. Nothing here touches a log.
 
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use docdb_protocol::limits::{DATABASES_MAX, OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
-use docdb_protocol::{
-    DatabaseId, DatabaseInfo, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response, Stats,
-};
+use docdb_protocol::{DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response};
 
 use crate::alert::{Alert, AlertKind};
 use crate::batch::OPERATION_BYTES;
@@ -555,43 +555,6 @@ impl Engine {
             self.phase = Phase::Stopped;
             self.io.push(Output::Stopped);
         }
-    }
-
-    fn stats(&self) -> Stats {
-        let settled = self.catalog.entries.len() - self.unsettled.len();
-        let mut stats = Stats { databases: settled as u64, ..Stats::default() };
-        let is_told = |database: &&Database| database.is_open() && !self.unsettled.contains(&database.id);
-        for database in self.databases.values().filter(is_told) {
-            stats.databases_open += 1;
-            stats.transactions += database.last_tx();
-            stats.log_bytes += database.log_bytes();
-            stats.memory_bytes += database.memory_bytes();
-        }
-        stats
-    }
-
-    fn list(&self) -> Vec<DatabaseInfo> {
-        let settled = self.catalog.entries.iter().filter(|(id, _)| !self.unsettled.contains(id));
-        let mut list: Vec<DatabaseInfo> = settled.map(|(id, entry)| self.describe(*id, entry)).collect();
-        list.sort_by(|one, other| one.name.cmp(&other.name));
-        list
-    }
-
-    fn describe(&self, id: DatabaseId, entry: &Entry) -> DatabaseInfo {
-        let mut info = DatabaseInfo {
-            name: entry.name.clone(),
-            id,
-            created_at_unix_ns: entry.created_at.0,
-            open: false,
-            read_only: false,
-            log_bytes: entry.closed.log_bytes,
-            memory_bytes: 0,
-            documents: entry.closed.documents,
-        };
-        if let Some(database) = self.databases.get(&id) {
-            database.describe(&mut info);
-        }
-        info
     }
 }
 

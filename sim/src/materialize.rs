@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use docdb_engine::{Alert, DiskOp, Driver, Engine, Input, Instant, OpId, Options, Outside, RequestId, View};
+use docdb_engine::{Alert, Driver, Engine, Input, Instant, Options, Outside, RequestId, View};
 use docdb_protocol::{DatabaseId, DocumentId, IfMissing, Reply, Request, Response};
 
 use crate::choice::Choices;
@@ -93,8 +93,6 @@ struct Heard {
 }
 
 impl Outside for Heard {
-    fn submitting(&mut self, _: OpId, _: &DiskOp) {}
-
     fn respond(&mut self, _: RequestId, response: Response) {
         self.answer = Some(response);
     }

@@ -29,71 +29,11 @@
 //! earlier ones of the same name (posix). A sync that failed made nothing durable for certain, and no later one of
 //! that file does. When a segment is used it becomes the old one, so the log may grow for ever.
 
+mod folder;
+
+pub use folder::{Change, File, Folder, Name};
+
 use super::{Crash, Spec};
-
-/// A name in the database's folder. Sealed names of earlier segments are settled and not part of this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Name {
-    /// `NAME.wal`.
-    Wal,
-    /// `NAME.wal.next`.
-    Next,
-    /// `NAME.wal.N` with the epoch of the old segment.
-    Sealed,
-}
-
-/// What a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum File {
-    /// The segment that was the last one.
-    Old,
-    /// The one being made.
-    New,
-    /// What an attempt left that came to nothing.
-    Stale,
-}
-
-/// What each of the names stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Folder([Option<File>; 3]);
-
-impl Folder {
-    /// The file of this name.
-    #[must_use]
-    pub fn at(&self, name: Name) -> Option<File> {
-        self.0[name as usize]
-    }
-
-    fn apply(&mut self, change: Change) {
-        if let Some(name) = change.clears {
-            self.0[name as usize] = None;
-        }
-        if let Some((name, file)) = change.sets {
-            self.0[name as usize] = Some(file);
-        }
-    }
-
-    fn holds(&self, file: File) -> bool {
-        self.0.contains(&Some(file))
-    }
-}
-
-/// One change of names, which is there as a whole or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Change {
-    clears: Option<Name>,
-    sets: Option<(Name, File)>,
-}
-
-impl Change {
-    fn names(self) -> [Option<Name>; 2] {
-        [self.clears, self.sets.map(|(name, _)| name)]
-    }
-
-    fn shares_a_name(self, other: Change) -> bool {
-        self.names().into_iter().flatten().any(|name| other.names().contains(&Some(name)))
-    }
-}
 
 /// A part of the new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -359,7 +299,7 @@ impl State {
     }
 
     fn rename_files(&mut self, rename: impl Fn(File) -> Option<File>) {
-        let folder = |folder: &mut Folder| folder.0.iter_mut().for_each(|file| *file = file.and_then(&rename));
+        let folder = |folder: &mut Folder| folder.rename_files(&rename);
         folder(&mut self.cached);
         folder(&mut self.durable);
         for change in &mut self.pending {
@@ -443,7 +383,7 @@ impl Spec for Rotation {
     type Action = Action;
 
     fn initial(&self) -> State {
-        let folder = Folder([Some(File::Old), None, None]);
+        let folder = Folder::of_old();
         State {
             stage: Stage::Ready,
             busy: None,

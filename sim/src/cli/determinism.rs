@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::origin::{World, arguments_of};
-use super::output::{bar, refuse, say};
+use super::output::{bar, or_refuse, say};
 use super::seeds::{self, Seeds};
 
 /// Runs each seed twice, in two processes, and compares a hash over all choices, labels and effects. Where they differ, the first
@@ -38,10 +38,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    match tried(arguments) {
-        Ok(exit) => exit,
-        Err(why) => refuse(&why),
-    }
+    or_refuse(tried(arguments))
 }
 
 fn setup_of(arguments: &Arguments) -> Result<Setup, String> {

@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::output::{bar, say};
 
 #[derive(clap::Args)]
+#[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     /// The most operations of a workload.
     #[arg(long, default_value_t = 3)]

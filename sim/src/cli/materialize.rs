@@ -8,19 +8,16 @@ use docdb_sim::materialize;
 use serde_json::json;
 
 use super::exit::Exit;
-use super::origin::{World, origin};
-use super::output::{refuse, say};
+use super::origin::Subject;
+use super::output::{or_refuse, say};
 
 /// Writes the files as they would be after power went at a step, into a directory that is empty or not there.
 /// Then `docdbsh DIR` opens them. Steps are those that `replay --tell` prints.
 #[derive(clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
-    /// The seed, or the file of a trace.
-    #[arg(value_name = "SEED|TRACE.json")]
-    what: String,
     #[command(flatten)]
-    world: World,
+    subject: Subject,
     /// The step at which power goes.
     #[arg(long, value_name = "STEP")]
     at: u64,
@@ -43,14 +40,11 @@ enum Survives {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    match tried(arguments) {
-        Ok(exit) => exit,
-        Err(why) => refuse(&why),
-    }
+    or_refuse(tried(arguments))
 }
 
 fn tried(arguments: &Arguments) -> Result<Exit, String> {
-    let origin = origin(&arguments.what, &arguments.world)?;
+    let origin = arguments.subject.origin()?;
     let keep = match arguments.keep {
         Survives::Decided => Keep::AsDecided,
         Survives::All => Keep::All,

@@ -58,11 +58,23 @@ pub(crate) fn arguments_of(setup: &Setup) -> String {
     format!("{}{without}{}", profile.unwrap_or_default(), planted.unwrap_or_default())
 }
 
-/// A seed, or the file of a trace.
-pub(crate) fn origin(text: &str, world: &World) -> Result<Origin, String> {
-    if let Ok(seed) = text.parse() {
-        return Ok(Origin::Seed(seed, world.setup()?));
+/// One run, as the commands about one run take it.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Subject {
+    /// The seed, or the file of a trace.
+    #[arg(value_name = "SEED|TRACE.json")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    world: World,
+}
+
+impl Subject {
+    pub(crate) fn origin(&self) -> Result<Origin, String> {
+        let text = &self.what;
+        if let Ok(seed) = text.parse() {
+            return Ok(Origin::Seed(seed, self.world.setup()?));
+        }
+        let json = fs::read_to_string(text).map_err(|error| format!("{text} is no seed, and as a file: {error}"))?;
+        Trace::parse(&json).map(Origin::Trace).map_err(|error| format!("{text}: {error}"))
     }
-    let json = fs::read_to_string(text).map_err(|error| format!("{text} is no seed, and as a file: {error}"))?;
-    Trace::parse(&json).map(Origin::Trace).map_err(|error| format!("{text}: {error}"))
 }

@@ -25,6 +25,11 @@ pub(crate) fn refuse(why: &str) -> Exit {
     Exit::Harness
 }
 
+/// How a command ends that could be done, or says why it could not.
+pub(crate) fn or_refuse(tried: Result<Exit, String>) -> Exit {
+    tried.unwrap_or_else(|why| refuse(&why))
+}
+
 /// A bar on the error output, when that is a terminal.
 pub(crate) fn bar(length: u64) -> ProgressBar {
     if !stderr().is_terminal() {

@@ -10,8 +10,8 @@ use docdb_sim::trace::{Trace, words};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::origin::{World, origin};
-use super::output::{Failure, complain, refuse, say};
+use super::origin::Subject;
+use super::output::{Failure, complain, or_refuse, say};
 
 /// Runs a seed, or a trace that `shrink` or `--save` wrote, and runs what it recorded a second time to see that both agree.
 /// A trace replays exactly as long as engine and simulator are those that it was recorded with; afterwards it
@@ -19,11 +19,8 @@ use super::output::{Failure, complain, refuse, say};
 #[derive(clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
-    /// The seed, or the file of a trace.
-    #[arg(value_name = "SEED|TRACE.json")]
-    what: String,
     #[command(flatten)]
-    world: World,
+    subject: Subject,
     /// Tells on the error output everything that happens.
     #[arg(long)]
     tell: bool,
@@ -39,14 +36,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    match tried(arguments) {
-        Ok(exit) => exit,
-        Err(why) => refuse(&why),
-    }
+    or_refuse(tried(arguments))
 }
 
 fn tried(arguments: &Arguments) -> Result<Exit, String> {
-    let origin = origin(&arguments.what, &arguments.world)?;
+    let origin = arguments.subject.origin()?;
     let setup = origin.setup()?;
     let mut chronicle = Chronicle::default();
     if arguments.tell || arguments.until.is_some() {
@@ -60,7 +54,7 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
         let trace = Trace::of(&report, &setup);
         fs::write(path, trace.to_json()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    show(&arguments.what, &report, &setup, arguments.json);
+    show(&arguments.subject.what, &report, &setup, arguments.json);
     if let Origin::Trace(trace) = &origin
         && (trace.hash, &trace.verdict) != (report.hash, &report.verdict)
     {

@@ -11,19 +11,16 @@ use docdb_sim::trace::{Trace, words};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::origin::{World, origin};
-use super::output::{bar, refuse, say};
+use super::origin::Subject;
+use super::output::{bar, or_refuse, say};
 
 /// Removes and lowers choices until none can go and the run still breaks the same promise, in the same words but for names,
 /// numbers and contents. Ends with code 0 when a smaller trace was written.
 #[derive(clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
-    /// The seed, or the file of a trace.
-    #[arg(value_name = "SEED|TRACE.json")]
-    what: String,
     #[command(flatten)]
-    world: World,
+    subject: Subject,
     /// Where the trace is written.
     #[arg(short, long, value_name = "TRACE.json")]
     output: PathBuf,
@@ -39,19 +36,16 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    match tried(arguments) {
-        Ok(exit) => exit,
-        Err(why) => refuse(&why),
-    }
+    or_refuse(tried(arguments))
 }
 
 fn tried(arguments: &Arguments) -> Result<Exit, String> {
-    let origin = origin(&arguments.what, &arguments.world)?;
+    let origin = arguments.subject.origin()?;
     let setup = origin.setup()?;
     let started = Instant::now();
     let (failing, _) = origin.run(Chronicle::default())?;
     if failing.verdict == Verdict::Kept {
-        return Err(format!("{} keeps all promises: there is nothing to shrink", arguments.what));
+        return Err(format!("{} keeps all promises: there is nothing to shrink", arguments.subject.what));
     }
     let progress = bar(arguments.seconds);
     let limit = Duration::from_secs(arguments.seconds);

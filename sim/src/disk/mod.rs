@@ -201,17 +201,11 @@ impl SimDisk {
 
     /// All names of files as they are seen.
     fn named_files(&self) -> impl Iterator<Item = (String, InodeId)> {
-        let mut named = Vec::new();
-        let mut open = vec![(String::new(), names::ROOT)];
-        while let Some((path, id)) = open.pop() {
-            for (name, entry) in &self.names.directories[&id].cached {
-                match entry {
-                    names::Entry::File(file) => named.push((format!("{path}{name}"), *file)),
-                    names::Entry::Directory(directory) => open.push((format!("{path}{name}/"), *directory)),
-                }
-            }
-        }
-        named.into_iter()
+        let file = |(path, entry)| match entry {
+            names::Entry::File(file) => Some((path, file)),
+            names::Entry::Directory(_) => None,
+        };
+        self.entries().into_iter().filter_map(file)
     }
 
     /// Every name as it is seen: a file with its bytes, a directory without. A directory stands before what is in it.
@@ -231,13 +225,10 @@ impl SimDisk {
     /// The name of each file, by its number in [`Unit`].
     #[must_use]
     pub fn file_names(&self) -> BTreeMap<u64, String> {
-        let file = |(path, entry)| match entry {
-            names::Entry::File(file) => Some((file, path)),
-            names::Entry::Directory(_) => None,
-        };
-        self.entries().into_iter().filter_map(file).collect()
+        self.named_files().map(|(name, file)| (file, name)).collect()
     }
 
+    /// All names as they are seen. A directory stands before what is in it.
     fn entries(&self) -> Vec<(String, names::Entry)> {
         let mut entries = Vec::new();
         let mut open = vec![(String::new(), names::ROOT)];

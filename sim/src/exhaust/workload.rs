@@ -1,4 +1,4 @@
-//! The requests of the exhaustive run: eight operations over two documents, and when each is sent.
+//! The requests of the exhaustive run: nine operations over two documents, and when each is sent.
 //!
 //! A workload is a short text, so that a person can read it and a command can repeat it: `c1+u1,both~close` creates
 //! document 1 and at once updates it, writes both documents when that is answered, and closes the database when

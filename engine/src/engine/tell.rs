@@ -1,0 +1,48 @@
+//! What the engine tells of itself: its figures, and the list of its databases.
+//!
+//! It reads and changes nothing. A database that no durable catalog names is not told of.
+
+use docdb_protocol::{DatabaseId, DatabaseInfo, Stats};
+
+use super::Engine;
+use crate::catalog::Entry;
+use crate::database::Database;
+
+impl Engine {
+    pub(super) fn stats(&self) -> Stats {
+        let settled = self.catalog.entries.len() - self.unsettled.len();
+        let mut stats = Stats { databases: settled as u64, ..Stats::default() };
+        let is_told = |database: &&Database| database.is_open() && !self.unsettled.contains(&database.id);
+        for database in self.databases.values().filter(is_told) {
+            stats.databases_open += 1;
+            stats.transactions += database.last_tx();
+            stats.log_bytes += database.log_bytes();
+            stats.memory_bytes += database.memory_bytes();
+        }
+        stats
+    }
+
+    pub(super) fn list(&self) -> Vec<DatabaseInfo> {
+        let settled = self.catalog.entries.iter().filter(|(id, _)| !self.unsettled.contains(id));
+        let mut list: Vec<DatabaseInfo> = settled.map(|(id, entry)| self.describe(*id, entry)).collect();
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        list
+    }
+
+    fn describe(&self, id: DatabaseId, entry: &Entry) -> DatabaseInfo {
+        let mut info = DatabaseInfo {
+            name: entry.name.clone(),
+            id,
+            created_at_unix_ns: entry.created_at.0,
+            open: false,
+            read_only: false,
+            log_bytes: entry.closed.log_bytes,
+            memory_bytes: 0,
+            documents: entry.closed.documents,
+        };
+        if let Some(database) = self.databases.get(&id) {
+            database.describe(&mut info);
+        }
+        info
+    }
+}
