@@ -1,6 +1,9 @@
 //! A failure must be small enough to be understood: the planted mistakes shrink to a few requests and a crash.
 #![cfg(feature = "planted-bugs")]
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use docdb_engine::Bug;
 use docdb_sim::mutants::{SEEDS, Settings, score};
 use docdb_sim::run::{Setup, remember_panics, run_seed, run_with};
@@ -11,43 +14,66 @@ use docdb_sim::trace::Trace;
 const MEDIAN_REQUESTS_MAX: u64 = 12;
 const MEDIAN_CRASHES_MAX: u64 = 1;
 
-/// Runs tried on each mistake.
-const RUNS_MAX: u64 = 1200;
+/// Runs tried on each mistake: enough for the median, while the slowest mistakes are left larger than they could be.
+const RUNS_MAX: u64 = 400;
+
+/// Of each mistake what its smallest failing run takes.
+struct Shrunk {
+    requests: u64,
+    crashes: u64,
+}
 
 #[test]
 fn the_median_planted_mistake_shrinks_to_a_few_requests_and_one_crash() {
     remember_panics();
-    let outcomes = score(Bug::ALL, Settings { seeds: SEEDS, jobs: 2, without_faults: false }, &|| {});
-    let (mut requests, mut crashes) = (Vec::new(), Vec::new());
-    for outcome in outcomes {
-        let Some(kill) = outcome.kill else { continue };
-        let setup = Setup { planted: Some(outcome.bug), ..Setup::default() };
-        let failing = run_seed(kill.seed, true, &setup);
-        let shrunk = shrink(&failing, &setup, &|runs| runs >= RUNS_MAX, &|_| {}).expect("this seed found the mistake");
-        let report = &shrunk.report;
-        println!(
-            "{:<28} {:>4} requests {:>2} crashes, from {:>4} and {:>2}; {} runs{}",
-            outcome.bug.name(),
-            report.tally.requests,
-            report.tally.crashes,
-            failing.tally.requests,
-            failing.tally.crashes,
-            shrunk.runs,
-            if shrunk.complete { "" } else { ", not at its end" },
-        );
-        assert_eq!(Kind::of(&report.verdict), Kind::of(&failing.verdict), "{:?}: another failure", outcome.bug);
-        let trace = Trace::of(report, &setup);
-        let again = run_with(trace.seed, trace.source(), &setup);
-        assert_eq!((again.hash, &again.verdict), (report.hash, &report.verdict), "{:?}: replays exactly", outcome.bug);
-        requests.push(report.tally.requests);
-        crashes.push(report.tally.crashes);
-    }
-    let median = |mut numbers: Vec<u64>| {
-        numbers.sort_unstable();
-        numbers[numbers.len() / 2]
-    };
-    let (requests, crashes) = (median(requests), median(crashes));
-    println!("median: {requests} requests, {crashes} crashes");
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let outcomes = score(Bug::ALL, Settings { seeds: SEEDS, jobs, without_faults: false }, &|| {});
+    let found: Vec<(Bug, u64)> =
+        outcomes.iter().filter_map(|outcome| Some((outcome.bug, outcome.kill.as_ref()?.seed))).collect();
+    let next = AtomicUsize::new(0);
+    let shrunk: Mutex<Vec<Shrunk>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((bug, seed)) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let small = shrink_one(*bug, *seed);
+                    shrunk.lock().expect("no thread panics while it adds one").push(small);
+                }
+            });
+        }
+    });
+    let shrunk = shrunk.into_inner().expect("no thread panics while it adds one");
+    let requests = median(shrunk.iter().map(|small| small.requests).collect());
+    let crashes = median(shrunk.iter().map(|small| small.crashes).collect());
+    println!("median of {}: {requests} requests, {crashes} crashes", shrunk.len());
     assert!(requests <= MEDIAN_REQUESTS_MAX, "the median failure takes {requests} requests");
     assert!(crashes <= MEDIAN_CRASHES_MAX, "the median failure takes {crashes} crashes");
+}
+
+/// Shrinks what `seed` shows of a mistake; what is left must fail alike, and replay exactly.
+fn shrink_one(bug: Bug, seed: u64) -> Shrunk {
+    let setup = Setup { planted: Some(bug), ..Setup::default() };
+    let failing = run_seed(seed, true, &setup);
+    let shrunk = shrink(&failing, &setup, &|runs| runs >= RUNS_MAX, &|_| {}).expect("this seed found the mistake");
+    let report = &shrunk.report;
+    println!(
+        "{:<28} {:>4} requests {:>2} crashes, from {:>4} and {:>2}; {} runs{}",
+        bug.name(),
+        report.tally.requests,
+        report.tally.crashes,
+        failing.tally.requests,
+        failing.tally.crashes,
+        shrunk.runs,
+        if shrunk.complete { "" } else { ", not at its end" },
+    );
+    assert_eq!(Kind::of(&report.verdict), Kind::of(&failing.verdict), "{bug:?}: another failure");
+    let trace = Trace::of(report, &setup);
+    let again = run_with(trace.seed, trace.source(), &setup);
+    assert_eq!((again.hash, &again.verdict), (report.hash, &report.verdict), "{bug:?}: replays exactly");
+    Shrunk { requests: report.tally.requests, crashes: report.tally.crashes }
+}
+
+fn median(mut numbers: Vec<u64>) -> u64 {
+    numbers.sort_unstable();
+    numbers[numbers.len() / 2]
 }
