@@ -21,6 +21,8 @@ const RUNS_MAX: u64 = 400;
 struct Shrunk {
     requests: u64,
     crashes: u64,
+    /// How it went, for people.
+    told: String,
 }
 
 #[test]
@@ -43,6 +45,7 @@ fn the_median_planted_mistake_shrinks_to_a_few_requests_and_one_crash() {
         }
     });
     let shrunk = shrunk.into_inner().expect("no thread panics while it adds one");
+    shrunk.iter().for_each(|small| println!("{}", small.told));
     let requests = median(shrunk.iter().map(|small| small.requests).collect());
     let crashes = median(shrunk.iter().map(|small| small.crashes).collect());
     println!("median of {}: {requests} requests, {crashes} crashes", shrunk.len());
@@ -56,7 +59,7 @@ fn shrink_one(bug: Bug, seed: u64) -> Shrunk {
     let failing = run_seed(seed, true, &setup);
     let shrunk = shrink(&failing, &setup, &|runs| runs >= RUNS_MAX, &|_| {}).expect("this seed found the mistake");
     let report = &shrunk.report;
-    println!(
+    let told = format!(
         "{:<28} {:>4} requests {:>2} crashes, from {:>4} and {:>2}; {} runs{}",
         bug.name(),
         report.tally.requests,
@@ -70,7 +73,7 @@ fn shrink_one(bug: Bug, seed: u64) -> Shrunk {
     let trace = Trace::of(report, &setup);
     let again = run_with(trace.seed, trace.source(), &setup);
     assert_eq!((again.hash, &again.verdict), (report.hash, &report.verdict), "{bug:?}: replays exactly");
-    Shrunk { requests: report.tally.requests, crashes: report.tally.crashes }
+    Shrunk { requests: report.tally.requests, crashes: report.tally.crashes, told }
 }
 
 fn median(mut numbers: Vec<u64>) -> u64 {
