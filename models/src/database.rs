@@ -11,6 +11,7 @@ use std::hash::{Hash, Hasher};
 
 use docdb_protocol::{Atomicity, Operation};
 
+use crate::difference::Difference;
 use crate::execute::{Outcome, execute};
 use crate::state::{self, State, Transaction};
 use crate::{Mismatch, mismatch};
@@ -143,7 +144,7 @@ impl Database {
         let Some(expected) = self.state_after(tx) else {
             return mismatch!("a view of transaction {tx}, but only {} were submitted", self.newest());
         };
-        if let Some(difference) = state::difference(expected, contents) {
+        if let Some(difference) = Difference::first(expected, contents) {
             return mismatch!("the view of transaction {tx}: {difference}");
         }
         if !self.open {

@@ -11,6 +11,7 @@
 
 mod answer;
 mod database;
+mod difference;
 mod doubt;
 mod execute;
 pub mod spec;
@@ -18,6 +19,7 @@ mod state;
 
 pub use answer::Allowance;
 pub use database::{Database, Ticket};
+pub use difference::Difference;
 pub use doubt::Doubtful;
 pub use state::{Content, Key, State, Transaction, Write};
 

@@ -38,21 +38,6 @@ pub(crate) fn apply(state: &State, transaction: &Transaction) -> State {
     next
 }
 
-/// Says in one line where two states differ; `None` when they are equal.
-pub(crate) fn difference(expected: &State, found: &State) -> Option<String> {
-    for (key, content) in expected {
-        match found.get(key) {
-            None => return Some(format!("{}/{} is missing (expected {})", key.0, key.1, text(content))),
-            Some(other) if other != content => {
-                return Some(format!("{}/{} is {}, expected {}", key.0, key.1, text(other), text(content)));
-            }
-            Some(_) => {}
-        }
-    }
-    let invented = found.iter().find(|(key, _)| !expected.contains_key(*key));
-    invented.map(|(key, content)| format!("{}/{} is {}, expected nothing", key.0, key.1, text(content)))
-}
-
 /// The first bytes of a document, for messages.
 pub(crate) fn text(content: &[u8]) -> String {
     let shown = &content[..content.len().min(40)];

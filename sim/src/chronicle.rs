@@ -15,6 +15,7 @@ use docdb_engine::{Alert, DiskErrorKind, DiskOp, DiskReply, OpId, RequestId, Vie
 use docdb_protocol::{DatabaseId, Request, Response};
 
 use crate::disk::{CrashKind, FaultKind, SimDisk, Unit};
+use crate::oracle::Differs;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -120,6 +121,33 @@ pub struct Capture {
     crashes: Vec<u64>,
 }
 
+/// The disk on both sides of a crash.
+#[derive(Clone, Debug)]
+pub struct Sides {
+    /// Just before it, as it was seen.
+    pub before: SimDisk,
+    /// Just after it.
+    pub after: SimDisk,
+}
+
+/// What there is to see about a broken promise, besides its message.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The first document that is not as it must be, when a document is what it is about.
+    pub differs: Option<Differs>,
+    /// A specification refused a step of the engine, before any document needed to differ.
+    pub is_by_specification: bool,
+}
+
+/// The names of all files with their numbers in [`Unit`], from an event on.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// So many entries had been kept when the names changed to this.
+    pub entries: usize,
+    /// The number of each file, by name.
+    pub numbers: BTreeMap<String, u64>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Chronicle {
@@ -127,7 +155,10 @@ pub struct Chronicle {
     telling: bool,
     until: Option<u64>,
     hashes: Option<Vec<u64>>,
-    files: Vec<BTreeMap<u64, String>>,
+    names: Vec<Names>,
+    before_crash: Option<SimDisk>,
+    crashed: Vec<Sides>,
+    broken: Option<Broken>,
     capture: Option<Capture>,
 }
 
@@ -170,10 +201,36 @@ impl Chronicle {
         self.capture.as_ref().map_or(&[], |capture| &capture.crashes)
     }
 
-    /// For each crash, the names of the files before it, by their numbers in [`Unit`].
+    /// The names of all files, each time they changed, while entries are kept.
     #[must_use]
-    pub fn files(&self) -> &[BTreeMap<u64, String>] {
-        &self.files
+    pub fn names(&self) -> &[Names] {
+        &self.names
+    }
+
+    /// The disk on both sides of each crash, while entries are kept.
+    #[must_use]
+    pub fn crashed(&self) -> &[Sides] {
+        &self.crashed
+    }
+
+    /// How the promise was broken; `None` when none was.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
+    /// The run broke a promise, and this is to be seen about it.
+    pub fn found_broken(&mut self, broken: Broken) {
+        self.broken = Some(broken);
+    }
+
+    /// Names may have changed.
+    pub(crate) fn see_names(&mut self, disk: &SimDisk) {
+        let Some(entries) = &self.entries else { return };
+        let numbers = disk.file_numbers();
+        if self.names.last().is_none_or(|last| last.numbers != numbers) {
+            self.names.push(Names { entries: entries.len(), numbers });
+        }
     }
 
     /// Whether anybody wants to hear of the ends of steps.
@@ -194,7 +251,7 @@ impl Chronicle {
     /// A crash begins.
     pub(crate) fn crash_begins(&mut self, step: u64, disk: &SimDisk) {
         if self.entries.is_some() {
-            self.files.push(disk.file_names());
+            self.before_crash = Some(disk.clone());
         }
         if let Some(capture) = &mut self.capture {
             capture.before_crash(step, disk);
@@ -204,6 +261,10 @@ impl Chronicle {
 
     /// A crash is over.
     pub(crate) fn crash_over(&mut self, step: u64, disk: &SimDisk) {
+        if let Some(before) = self.before_crash.take() {
+            self.crashed.push(Sides { before, after: disk.clone() });
+            self.see_names(disk);
+        }
         if let Some(capture) = &mut self.capture
             && (capture.step, capture.keep, &capture.image.is_none()) == (step, Keep::AsDecided, &true)
         {

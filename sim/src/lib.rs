@@ -23,6 +23,7 @@ pub mod refine;
 pub mod replay;
 pub mod run;
 pub mod shrink;
+pub mod timeline;
 pub mod trace;
 mod witness;
 pub mod workload;

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use docdb_engine::Options;
 
 use crate::choice::{Choice, Choices};
-use crate::chronicle::Chronicle;
+use crate::chronicle::{Broken, Chronicle};
 use crate::disk::{CrashKind, FaultCounts, FaultKind, FaultSet};
 use crate::marks::{Mark, Marks};
 use crate::oracle::{Violation, opening, violation};
@@ -184,6 +184,12 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     });
     let Some(Life { mut world, .. }) = life else { return (report, Chronicle::default()) };
     world.step_over();
+    if matches!(report.verdict, Verdict::Violation(_)) {
+        world.chronicle.found_broken(Broken {
+            differs: world.checker.first_difference(world.chronicle.entries()),
+            is_by_specification: world.refinement.verdict().is_err(),
+        });
+    }
     report.hash = world.hash();
     report.steps = world.steps();
     report.tally = world.tally;

@@ -415,6 +415,7 @@ impl World {
         let done = self.driver.disk.last_completion().expect("it was carried out just now");
         let event = Event::Performed { id: done.id, result: done.result.clone().map_err(|error| error.kind) };
         self.note(&event);
+        self.chronicle.see_names(&self.driver.disk);
     }
 
     /// Whoever watches hears of the faults that struck.

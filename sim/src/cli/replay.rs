@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use docdb_sim::chronicle::Chronicle;
 use docdb_sim::replay::{Origin, replay};
 use docdb_sim::run::{Report, Setup};
+use docdb_sim::timeline::{Subject, page};
 use docdb_sim::trace::{Trace, words};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::origin::Subject;
+use super::origin::{self, arguments_of};
 use super::output::{Failure, complain, or_refuse, say};
 
 /// Runs a seed, or a trace that `shrink` or `--save` wrote, and runs what it recorded a second time to see that both agree.
@@ -20,7 +21,7 @@ use super::output::{Failure, complain, or_refuse, say};
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    subject: Subject,
+    subject: origin::Subject,
     /// Tells on the error output everything that happens.
     #[arg(long)]
     tell: bool,
@@ -30,6 +31,10 @@ pub(crate) struct Arguments {
     /// Writes the trace.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Writes a page that shows the run: a lane a file, what was written, what each crash left, what went wrong. With --until, up
+    /// to that step.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -43,16 +48,23 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
     let origin = arguments.subject.origin()?;
     let setup = origin.setup()?;
     let mut chronicle = Chronicle::default();
-    if arguments.tell || arguments.until.is_some() {
+    if arguments.tell || (arguments.until.is_some() && arguments.html.is_none()) {
         chronicle.tell();
+    }
+    if arguments.html.is_some() {
+        chronicle.keep();
     }
     if let Some(step) = arguments.until {
         chronicle.until(step);
     }
-    let (report, _) = replay(&origin, chronicle)?;
+    let (report, chronicle) = replay(&origin, chronicle)?;
     if let Some(path) = &arguments.save {
         let trace = Trace::of(&report, &setup);
         fs::write(path, trace.to_json()).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(path) = &arguments.html {
+        let page = page(&subject_of(arguments, &setup), &report, &chronicle);
+        fs::write(path, page).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     show(&arguments.subject.what, &report, &setup, arguments.json);
     if let Origin::Trace(trace) = &origin
@@ -65,6 +77,18 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
         ));
     }
     Ok(Exit::of(&report.verdict))
+}
+
+fn subject_of(arguments: &Arguments, setup: &Setup) -> Subject {
+    let what = arguments.subject.what.clone();
+    let is_seed = what.parse::<u64>().is_ok();
+    // A trace says itself in which setup it runs.
+    let command = format!("docdb-sim replay {what}{}", if is_seed { arguments_of(setup) } else { String::new() });
+    #[cfg(feature = "planted-bugs")]
+    let planted = setup.planted.map(|bug| (bug.name().to_owned(), bug.what().to_owned()));
+    #[cfg(not(feature = "planted-bugs"))]
+    let planted = None;
+    Subject { what, command, planted, until: arguments.until }
 }
 
 fn show(what: &str, report: &Report, setup: &Setup, json: bool) {

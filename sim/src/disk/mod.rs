@@ -222,10 +222,10 @@ impl SimDisk {
         contents
     }
 
-    /// The name of each file, by its number in [`Unit`].
+    /// The number in [`Unit`] of each file, by its names as they are seen.
     #[must_use]
-    pub fn file_names(&self) -> BTreeMap<u64, String> {
-        self.named_files().map(|(name, file)| (file, name)).collect()
+    pub fn file_numbers(&self) -> BTreeMap<String, u64> {
+        self.named_files().collect()
     }
 
     /// All names as they are seen. A directory stands before what is in it.

@@ -6,6 +6,7 @@
 //! Invariants: a request is answered once, or never because of a crash; the id of a database, once
 //! told, stays; an error that blames the device needs a failure since the process started.
 
+mod difference;
 mod doubt;
 mod views;
 
@@ -17,6 +18,7 @@ use docdb_models::{Allowance, Database, Doubtful, Mismatch};
 use docdb_protocol::{DatabaseId, DatabaseName, ErrorCode, IfMissing, OperationReply, Reply, Request, Response, TxId};
 
 use crate::disk::SimDisk;
+pub use difference::{Differs, Place};
 use doubt::Doubt;
 use views::contents_of;
 

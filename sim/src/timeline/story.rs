@@ -1,0 +1,104 @@
+//! What a person should read first: the history of the document that differs, what is not durable, and the last moments.
+//!
+//! It picks from a timeline and adds nothing.
+
+use super::model::{Crash, Fate, Kind, Life, Mark, Moment, Survival, Timeline};
+
+/// Things that are told in one list; of more, the last ones.
+const TOLD_MAX: usize = 14;
+
+/// The last moments that are told.
+const LAST_MAX: usize = 8;
+
+/// A line of a story.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told<'timeline> {
+    Mark(&'timeline Mark),
+    Crash(&'timeline Crash),
+}
+
+impl Told<'_> {
+    fn moment(self) -> Moment {
+        match self {
+            Told::Mark(mark) => mark.moment,
+            Told::Crash(crash) => crash.moment,
+        }
+    }
+}
+
+/// Some lines, and how many before them were left out.
+#[derive(Debug, Default)]
+pub(super) struct Story<'timeline> {
+    pub(super) left_out: usize,
+    pub(super) told: Vec<Told<'timeline>>,
+}
+
+/// Whatever the document that differs has to do with, and the crashes since that took something.
+pub(super) fn of_document(timeline: &Timeline) -> Story<'_> {
+    let marks = timeline.lives.iter().flat_map(|life| &life.marks).filter(|mark| mark.is_concerned);
+    let mut told: Vec<Told<'_>> = marks.map(Told::Mark).collect();
+    let Some(first) = told.first().map(|told| told.moment()) else { return Story::default() };
+    let crashes = timeline.lives.iter().filter_map(|life| life.crash.as_ref());
+    told.extend(crashes.filter(|crash| crash.moment > first && took_something(crash)).map(Told::Crash));
+    told.sort_by_key(|told| told.moment());
+    let left_out = told.len().saturating_sub(TOLD_MAX);
+    Story { left_out, told: told.split_off(left_out) }
+}
+
+/// What a power loss could take when the run ends. Zeros are not worth a word.
+pub(super) fn at_risk(timeline: &Timeline) -> Vec<&Mark> {
+    let last = timeline.lives.last().map_or(&[][..], |life| &life.marks);
+    let is_at_risk = |mark: &&Mark| matches!(mark.kind, Kind::Write(Fate::AtRisk) | Kind::NameChange(Fate::AtRisk));
+    last.iter().filter(is_at_risk).collect()
+}
+
+/// What happened last, but for what changes nothing.
+pub(super) fn last_moments(timeline: &Timeline) -> Vec<&Mark> {
+    let marks = timeline.lives.iter().rev().flat_map(|life| life.marks.iter().rev());
+    let mut last: Vec<&Mark> =
+        marks.filter(|mark| !matches!(mark.kind, Kind::Quiet | Kind::Named)).take(LAST_MAX).collect();
+    last.reverse();
+    last
+}
+
+/// How many of each sort of thing happened in a life, in words.
+pub(super) fn summary(life: &Life) -> String {
+    let count = |is: &dyn Fn(&Mark) -> bool| life.marks.iter().filter(|mark| is(mark)).count();
+    let counts = [
+        (count(&|mark| mark.kind == Kind::Request), "requests"),
+        (count(&|mark| matches!(mark.kind, Kind::Write(_))), "writes"),
+        (count(&|mark| matches!(mark.kind, Kind::Sync | Kind::SyncDirectory)), "syncs"),
+        (count(&|mark| mark.kind == Kind::Fault), "faults"),
+    ];
+    let told: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if told.is_empty() { "nothing but reading".to_owned() } else { told.join(", ") }
+}
+
+/// What a crash took, in a few words.
+pub(super) fn taken(crash: &Crash, timeline: &Timeline) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for (lane, survival) in crash.files.iter().filter(|(_, survival)| survival.took_something()) {
+        let name = timeline.lanes[*lane].name_at(crash.moment);
+        let gone = survival.sectors - survival.kept;
+        let what = match (&survival.name, gone) {
+            (Some((Some(_), None)), _) => "is gone".to_owned(),
+            (Some((None, Some(_))), _) => "is there again".to_owned(),
+            (Some((Some(_), Some(now))), _) => format!("is called {now} again"),
+            (Some((None, None)) | None, 0) => "has another length".to_owned(),
+            (Some((None, None)) | None, gone) => format!("lost {gone} of {} unsynced sectors", survival.sectors),
+        };
+        parts.push(format!("{name} {what}"));
+    }
+    if parts.is_empty() { "it took nothing".to_owned() } else { parts.join("; ") }
+}
+
+/// Whether a crash took anything.
+fn took_something(crash: &Crash) -> bool {
+    crash.files.values().any(Survival::took_something) || crash.names.iter().any(|(_, survived)| !survived)
+}
+
+/// Whether a life shows what the document that differs went through.
+pub(super) fn is_concerned(life: &Life) -> bool {
+    life.marks.iter().any(|mark| mark.is_concerned)
+}
