@@ -92,7 +92,9 @@ pub struct Engine {
     next_for: Vec<CatalogWaiter>,
     /// Databases that a durable catalog may not name yet.
     unsettled: BTreeSet<DatabaseId>,
-    creating: BTreeMap<DatabaseName, Creating>,
+    /// The first one is under way. One at a time: all of them sync the one folder, and the failure of a sync takes every
+    /// name along that it was to make durable.
+    creating: VecDeque<Creating>,
     databases: BTreeMap<DatabaseId, Database>,
     /// Requests that came before the catalog was read.
     early: VecDeque<(RequestId, Request)>,
@@ -104,6 +106,9 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 enum Phase {
     Starting(Box<Start>),
+    /// The catalog is known, and nobody is told of it before it was written again. Where that fails, whoever waits is
+    /// told, and the next request tries again.
+    Unproven,
     Running,
     /// The catalog could not be read: every request gets this error.
     Failed(Error),
@@ -114,14 +119,16 @@ enum Phase {
 
 #[derive(Clone, Debug)]
 struct Creating {
-    job: Create,
+    name: DatabaseName,
     id: DatabaseId,
+    /// Once it is under way.
+    job: Option<Create>,
     waiting: Vec<(RequestId, Request)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CatalogWaiter {
-    /// The first catalog of a directory, or a rebuilt one.
+    /// Everybody: the one that was found, the first of a directory, or a rebuilt one.
     Started,
     Created(DatabaseId),
     Closed(DatabaseId),
@@ -145,7 +152,7 @@ impl Engine {
             writing_for: Vec::new(),
             next_for: Vec::new(),
             unsettled: BTreeSet::new(),
-            creating: BTreeMap::new(),
+            creating: VecDeque::new(),
             databases: BTreeMap::new(),
             early: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -196,7 +203,9 @@ impl Engine {
         let refused = match (&self.phase, &request) {
             (Phase::Stopping(_) | Phase::Stopped, _) => Some(Error::new(ErrorCode::PoolStopped)),
             (Phase::Failed(error), _) => Some(error.clone()),
-            (Phase::Starting(_) | Phase::Running, _) if full => Some(Error::new(ErrorCode::QueueFull)),
+            (Phase::Starting(_) | Phase::Unproven | Phase::Running, _) if full => {
+                Some(Error::new(ErrorCode::QueueFull))
+            }
             (_, Request::Execute { operations, .. }) if operations.len() > OPERATIONS_PER_REQUEST_MAX => {
                 let detail = format!("{} operations, at most {OPERATIONS_PER_REQUEST_MAX}", operations.len());
                 Some(Error::new(ErrorCode::LimitExceeded).detail(detail))
@@ -205,13 +214,19 @@ impl Engine {
                 let detail = format!("{document_bytes} bytes of documents, at most {REQUEST_BYTES_MAX}");
                 Some(Error::new(ErrorCode::PayloadTooLarge).detail(detail))
             }
-            (Phase::Starting(_) | Phase::Running, _) => None,
+            (Phase::Starting(_) | Phase::Unproven | Phase::Running, _) => None,
         };
         if let Some(error) = refused {
             return self.io.respond(id, Err(error));
         }
         match self.phase {
             Phase::Starting(_) => self.early.push_back((id, request)),
+            Phase::Unproven => {
+                self.early.push_back((id, request));
+                if self.writing.is_none() {
+                    self.write_catalog(CatalogWaiter::Started);
+                }
+            }
             Phase::Running | Phase::Failed(_) | Phase::Stopping(_) | Phase::Stopped => self.run(now, id, request),
         }
     }
@@ -308,7 +323,7 @@ impl Engine {
     }
 
     fn create(&mut self, now: Now, name: DatabaseName, request_id: RequestId, request: Request) {
-        if let Some(creating) = self.creating.get_mut(&name) {
+        if let Some(creating) = self.creating.iter_mut().find(|creating| creating.name == name) {
             return creating.waiting.push((request_id, request));
         }
         let id = self.catalog.next_database;
@@ -322,11 +337,18 @@ impl Engine {
         if !planted!(IdUsedAgain) {
             self.catalog.next_database = after;
         }
-        let header = SegmentHeader { database: id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
+        self.creating.push_back(Creating { name, id, job: None, waiting: vec![(request_id, request)] });
+        self.create_next(now);
+    }
+
+    /// Begins with the first creation, unless it is under way.
+    fn create_next(&mut self, now: Now) {
+        let Some(creating) = self.creating.front_mut().filter(|creating| creating.job.is_none()) else { return };
+        let header = SegmentHeader { database: creating.id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
         let files = [self.io.new_file(), self.io.new_file()];
-        let (job, first) = Create::new(header, name.clone(), files, &self.options);
-        self.io.submit(Owner::Create(name.clone()), first);
-        self.creating.insert(name, Creating { job, id, waiting: vec![(request_id, request)] });
+        let (job, first) = Create::new(header, creating.name.clone(), files, &self.options);
+        self.io.submit(Owner::Create, first);
+        creating.job = Some(job);
     }
 
     fn completed(&mut self, now: Now, completion: Completion) {
@@ -334,7 +356,7 @@ impl Engine {
         match self.io.owner(completion.id) {
             Owner::Start => self.start_completed(now, result),
             Owner::Catalog => self.catalog_completed(now, result),
-            Owner::Create(name) => self.create_completed(now, name, result),
+            Owner::Create => self.create_completed(now, result),
             Owner::Log(id) => {
                 let database = self.databases.get_mut(&id).expect("stays while its log has something in flight");
                 if let Some(error) = database.completed(now, result, &self.options, &mut self.io) {
@@ -356,7 +378,7 @@ impl Engine {
             Phase::Starting(job) => job,
             // A shutdown that came first: nothing was changed, nobody waits.
             Phase::Stopping(Some(job)) => return job.abandon(&result, &mut self.io),
-            Phase::Stopping(None) | Phase::Running | Phase::Failed(_) | Phase::Stopped => return,
+            Phase::Unproven | Phase::Stopping(None) | Phase::Running | Phase::Failed(_) | Phase::Stopped => return,
         };
         match job.step(result, &mut self.io) {
             Progress::Submit(op) => self.io.submit(Owner::Start, op),
@@ -365,14 +387,21 @@ impl Engine {
                 if let Some(error) = started.rebuilt {
                     self.io.alert(None, AlertKind::CatalogRebuilt(error));
                 }
-                if started.write { self.write_catalog(CatalogWaiter::Started) } else { self.started(now) }
+                self.phase = Phase::Unproven;
+                if planted!(ReadCatalogIsDurable) {
+                    return self.started(now);
+                }
+                self.write_catalog(CatalogWaiter::Started);
             }
-            Progress::Failed(error) => self.start_failed(error),
+            Progress::Failed(error) => {
+                self.refuse_early(&error);
+                self.phase = Phase::Failed(error);
+            }
         }
     }
 
     fn started(&mut self, now: Now) {
-        if !matches!(self.phase, Phase::Starting(_)) {
+        if !matches!(self.phase, Phase::Unproven) {
             return;
         }
         self.phase = Phase::Running;
@@ -381,25 +410,26 @@ impl Engine {
         }
     }
 
-    fn start_failed(&mut self, error: Error) {
+    fn refuse_early(&mut self, error: &Error) {
         for (id, _) in std::mem::take(&mut self.early) {
             self.io.respond(id, Err(error.clone()));
         }
-        if matches!(self.phase, Phase::Starting(_)) {
-            self.phase = Phase::Failed(error);
-        }
     }
 
-    fn create_completed(&mut self, now: Now, name: DatabaseName, result: DiskResult) {
-        let Creating { mut job, id, waiting } = self.creating.remove(&name).expect("its job is in flight");
-        match job.step(result) {
-            Progress::Submit(op) => {
-                self.io.submit(Owner::Create(name.clone()), op);
-                self.creating.insert(name, Creating { job, id, waiting });
-            }
-            Progress::Done(segment) => {
-                let entry = Entry { name, created_at: job.header.created_at, closed: Closed::default() };
-                let mut database = Database::created(id, &entry, segment, job.header.epoch);
+    fn create_completed(&mut self, now: Now, result: DiskResult) {
+        let job = self.creating.front_mut().and_then(|creating| creating.job.as_mut());
+        let job = job.expect("the operation of the first one was in flight");
+        let made = match job.step(result) {
+            Progress::Submit(op) => return self.io.submit(Owner::Create, op),
+            Progress::Done(segment) => Ok(segment),
+            Progress::Failed(error) => Err(error),
+        };
+        let (header, opened) = (job.header, job.opened());
+        let Creating { name, id, waiting, .. } = self.creating.pop_front().expect("seen just now");
+        match made {
+            Ok(segment) => {
+                let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
+                let mut database = Database::created(id, &entry, segment, header.epoch);
                 database.publish(&mut self.io);
                 database.queue.extend(waiting);
                 self.databases.insert(id, database);
@@ -411,8 +441,8 @@ impl Engine {
                 self.write_catalog(CatalogWaiter::Created(id));
                 self.advance(now, id);
             }
-            Progress::Failed(error) => {
-                if let Some(file) = job.opened() {
+            Err(error) => {
+                if let Some(file) = opened {
                     self.io.close(file);
                 }
                 let error = error.database(name.as_str());
@@ -421,6 +451,7 @@ impl Engine {
                 }
             }
         }
+        self.create_next(now);
     }
 
     fn opening_failed(&mut self, id: DatabaseId, error: &Error) {
@@ -489,7 +520,7 @@ impl Engine {
         match waiter {
             CatalogWaiter::Started => match outcome {
                 Ok(()) => self.started(now),
-                Err(error) => self.start_failed(error.clone()),
+                Err(error) => self.refuse_early(error),
             },
             CatalogWaiter::Created(id) => {
                 match outcome {
@@ -518,7 +549,11 @@ impl Engine {
                 for (request_id, request) in std::mem::take(&mut database.queue) {
                     match self.phase {
                         Phase::Running => self.enter(now, id, request_id, request),
-                        Phase::Starting(_) | Phase::Failed(_) | Phase::Stopping(_) | Phase::Stopped => {
+                        Phase::Starting(_)
+                        | Phase::Unproven
+                        | Phase::Failed(_)
+                        | Phase::Stopping(_)
+                        | Phase::Stopped => {
                             self.io.respond(request_id, Err(Error::new(ErrorCode::PoolStopped)));
                         }
                     }
@@ -528,15 +563,18 @@ impl Engine {
     }
 
     fn shutdown(&mut self, now: Now) {
-        for (id, _) in std::mem::take(&mut self.early) {
-            self.io.respond(id, Err(Error::new(ErrorCode::PoolStopped)));
-        }
+        self.refuse_early(&Error::new(ErrorCode::PoolStopped));
         self.phase = match std::mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Stopped => Phase::Stopped,
             Phase::Starting(job) => Phase::Stopping(Some(job)),
             Phase::Stopping(job) => Phase::Stopping(job),
-            Phase::Running | Phase::Failed(_) => Phase::Stopping(None),
+            Phase::Unproven | Phase::Running | Phase::Failed(_) => Phase::Stopping(None),
         };
+        for creating in self.creating.split_off(self.creating.len().min(1)) {
+            for (id, _) in creating.waiting {
+                self.io.respond(id, Err(Error::new(ErrorCode::PoolStopped)));
+            }
+        }
         let ids: Vec<DatabaseId> = self.databases.keys().copied().collect();
         for id in ids {
             if let Some(database) = self.databases.get_mut(&id) {

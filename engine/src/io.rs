@@ -21,7 +21,7 @@ pub(crate) enum Owner {
     /// Writing the catalog.
     Catalog,
     /// Making the folder of a new database.
-    Create(DatabaseName),
+    Create,
     /// A database's log: opening, commit, new segment and closing take turns, so one is in flight.
     Log(DatabaseId),
     /// Preparing a database's spare segment.

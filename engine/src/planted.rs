@@ -180,6 +180,10 @@ bugs! {
         IdUsedAgain,
         /// Whoever needs another catalog is told when the one being written is durable.
         CatalogWaitersTooSoon,
+        /// A catalog that can be read is taken for durable.
+        ReadCatalogIsDurable,
+        /// The folder of the databases that an earlier start made is used, though no catalog vouches for it.
+        LeftoverRootUsed,
         /// The folder that a creation left behind makes every later one fail.
         LeftoverFolderRefused,
     }

@@ -1,14 +1,17 @@
 //! Making the folder and first segment of a new database.
 //!
 //! ```text
-//! make db/NAME                      may be left of a creation that never reached the catalog
-//! remove what that left in it
+//! make db/NAME                      one that is there may be left of a creation that never reached the catalog:
+//!                                   its file is removed, and it itself, and it is made anew
 //! create NAME.wal, zero-fill, write its header, sync it
 //! sync db/NAME, sync db             every directory up to the data directory
 //! ```
 //!
 //! Only then may the catalog name the database. A folder that the catalog does not name and that
 //! holds more than a creation leaves is not touched: it may be somebody's data. A failure removes what was made.
+//!
+//! A folder that was left is never used: the sync of its name may have failed, and then no later one has anything to
+//! write for it. Only a name that this job gave is known to be durable once it was synced.
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
@@ -40,6 +43,8 @@ pub(crate) struct Create {
 #[derive(Clone, Debug)]
 enum Step {
     MakeDirectory,
+    /// After what was there was removed.
+    MakeDirectoryAnew,
     ListLeftovers,
     OpenLeftover,
     ReadLeftover,
@@ -47,6 +52,7 @@ enum Step {
         is_unused: bool,
     },
     UnlinkLeftover,
+    RemoveDirectory,
     CreateFile,
     Allocate,
     WriteHeader,
@@ -81,10 +87,12 @@ impl Create {
     pub(crate) fn opened(&self) -> Option<FileId> {
         match self.step {
             Step::MakeDirectory
+            | Step::MakeDirectoryAnew
             | Step::ListLeftovers
             | Step::OpenLeftover
             | Step::CloseLeftover { .. }
             | Step::UnlinkLeftover
+            | Step::RemoveDirectory
             | Step::CreateFile
             | Step::Undo { is_open: false, .. } => None,
             Step::ReadLeftover
@@ -100,7 +108,7 @@ impl Create {
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
         let file = self.made.file;
         match (&mut self.step, result) {
-            (Step::MakeDirectory, Ok(_)) => self.create_file(),
+            (Step::MakeDirectory | Step::MakeDirectoryAnew, Ok(_)) => self.create_file(),
             (Step::MakeDirectory, Err(error))
                 if error.kind == DiskErrorKind::Exists && !planted!(LeftoverFolderRefused) =>
             {
@@ -108,7 +116,7 @@ impl Create {
                 self.go(Step::ListLeftovers, list)
             }
             (Step::ListLeftovers, Ok(DiskReply::Names(names))) => match names.as_slice() {
-                [] => self.create_file(),
+                [] => self.remove_directory(),
                 [name] if SegmentName::parse(&self.name, name) == Some(SegmentName::Active) => {
                     let path = self.directory.join(name);
                     self.go(Step::OpenLeftover, DiskOp::Open { file, path, mode: OpenMode::Read })
@@ -131,7 +139,10 @@ impl Create {
                 self.go(Step::UnlinkLeftover, DiskOp::Unlink { path })
             }
             (Step::CloseLeftover { is_unused: false }, Ok(_)) => self.refused(),
-            (Step::UnlinkLeftover, Ok(_)) => self.create_file(),
+            (Step::UnlinkLeftover, Ok(_)) => self.remove_directory(),
+            (Step::RemoveDirectory, Ok(_)) => {
+                self.go(Step::MakeDirectoryAnew, DiskOp::MakeDirectory { path: self.directory.clone() })
+            }
             (Step::CreateFile, Ok(_)) => {
                 self.go(Step::Allocate, DiskOp::Allocate { file, offset: 0, bytes: self.made.file_bytes })
             }
@@ -164,9 +175,11 @@ impl Create {
             (Step::ListLeftovers | Step::ReadLeftover, Err(error)) => self.failed(ErrorCode::FileRead, &error),
             (
                 Step::MakeDirectory
+                | Step::MakeDirectoryAnew
                 | Step::OpenLeftover
                 | Step::CloseLeftover { .. }
                 | Step::UnlinkLeftover
+                | Step::RemoveDirectory
                 | Step::CreateFile,
                 Err(error),
             ) => self.failed(ErrorCode::FileOpen, &error),
@@ -184,6 +197,10 @@ impl Create {
         Progress::Failed(Error::new(ErrorCode::FileOpen).file(self.directory.as_str()).detail(detail))
     }
 
+    fn remove_directory(&mut self) -> Progress<Made> {
+        self.go(Step::RemoveDirectory, DiskOp::Unlink { path: self.directory.clone() })
+    }
+
     fn create_file(&mut self) -> Progress<Made> {
         let path = self.directory.join(&active(&self.name));
         self.go(Step::CreateFile, DiskOp::Open { file: self.made.file, path, mode: OpenMode::CreateNew })
@@ -198,11 +215,13 @@ impl Create {
         let error = disk_error(code, &self.directory, error);
         let made = match self.step {
             Step::MakeDirectory
+            | Step::MakeDirectoryAnew
             | Step::ListLeftovers
             | Step::OpenLeftover
             | Step::ReadLeftover
             | Step::CloseLeftover { .. }
             | Step::UnlinkLeftover
+            | Step::RemoveDirectory
             | Step::Undo { .. } => Vec::new(),
             Step::CreateFile => vec![self.directory.clone()],
             Step::Allocate | Step::WriteHeader | Step::SyncFile | Step::SyncFolder | Step::SyncParent => {

@@ -2,11 +2,16 @@
 //!
 //! ```text
 //! read catalog
-//!   whole      -> make db; sync the data directory   what can be read need not be durable: the rename may not be
-//!   none, and nothing in db -> the same, then write the first one
+//!   whole      -> make db, where it is missing
+//!   none, and nothing in db -> make db, removing one that is there; sync the data directory
 //!   damaged, or none -> ask every folder in db for the header of one of its segments, and rebuild it
 //!                       a damaged one is kept as catalog.damaged, for whoever wants to look
+//! then, whatever was found, the catalog is written, before anybody is told of it
 //! ```
+//!
+//! What can be read need not be durable: the sync of its name may have failed, and then no later one has anything to
+//! write for it. So the catalog is written again, under its name, and a `db` that no catalog vouches for is made again. A
+//! catalog that was ever durable vouches for `db`, which was durable before it.
 
 use std::sync::Arc;
 
@@ -17,6 +22,7 @@ use crate::catalog::{Catalog, Closed, Entry};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::planted::planted;
 
 /// One page of a listing.
 const NAMES_MAX: u32 = 1024;
@@ -33,9 +39,8 @@ pub(crate) fn databases_path() -> DiskPath {
 /// What was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Started {
+    /// To be written before anything else.
     pub(crate) catalog: Catalog,
-    /// Whether it has to be written before anything else.
-    pub(crate) write: bool,
     /// Set when it was rebuilt: why, and what could not be read.
     pub(crate) rebuilt: Option<Error>,
 }
@@ -48,6 +53,8 @@ pub(crate) struct Start {
     bytes: Vec<u8>,
     found: Option<Catalog>,
     lost: Option<Error>,
+    /// Whether the folder of the databases was made just now.
+    is_made: bool,
     folders: Vec<Arc<str>>,
     folder: usize,
     files: Vec<Arc<str>>,
@@ -60,6 +67,8 @@ enum Step {
     MakeFolder,
     SyncRoot,
     ListFolders,
+    /// It is empty, and its name may not be durable.
+    RemoveFolder,
     ListFiles,
     OpenSegment,
     ReadHeader,
@@ -75,6 +84,7 @@ impl Start {
             bytes: Vec::new(),
             found: None,
             lost: None,
+            is_made: false,
             folders: Vec::new(),
             folder: 0,
             files: Vec::new(),
@@ -104,18 +114,24 @@ impl Start {
             (Step::MakeFolder, Err(error)) if error.kind != DiskErrorKind::Exists => {
                 failed(ErrorCode::FileOpen, &databases_path(), &error)
             }
-            (Step::MakeFolder, Ok(_) | Err(_)) => {
+            (Step::MakeFolder, Ok(_)) => {
+                self.is_made = true;
                 self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() })
             }
-            (Step::SyncRoot, Ok(_)) => match self.found.take() {
-                Some(catalog) => Progress::Done(Started { catalog, write: false, rebuilt: None }),
+            (Step::MakeFolder, Err(_)) | (Step::SyncRoot, Ok(_)) => match self.found.take() {
+                Some(catalog) => Progress::Done(Started { catalog, rebuilt: None }),
                 None => self.list_folders(),
             },
+            (Step::RemoveFolder, Ok(_)) => self.make_folder(),
             (Step::ListFolders, Ok(DiskReply::Names(names))) => {
                 let more = names.len() as u64 == u64::from(NAMES_MAX);
                 self.folders.extend(names);
                 if more {
                     return self.list_folders();
+                }
+                let is_kept = self.is_made || planted!(LeftoverRootUsed);
+                if self.folders.is_empty() && self.lost.is_none() && !is_kept {
+                    return self.go(Step::RemoveFolder, DiskOp::Unlink { path: databases_path() });
                 }
                 if !self.folders.is_empty() {
                     let missing = Error::new(ErrorCode::CatalogDamaged).file(path().as_str());
@@ -166,12 +182,13 @@ impl Start {
             }
             (Step::KeepDamaged, Ok(_) | Err(_)) => {
                 let catalog = self.found.take().expect("set before the first folder is asked");
-                Progress::Done(Started { catalog, write: true, rebuilt: self.lost.take() })
+                Progress::Done(Started { catalog, rebuilt: self.lost.take() })
             }
             (Step::ListFolders, Ok(_)) => {
                 failed(ErrorCode::FileRead, &databases_path(), &DiskError::new(DiskErrorKind::Io))
             }
             (Step::ListFolders, Err(error)) => failed(ErrorCode::FileRead, &databases_path(), &error),
+            (Step::RemoveFolder, Err(error)) => failed(ErrorCode::FileOpen, &databases_path(), &error),
             (Step::OpenCatalog, Err(error)) => failed(ErrorCode::FileOpen, &path(), &error),
             (Step::ReadCatalog, Err(error)) => {
                 io.close(self.file);
@@ -188,7 +205,15 @@ impl Start {
                 io.close(self.file);
             }
             (Step::OpenCatalog | Step::OpenSegment, Err(_))
-            | (Step::MakeFolder | Step::SyncRoot | Step::ListFolders | Step::ListFiles | Step::KeepDamaged, _) => {}
+            | (
+                Step::MakeFolder
+                | Step::SyncRoot
+                | Step::ListFolders
+                | Step::RemoveFolder
+                | Step::ListFiles
+                | Step::KeepDamaged,
+                _,
+            ) => {}
         }
     }
 

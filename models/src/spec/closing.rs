@@ -10,7 +10,7 @@
 //!     everything that gathered is durable, and proven by a batch of its own
 //!     the entry says where the log ends; write the catalog
 //!     tell whoever waits that it is closed
-//! start:  read `catalog`; sync the data directory        what was read may not be durable yet
+//! start:  read `catalog`; write it again                  what was read may not be durable
 //! open:   a log that ends below the stored end is damaged
 //! ```
 //!
@@ -20,7 +20,8 @@
 //!
 //! **What stands for what.** One database's entry: none, or the end that it stores (zero before the first closing).
 //! A rename is seen at once and durable when the data directory was synced; before that a power loss may take it
-//! back, the last ones first. Closing may go without an end when the log could not be proven (the new segment for it
+//! back, the last ones first. A sync that failed may have made it durable or not, and no later one does; a later rename
+//! that is durable says what counts. Closing may go without an end when the log could not be proven (the new segment for it
 //! failed): that is said here by [`Action::Excuse`].
 
 use super::rotation::Part;
@@ -95,6 +96,8 @@ pub enum Shut {
 pub struct Renamed {
     entry: Entry,
     whole: bool,
+    /// A sync that was to make it durable failed.
+    unsure: bool,
 }
 
 /// The whole state.
@@ -189,6 +192,8 @@ pub enum Broken {
     RenameBeforeSync,
     /// The data directory is not synced after the rename.
     RootNotSynced,
+    /// A catalog that was read is held for durable once the data directory was synced.
+    ReadIsDurable,
     /// A database is told to exist before a durable catalog names it.
     ToldBeforeCatalog,
 }
@@ -239,7 +244,7 @@ impl Closing {
 impl State {
     fn rename(&mut self) {
         let (entry, part) = self.new;
-        self.pending.push(Renamed { entry, whole: part == Part::Durable });
+        self.pending.push(Renamed { entry, whole: part == Part::Durable, unsure: false });
         self.cached = entry;
     }
 
@@ -255,10 +260,12 @@ impl State {
         Some(())
     }
 
+    /// The last rename that this can make durable, and those before it.
     fn sync_root(&mut self) {
-        self.pending.clear();
-        self.durable = self.cached;
-        self.known = self.cached;
+        if let Some(last) = self.pending.iter().rposition(|renamed| !renamed.unsure) {
+            self.durable = self.pending[last].entry;
+            self.pending.drain(..=last);
+        }
     }
 }
 
@@ -318,12 +325,18 @@ impl Spec for Closing {
                         if unsynced { Writer::Idle } else { Writer::Renamed }
                     }
                     (Op::SyncRoot, true) => {
-                        // A process that starts has read what it makes durable here.
-                        after.memory = state.memory.or(state.cached);
                         after.sync_root();
+                        // Only of what this process renamed is it known that no sync of it failed.
+                        if state.writer == Writer::Renamed || self.has(Broken::ReadIsDurable) {
+                            after.known = state.cached;
+                        }
                         Writer::Idle
                     }
-                    (Op::Create | Op::Write(_) | Op::Sync | Op::Rename | Op::SyncRoot, false) => Writer::Idle,
+                    (Op::SyncRoot, false) => {
+                        after.pending.iter_mut().for_each(|renamed| renamed.unsure = true);
+                        Writer::Idle
+                    }
+                    (Op::Create | Op::Write(_) | Op::Sync | Op::Rename, false) => Writer::Idle,
                 };
             }
             (Action::Open { found }, _) => {

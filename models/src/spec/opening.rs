@@ -52,6 +52,8 @@ pub enum Engine {
         from: u64,
         /// See `from`.
         to: u64,
+        /// Whether there are proofs alone in it.
+        proofs: bool,
         /// Whether it was synced.
         synced: bool,
     },
@@ -63,6 +65,8 @@ pub enum Engine {
         start: u64,
         /// Where the tail ends; `start` without one.
         to: u64,
+        /// Whether there are proofs alone in it.
+        proofs: bool,
     },
     /// The new segment is durable under its name.
     Ready {
@@ -104,14 +108,14 @@ pub enum Action {
         /// The last one found.
         found: u64,
     },
-    /// It writes everything from `from` on again, up to the transaction `upto`.
+    /// It writes everything from `from` on again.
     Tail {
         /// Where the tail begins.
         from: u64,
         /// Where it ends.
         to: u64,
-        /// Its last transaction.
-        upto: u64,
+        /// Its last transaction; `None` for proofs alone.
+        upto: Option<u64>,
     },
     /// The tail was synced.
     TailSynced,
@@ -195,7 +199,7 @@ impl Opening {
             return start == found + 1;
         }
         // All below is durable; and without a tail nothing was read beyond it.
-        start <= platter.end && (has_tail || (found == platter.tx && start >= platter.lsn))
+        start <= platter.end && (has_tail || is_below(state, found, start))
     }
 }
 
@@ -248,29 +252,31 @@ impl Spec for Opening {
                 return None;
             }
             (Engine::Reading { found }, Action::Tail { from, to, upto }) => {
-                if upto != found || from > state.platter.end || to <= from {
+                let is_all = upto.map_or_else(|| is_below(state, found, from), |upto| upto == found);
+                if !is_all || from > state.platter.end || to <= from {
                     return None;
                 }
-                after.engine = Engine::Tail { found, from, to, synced: false };
+                after.engine = Engine::Tail { found, from, to, proofs: upto.is_none(), synced: false };
             }
-            (Engine::Tail { found, from, to, synced: false }, Action::TailSynced) => {
-                after.engine = Engine::Tail { found, from, to, synced: true };
+            (Engine::Tail { found, from, to, proofs, synced: false }, Action::TailSynced) => {
+                after.engine = Engine::Tail { found, from, to, proofs, synced: true };
             }
             (Engine::Reading { found }, Action::Vouch { start }) => {
                 if !self.may_vouch(state, found, start, false) {
                     return None;
                 }
-                after.engine = Engine::Vouched { found, start, to: start };
+                after.engine = Engine::Vouched { found, start, to: start, proofs: false };
             }
-            (Engine::Tail { found, from, to, synced: true }, Action::Vouch { start }) => {
+            (Engine::Tail { found, from, to, proofs, synced: true }, Action::Vouch { start }) => {
                 if start != from || !self.may_vouch(state, found, start, true) {
                     return None;
                 }
-                after.engine = Engine::Vouched { found, start, to };
+                after.engine = Engine::Vouched { found, start, to, proofs };
             }
-            (Engine::Vouched { found, start, to }, Action::Promoted) => {
+            (Engine::Vouched { found, start, to, proofs }, Action::Promoted) => {
                 if to > start {
-                    let mark = Mark { tx: found, lsn: to, end: to };
+                    let lsn = if proofs { state.platter.lsn } else { to };
+                    let mark = Mark { tx: found, lsn, end: to };
                     (after.platter, after.written) = (mark, mark);
                     after.rewritten = true;
                 } else if self.broken.is_some() {
@@ -299,7 +305,8 @@ impl Spec for Opening {
             (Engine::Open, Action::Holds { mark, claims }) => {
                 let ahead = self.has(Broken::WatermarkAhead);
                 let reached = (state.platter.tx..=state.written.tx).contains(&mark.tx);
-                if !reached || (claims > state.platter.end && !ahead) {
+                let shrinks = mark.end < state.platter.end;
+                if !reached || shrinks || (claims > state.platter.end && !ahead) {
                     return None;
                 }
                 (after.platter, after.written) = (mark, mark);
@@ -364,7 +371,8 @@ impl Spec for Opening {
                 Action::Destroy { behind: place },
                 Action::Holds { mark: mark(state.written.tx), claims: place },
             ]);
-            actions.extend((0..place).map(|from| Action::Tail { from, to: place, upto: place }));
+            let upto = [Some(place), None];
+            actions.extend((0..place).flat_map(|from| upto.map(|upto| Action::Tail { from, to: place, upto })));
             if place > state.written.tx {
                 actions.push(Action::MayHold(mark(place)));
             }
@@ -379,6 +387,11 @@ impl Spec for Opening {
 /// In the checker's scope a transaction is a batch of one byte.
 fn mark(tx: u64) -> Mark {
     Mark { tx, lsn: tx, end: tx }
+}
+
+/// Whether all that was found is on the platter, and below `start`.
+fn is_below(state: &State, found: u64, start: u64) -> bool {
+    found == state.platter.tx && start >= state.platter.lsn
 }
 
 /// Steps that build on what was read.

@@ -20,14 +20,15 @@
 //!
 //! **Invariants.** After any crash one segment is the last one of the log: `wal`, or `next` when there is no
 //! `wal`. Its header is durable, and so is the tail that the header vouches for. Once a new segment was
-//! used it is that one. The segment before has a name, always: its old one or its sealed one.
+//! used it is that one. The segments before have names, always: `wal` or a sealed one.
 //!
-//! **What stands for what.** Three files: the old segment, which is whole and durable; the new one, of whose
-//! tail and header this knows whether they are written and durable; and whatever an earlier attempt left,
+//! **What stands for what.** Four files: the old segment, which is whole and durable, and the one before it; the new one,
+//! of whose tail and header this knows whether they are written and durable; and whatever an earlier attempt left,
 //! which must never be taken for the log. Names change at once and are durable when the directory was synced;
 //! after a power loss any of the pending changes may be there, as long as a change comes with the
 //! earlier ones of the same name (posix). A sync that failed made nothing durable for certain, and no later one of
-//! that file does. When a segment is used it becomes the old one, so the log may grow for ever.
+//! that file or directory does; of a directory, until a later change of the same name is made durable, and those before it
+//! with it. When another is begun behind the new segment, that one becomes the old one, so the log may grow for ever.
 
 mod folder;
 
@@ -110,6 +111,14 @@ pub enum Op {
     Promote,
 }
 
+/// A change of names that is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pending {
+    change: Change,
+    /// A sync that was to make it durable failed.
+    unsure: bool,
+}
+
 /// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
@@ -122,7 +131,7 @@ pub struct State {
     /// The names on the platter.
     pub durable: Folder,
     /// Changes that are seen and not durable, oldest first.
-    pub pending: Vec<Change>,
+    pub pending: Vec<Pending>,
     /// The tail of the new file.
     pub tail: Part,
     /// The header of the new file.
@@ -131,6 +140,8 @@ pub struct State {
     pub tailed: bool,
     /// Whether something that was shown rests on the new segment.
     pub used: bool,
+    /// Whether something that was shown rests on the old one, and not on the one before it.
+    pub used_before: bool,
     /// Whether an opening ever finished the renames of a process that died.
     pub finished: bool,
 }
@@ -302,24 +313,46 @@ impl State {
         let folder = |folder: &mut Folder| folder.rename_files(&rename);
         folder(&mut self.cached);
         folder(&mut self.durable);
-        for change in &mut self.pending {
+        for Pending { change, .. } in &mut self.pending {
             change.sets = change.sets.and_then(|(name, file)| Some((name, rename(file)?)));
         }
     }
 
-    /// The new segment is the log's last one from now on, and the old one is settled under its sealed name.
+    /// The new segment, which is called `wal`, is the old one from now on. That one's names may not be durable yet; those
+    /// of the one before it must be.
     fn settle(&mut self) -> Option<()> {
         if self.cached.at(Name::Wal) != Some(File::New) {
             return Some(());
         }
-        (self.durable.at(Name::Sealed) == Some(File::Old)).then_some(())?;
+        (self.durable.at(Name::Earlier) == Some(File::Earlier)).then_some(())?;
         self.rename_files(|file| match file {
-            File::Old => None,
+            File::Earlier => None,
+            File::Old => Some(File::Earlier),
             File::New => Some(File::Old),
             File::Stale => Some(File::Stale),
         });
+        self.cached.shift();
+        self.durable.shift();
+        self.pending.iter_mut().for_each(|pending| pending.change.shift());
+        self.used_before = self.used;
         self.forget_new();
         Some(())
+    }
+
+    /// A power loss took back that the old segment is the last one: the one before it is that again, and the names of the
+    /// segment before that are durable.
+    fn unsettle(&mut self) {
+        if self.durable.at(Name::Wal) != Some(File::Earlier) || !self.pending.is_empty() {
+            return;
+        }
+        self.rename_files(|file| match file {
+            File::Earlier => Some(File::Old),
+            File::Old | File::New | File::Stale => Some(File::Stale),
+        });
+        self.cached.add_earlier();
+        self.durable.add_earlier();
+        self.used_before = false;
+        self.forget_new();
     }
 
     fn forget_new(&mut self) {
@@ -334,24 +367,37 @@ impl State {
         }
         if let Some(change) = self.change(op) {
             self.cached.apply(change);
-            self.pending.push(change);
+            self.pending.push(Pending { change, unsure: false });
+            self.carry_along(self.pending.len() - 1);
             self.forget_repetitions();
+        }
+    }
+
+    /// Whatever makes the change at `later` durable does so with all before it of the same names.
+    fn carry_along(&mut self, later: usize) {
+        for earlier in (0..later).rev() {
+            let shares = self.pending[earlier].change.shares_a_name(self.pending[later].change);
+            if shares && std::mem::take(&mut self.pending[earlier].unsure) {
+                self.carry_along(earlier);
+            }
         }
     }
 
     /// Attempts that fail again and again make and remove `next` again and again: what any number of them may leave is
     /// what two leave.
     fn forget_repetitions(&mut self) {
-        let of_next = |change: &Change| change.names().into_iter().flatten().all(|name| name == Name::Next);
-        let repeats = |four: &[Change]| four[..2] == four[2..] && four.iter().all(of_next);
+        let of_next =
+            |Pending { change, .. }: &Pending| change.names().into_iter().flatten().all(|name| name == Name::Next);
+        let repeats = |four: &[Pending]| four[..2] == four[2..] && four.iter().all(of_next);
         while let Some(at) = self.pending.windows(4).position(repeats) {
             self.pending.drain(at..at + 2);
         }
     }
 
+    /// Makes durable what no failed sync left unsure.
     fn sync_directory(&mut self) {
-        for change in std::mem::take(&mut self.pending) {
-            self.durable.apply(change);
+        for pending in self.pending.extract_if(.., |pending| !pending.unsure) {
+            self.durable.apply(pending.change);
         }
     }
 
@@ -363,8 +409,8 @@ impl State {
             return None;
         }
         let is_kept = |at: usize| kept & (1 << at) != 0;
-        for (at, change) in pending.iter().enumerate().filter(|(at, _)| is_kept(*at)) {
-            if (0..at).any(|earlier| !is_kept(earlier) && pending[earlier].shares_a_name(*change)) {
+        for (at, Pending { change, .. }) in pending.iter().enumerate().filter(|(at, _)| is_kept(*at)) {
+            if (0..at).any(|earlier| !is_kept(earlier) && pending[earlier].change.shares_a_name(*change)) {
                 return None;
             }
             self.durable.apply(*change);
@@ -394,6 +440,7 @@ impl Spec for Rotation {
             header: Part::Absent,
             tailed: false,
             used: false,
+            used_before: false,
             finished: false,
         }
     }
@@ -451,6 +498,9 @@ impl Spec for Rotation {
                 if matches!(op, Op::SyncFile | Op::WriteTail | Op::WriteHeader) {
                     (after.tail, after.header) = (unsure(state.tail), unsure(state.header));
                 }
+                if op == Op::SyncDirectory {
+                    after.pending.iter_mut().for_each(|pending| pending.unsure = true);
+                }
                 after.stage = self.failed(state.stage, op);
                 after.busy = None;
             }
@@ -473,6 +523,7 @@ impl Spec for Rotation {
                     (false, false) => Stage::Down,
                 };
                 after.settle()?;
+                after.unsettle();
             }
             (Action::CrashProcess { done }, busy) => {
                 crash(&mut after, busy, done)?;
@@ -552,18 +603,24 @@ pub fn the_log_is_found(state: &State) -> bool {
         return true;
     }
     let last = state.cached.at(Name::Wal).or(state.cached.at(Name::Next));
-    let whole = match last {
-        Some(File::Old) => true,
+    let mut before = [File::Earlier, File::Old].into_iter().take_while(|file| last != Some(*file));
+    let is_whole = match last {
+        Some(File::Earlier | File::Old) => true,
         Some(File::New) => state.header == Part::Durable && (state.tail == Part::Durable || !state.tailed),
         Some(File::Stale) | None => false,
     };
-    // The old one may have been settled: then it is no longer among the three.
-    whole && (state.cached.holds(File::Old) || last == Some(File::New))
+    is_whole && before.all(|file| state.cached.holds(file))
 }
 
 /// What was shown rests on the new segment: then that one is the last.
 #[must_use]
 pub fn what_was_used_is_the_log(state: &State) -> bool {
     let last = state.cached.at(Name::Wal).or(state.cached.at(Name::Next));
-    state.stage != Stage::Down || !state.used || last == Some(File::New)
+    let is_there = match last {
+        Some(File::New) => true,
+        Some(File::Old) => !state.used,
+        Some(File::Earlier) => !state.used && !state.used_before,
+        Some(File::Stale) | None => false,
+    };
+    state.stage != Stage::Down || is_there
 }

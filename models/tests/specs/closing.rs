@@ -29,6 +29,9 @@ fn properties() -> Vec<Property<Checked<Closing>>> {
         Property::sometimes("a closing goes without its end", |_, state: &State| {
             state.phase == Phase::Shut(Shut::Excused)
         }),
+        Property::sometimes("what a failed sync left unsure is durable after all", |_, state: &State| {
+            state.pending.is_empty() && state.known.is_some() && state.durable == state.known
+        }),
         Property::sometimes("a rename waits for the root's sync", |_, state: &State| state.pending.len() == 2),
     ]
 }
@@ -45,6 +48,7 @@ fn every_mistake_has_a_counterexample() {
         (Broken::StoredTooSoon, TRUE),
         (Broken::RenameBeforeSync, WHOLE),
         (Broken::RootNotSynced, NAMED),
+        (Broken::ReadIsDurable, NAMED),
         (Broken::ToldBeforeCatalog, NAMED),
     ] {
         breaks(&format!("closing, {broken:?}"), Closing { broken: Some(broken) }, properties(), law);

@@ -63,7 +63,7 @@ faults! {
     SyncShutdown "sync-shutdown" "A sync fails, and every change fails from then on, until the machine starts again.";
     SyncFalseAlarm "sync-false-alarm" "A sync fails although everything is durable.";
     Eviction "eviction" "A page whose write failed leaves the cache, which shows the old content from then on.";
-    DirectorySyncError "directory-sync-error" "A sync of a directory fails; its changes are durable, or stay pending.";
+    DirectorySyncError "directory-sync-error" "A sync of a directory fails; its changes are durable, stay pending, or are lost to any later sync.";
     LyingSync "lying-sync" "A sync succeeds, and what it covered is never written.";
     NoSpace "no-space" "The device is full: for growth, and near that for new names, renames and syncs too; space may return.";
     WriteError "write-error" "A write or an allocation fails, and may have written a part.";

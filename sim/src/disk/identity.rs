@@ -58,7 +58,7 @@ impl SimDisk {
             remains.hash(hasher);
         }
         let mut seen = Seen { numbers: BTreeMap::from([(ROOT, 0)]), next: VecDeque::from([Entry::Directory(ROOT)]) };
-        for Change { sequence: _, entries, unsynced } in pending {
+        for Change { sequence: _, entries, unsynced, is_lost } in pending {
             for ((directory, name), entry) in entries {
                 seen.number(Entry::Directory(*directory)).hash(hasher);
                 name.hash(hasher);
@@ -67,6 +67,7 @@ impl SimDisk {
             for directory in unsynced {
                 seen.number(Entry::Directory(*directory)).hash(hasher);
             }
+            is_lost.hash(hasher);
             u64::MAX.hash(hasher);
         }
         while let Some(entry) = seen.next.pop_front() {

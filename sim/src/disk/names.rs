@@ -41,6 +41,9 @@ pub(crate) struct Change {
     pub(crate) entries: Vec<(Place, Option<Entry>)>,
     /// Directories that must still be synced.
     pub(crate) unsynced: Vec<InodeId>,
+    /// A sync that was to make it durable failed, and no later one has anything to write for it. A later change
+    /// of one of its names takes it along.
+    pub(crate) is_lost: bool,
 }
 
 impl Change {
@@ -95,7 +98,7 @@ impl Names {
         for ((directory, name), entry) in &entries {
             set(&mut self.directories, *directory, name, *entry, |directory| &mut directory.cached);
         }
-        self.pending.push(Change { sequence, entries, unsynced });
+        self.pending.push(Change { sequence, entries, unsynced, is_lost: false });
     }
 
     pub(crate) fn create(&mut self, sequence: Sequence, path: &DiskPath, entry: Entry) -> Result<(), DiskErrorKind> {
@@ -156,14 +159,22 @@ impl Names {
             if covered(change.sequence) {
                 change.unsynced.retain(|unsynced| *unsynced != directory);
             }
-            done.push(change.unsynced.is_empty());
+            done.push(change.unsynced.is_empty() && !change.is_lost);
         }
         self.keep(&mut done);
     }
 
+    /// A sync of `directory` failed, and what it was to write counts as written.
+    pub(crate) fn lose_sync(&mut self, directory: InodeId, covered: &dyn Fn(Sequence) -> bool) {
+        for change in &mut self.pending {
+            change.is_lost |= covered(change.sequence) && change.unsynced.contains(&directory);
+        }
+    }
+
     /// Makes durable what was changed anywhere by covered operations.
     pub(crate) fn sync_all(&mut self, covered: &dyn Fn(Sequence) -> bool) {
-        let mut done: Vec<bool> = self.pending.iter().map(|change| covered(change.sequence)).collect();
+        let mut done: Vec<bool> =
+            self.pending.iter().map(|change| covered(change.sequence) && !change.is_lost).collect();
         self.keep(&mut done);
     }
 

@@ -88,8 +88,10 @@ impl SimDisk {
                 self.fail_for_space(choices)?;
                 if self.strikes(choices, FaultKind::DirectorySyncError) {
                     self.strike(FaultKind::DirectorySyncError, None, None, true);
-                    if choices.choice(FaultKind::DirectorySyncError.what(), 3) == 2 {
-                        self.names.sync(directory, &covered);
+                    match choices.choice(FaultKind::DirectorySyncError.what(), 3) {
+                        0 => {}
+                        1 => self.names.lose_sync(directory, &covered),
+                        _ => self.names.sync(directory, &covered),
                     }
                     return Err(DiskErrorKind::Io);
                 }

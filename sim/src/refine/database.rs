@@ -260,16 +260,8 @@ impl Database {
         }
         let effect = self.begin_writing(Op::WriteTail, Some(bytes.len() as u64))?;
         if self.is_watched() && !self.is_up {
-            let written_again = |state: &opening::State, actions: &mut Vec<opening::Action>| {
-                // Proofs alone say nothing about transactions.
-                let found = match state.engine {
-                    opening::Engine::Reading { found } => found,
-                    _ => state.platter.tx,
-                };
-                let upto = tail.last_tx.unwrap_or(found);
-                actions.push(opening::Action::Tail { from: tail.from, to: tail.to, upto });
-            };
-            self.opening.feed_any(written_again).map_err(|refused| self.named(&refused))?;
+            let again = opening::Action::Tail { from: tail.from, to: tail.to, upto: tail.last_tx };
+            self.opening.feed(&again).map_err(|refused| self.named(&refused))?;
         }
         Ok(effect)
     }

@@ -163,3 +163,20 @@ fn a_segment_filled_to_its_end_has_room_for_its_proof() {
     let failed = |alert: &Alert| matches!(alert.kind, AlertKind::LogFailed(_) | AlertKind::ReadOnly(_));
     assert!(!machine.heard.alerts.iter().any(failed), "{:?}", machine.heard.alerts);
 }
+
+#[test]
+fn a_start_on_a_full_disk_says_so_and_goes_on_when_space_returns() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.driver.disk.refuse = no_space;
+    machine.crash();
+    // What was read of the catalog may not be durable, and it cannot be written again.
+    for request in [Request::ListDatabases, Request::Stats] {
+        assert_eq!(machine.answer(request).map_err(|error| error.code()), Err(ErrorCode::DiskFull));
+    }
+    assert_eq!(machine.open("a"), Err(ErrorCode::DiskFull));
+    machine.driver.disk.refuse = nothing;
+    let database = machine.open("a").unwrap();
+    assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+}

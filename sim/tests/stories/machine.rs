@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use docdb_engine::{
-    Alert, Completion, Disk, DiskError, DiskErrorKind, DiskOp, Driver, Engine, Input, Instant, OpId, Options, Outside,
-    RequestId, View,
+    Alert, Completion, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, Driver, Engine, FileId, Input, Instant, OpId,
+    OpenMode, Options, Outside, RequestId, View,
 };
 use docdb_protocol::{
     Action, Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, ErrorCode, IfMissing, Operation,
@@ -166,6 +166,21 @@ impl Machine {
         self.driver.engine = Engine::new(self.options.clone());
         self.heard.wake = None;
         self.settle();
+    }
+
+    /// Somebody else writes into a file.
+    pub(crate) fn overwrite(&mut self, path: &str, bytes: Vec<u8>) {
+        let file = FileId(u64::MAX);
+        let path = path.split('/').fold(DiskPath::root(), |path, name| path.join(name));
+        for op in [
+            DiskOp::Open { file, path, mode: OpenMode::Write },
+            DiskOp::Write { file, offset: 0, buffers: vec![bytes.into()] },
+            DiskOp::Close { file },
+        ] {
+            self.driver.disk.submit(OpId(u64::MAX), op);
+            let done = self.driver.disk.poll().expect("everything is carried out at once");
+            done.result.expect("a calm disk fails nothing");
+        }
     }
 
     pub(crate) fn files(&self) -> Vec<String> {

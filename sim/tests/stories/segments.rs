@@ -1,7 +1,7 @@
 //! New segments: how long they are, when the next one is prepared, and what is tried again.
 
 use docdb_engine::{AlertKind, DiskErrorKind, DiskOp, FileId, OpenMode, Options};
-use docdb_protocol::{Action, ErrorCode};
+use docdb_protocol::{Action, DatabaseId, ErrorCode, OperationReply};
 
 use crate::machine::{Machine, Refuse, execute, nothing, small, text};
 
@@ -142,5 +142,39 @@ fn a_new_segment_that_fails_late_is_not_tried_again() {
         machine.restart();
         let database = machine.open("a").unwrap();
         machine.one(database, 2, Action::Create(text(100))).unwrap();
+    }
+}
+
+/// An update of a document that is `bytes` bytes long, so that its version can be told.
+fn updated(machine: &mut Machine, database: DatabaseId, id: u64, bytes: usize) {
+    let action = if bytes == 700 { Action::Create(text(bytes)) } else { Action::Update(text(bytes)) };
+    machine.one(database, id, action).expect("nothing fails on a calm disk");
+}
+
+#[test]
+fn a_header_that_a_stray_write_put_into_another_segment_brings_no_older_version_back() {
+    let segments = ["a.wal.1", "a.wal.2", "a.wal.3", "a.wal.4", "a.wal"];
+    for (from, to) in segments.iter().flat_map(|from| segments.iter().map(move |to| (from, to))) {
+        let mut machine = Machine::new(Options { merge_bytes_max: 0, ..small() });
+        let database = machine.open("a").unwrap();
+        for version in 0..4 {
+            for id in 1..=5 {
+                updated(&mut machine, database, id, 700 + version);
+            }
+        }
+        machine.crash();
+        let contents = machine.driver.disk.disk.contents();
+        let header = contents[&format!("db/a/{from}")].as_ref().expect("so many segments were filled")[..4096].to_vec();
+        machine.overwrite(&format!("db/a/{to}"), header);
+        let Ok(database) = machine.open("a") else { continue };
+        for id in 1..=5 {
+            match machine.one(database, id, Action::Read) {
+                Ok(OperationReply::Document(document)) => {
+                    assert_eq!(document.bytes().len(), 703, "{from} over {to}: document {id} is an older one");
+                }
+                Err(code) => assert_eq!(code, ErrorCode::CorruptRecord, "{from} over {to}: document {id}"),
+                Ok(other) => panic!("a document is not answered by {other:?}"),
+            }
+        }
     }
 }

@@ -34,6 +34,22 @@ pub(super) struct Found {
     pub(super) spare: Option<DiskPath>,
 }
 
+impl Found {
+    /// A header that is not the one of its file got there by a write that went astray: a sealed segment is named by its
+    /// epoch, and what is not sealed has a larger one than all that are.
+    fn forget_strays(&mut self) {
+        let number = |name| if let SegmentName::Sealed(number) = name { Some(number) } else { None };
+        let sealed_max = self.segments.iter().filter_map(|segment| number(segment.name)).max();
+        for segment in &mut self.segments {
+            let name = segment.name;
+            segment.header = segment.header.filter(|header| match name {
+                SegmentName::Sealed(number) => header.epoch == number,
+                SegmentName::Active | SegmentName::Next | SegmentName::Spare => Some(header.epoch) > sealed_max,
+            });
+        }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
@@ -84,8 +100,7 @@ impl Survey {
                 if !data.is_empty() && self.header.len() < SEGMENT_HEADER_BYTES {
                     return self.read_header();
                 }
-                let id = self.subject.id;
-                let header = SegmentHeader::decode(&self.header);
+                let (id, header) = (self.subject.id, SegmentHeader::decode(&self.header));
                 self.newest().header = header.filter(|header| header.database == id);
                 io.close(self.file);
                 if header.is_none() && SegmentHeader::is_newer(&self.header) {
@@ -127,6 +142,7 @@ impl Survey {
                 None => {}
             }
         }
+        self.found.forget_strays();
         Progress::Done(std::mem::take(&mut self.found))
     }
 

@@ -3,7 +3,7 @@
 //! It knows what names stand for and which changes concern the same name. What is durable of them, and when they
 //! change, is the rotation's.
 
-/// A name in the database's folder. Sealed names of earlier segments are settled and not part of this.
+/// A name in the database's folder. Sealed names of segments further back are durable and not part of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Name {
     /// `NAME.wal`.
@@ -12,11 +12,15 @@ pub enum Name {
     Next,
     /// `NAME.wal.N` with the epoch of the old segment.
     Sealed,
+    /// The same of the segment before it.
+    Earlier,
 }
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum File {
+    /// The segment before the old one.
+    Earlier,
     /// The segment that was the last one.
     Old,
     /// The one being made.
@@ -27,12 +31,12 @@ pub enum File {
 
 /// What each of the names stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Folder([Option<File>; 3]);
+pub struct Folder([Option<File>; 4]);
 
 impl Folder {
-    /// The old segment as `wal`, and nothing else.
+    /// The old segment as `wal`, behind the one before it.
     pub(super) fn of_old() -> Folder {
-        Folder([Some(File::Old), None, None])
+        Folder([Some(File::Old), None, None, Some(File::Earlier)])
     }
 
     /// The file of this name.
@@ -48,6 +52,16 @@ impl Folder {
         if let Some((name, file)) = change.sets {
             self.0[name as usize] = Some(file);
         }
+    }
+
+    /// The sealed name is that of an earlier segment from now on.
+    pub(super) fn shift(&mut self) {
+        let [.., sealed, earlier] = &mut self.0;
+        *earlier = sealed.take();
+    }
+
+    pub(super) fn add_earlier(&mut self) {
+        self.0[Name::Earlier as usize] = Some(File::Earlier);
     }
 
     /// The same names for files that are called otherwise from now on, or are forgotten.
@@ -70,6 +84,13 @@ pub struct Change {
 impl Change {
     pub(super) fn names(self) -> [Option<Name>; 2] {
         [self.clears, self.sets.map(|(name, _)| name)]
+    }
+
+    /// The sealed name is that of an earlier segment from now on.
+    pub(super) fn shift(&mut self) {
+        let earlier = |name| if name == Name::Sealed { Name::Earlier } else { name };
+        self.clears = self.clears.map(earlier);
+        self.sets = self.sets.map(|(name, file)| (earlier(name), file));
     }
 
     pub(super) fn shares_a_name(self, other: Change) -> bool {
