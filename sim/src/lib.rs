@@ -13,6 +13,7 @@ pub mod disk;
 pub mod exhaust;
 pub mod explain;
 pub mod hash;
+mod life;
 pub mod marks;
 pub mod materialize;
 #[cfg(feature = "planted-bugs")]

@@ -8,6 +8,8 @@
 
 mod difference;
 mod doubt;
+pub(crate) mod progress;
+pub(crate) mod space;
 mod views;
 
 use std::collections::BTreeMap;
