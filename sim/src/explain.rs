@@ -1,8 +1,8 @@
 //! The words of `docdb-sim explain`, but for the fault model: that one stands with the simulated disk.
 
 /// What is judged.
-pub const ORACLES: &str = "\
-  Crashes only   What is recovered is exactly what the reference model holds after c transactions in the order of
+pub const ORACLES: &str =
+    "  Crashes only   What is recovered is exactly what the reference model holds after c transactions in the order of
                  their commits, with acknowledged <= c <= submitted; transactions whole; counts equal to recounted ones.
   Seen stays     What any reader was shown, before or after a recovery, survives the next crash.
   Answers        Each request is answered once; an answer rests on a state that was durable when it was given; an
@@ -15,8 +15,8 @@ pub const ORACLES: &str = "\
 ";
 
 /// From a failing seed to its cause.
-pub const FAILURES: &str = "\
-  1. `docdb-sim run` prints each failing seed and the one command that replays it. A replay goes the same way in
+pub const FAILURES: &str =
+    "  1. `docdb-sim run` prints each failing seed and the one command that replays it. A replay goes the same way in
      every process, until the engine or the simulator changes.
   2. `docdb-sim shrink SEED -o small.json` leaves out what the failure does not need: a few requests and a crash remain.
   3. `docdb-sim replay small.json --tell` tells what happened, each line with its step: what clients asked, what

@@ -173,7 +173,7 @@ pub fn planted_of(setup: &Setup) -> Option<String> {
 pub fn plant(setup: &mut Setup, name: &str) -> Result<(), String> {
     #[cfg(feature = "planted-bugs")]
     {
-        let bug = crate::mutants::find(name).ok_or_else(|| format!("no planted mistake is called {name}"))?;
+        let bug = crate::mutants::find(name).ok_or_else(|| no_mistake(name))?;
         setup.planted = Some(bug);
         Ok(())
     }
@@ -182,6 +182,12 @@ pub fn plant(setup: &mut Setup, name: &str) -> Result<(), String> {
         let _ = setup;
         Err(format!("the mistake {name} is in no build without `--features planted-bugs`"))
     }
+}
+
+/// Says that no mistake has this name.
+#[must_use]
+pub fn no_mistake(name: &str) -> String {
+    format!("no planted mistake is called {name:?}; `docdb-sim mutants --list` names them all")
 }
 
 fn named<T>(value: &Value, find: impl Fn(&str) -> Option<T>) -> Option<T> {

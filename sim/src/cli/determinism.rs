@@ -1,6 +1,7 @@
 //! `determinism`: every seed twice, in two processes, and where they part.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use docdb_sim::chronicle::Chronicle;
 use docdb_sim::replay::Origin;
@@ -12,13 +13,15 @@ use super::origin::{World, arguments_of};
 use super::output::{bar, or_refuse, say};
 use super::seeds::{self, Seeds};
 
-/// Runs each seed twice, in two processes, and compares a hash over all choices, labels and effects. Where they differ, the first
-/// step at which they do is looked for and told (code 2).
+/// Runs each seed twice, in two processes, and compares what they did.
+///
+/// Compared is a hash over all choices, labels and effects. Where two differ (code 2), the first step
+/// at which they do is looked for and told.
 #[derive(clap::Args)]
-#[command(after_help = super::exit::HELP)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
-    /// The seeds, `A..B` without B.
-    #[arg(long, value_parser = seeds::parse)]
+    /// The seeds from A to the one before B.
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true, value_parser = seeds::parse)]
     seeds: Seeds,
     #[command(flatten)]
     world: World,
@@ -50,6 +53,7 @@ fn setup_of(arguments: &Arguments) -> Result<Setup, String> {
 
 fn tried(arguments: &Arguments) -> Result<Exit, String> {
     let setup = setup_of(arguments)?;
+    let started = Instant::now();
     let Seeds { first, end } = arguments.seeds;
     if arguments.hashes {
         for seed in first..end {
@@ -90,10 +94,12 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
             Some((*seed, part(&one, &two)))
         }
     };
+    let seconds = started.elapsed().as_secs_f64();
     if arguments.json {
         let step = parting.as_ref().and_then(|(_, parting)| parting.step);
         say(&json!({
             "seeds": end - first, "differing": differing.len(), "first_seed": differing.first(), "first_step": step,
+            "seconds": seconds,
         })
         .to_string());
     } else {

@@ -5,23 +5,31 @@ use std::time::Instant;
 use docdb_sim::exhaust::{Case, Settings, exhaust, repeat};
 use docdb_sim::run::Verdict;
 
+use super::count;
 use super::exit::Exit;
-use super::output::{bar, say};
+use super::output::{bar, refuse, say};
 
+/// Crashes all short lives at every effect, in every way that matters.
+///
+/// Nothing is drawn: every workload of up to so many operations on two documents, a crash before every
+/// operation of the disk that changes something, every image that it may leave, each recovered and
+/// judged. A violation is told with the place that --case goes to again. Of a crash that may leave too
+/// many images some are chosen (none, all, each prefix, each lost or kept alone, the last one torn);
+/// whether that ever happened is said.
 #[derive(clap::Args)]
-#[command(after_help = super::exit::HELP)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     /// The most operations of a workload.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count::parse::<usize>)]
     ops: usize,
-    /// 1: crashes; 2: crashes within recoveries as well.
-    #[arg(long, default_value_t = 2)]
+    /// 1: crashes; 2: crashes within recoveries as well; each more, one deeper, in many times the time.
+    #[arg(long, value_name = "D", default_value = "2", value_parser = count::parse::<u32>)]
     crash_depth: u32,
-    /// How many threads.
-    #[arg(long, default_value_t = 1)]
+    /// How many at a time, each on a core of its own.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
     jobs: usize,
     /// Goes to one place again, as a violation named it, and tells on the error output what happens.
-    #[arg(long)]
+    #[arg(long, value_name = "PLACE")]
     case: Option<Case>,
     /// Prints one JSON object.
     #[arg(long)]
@@ -32,6 +40,10 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     let started = Instant::now();
     let progress = bar(0);
     let visited = if let Some(case) = &arguments.case {
+        let silent = repeat(case, false, &|_| {});
+        if !case.crashes.is_empty() && silent.counts.recoveries == 0 && silent.verdict == Verdict::Kept {
+            return refuse(&format!("{case}: this life has no such crash"));
+        }
         repeat(case, true, &|_| {})
     } else {
         let settings = Settings { operations: arguments.ops, crash_depth: arguments.crash_depth, jobs: arguments.jobs };
@@ -67,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     } else {
         if let (Some(message), Some(case)) = (message, case) {
             say(&format!("violation at {case}: {message}"));
-            say(&format!("  cargo run --release --bin docdb-sim -- exhaust --case '{case}'"));
+            say(&format!("  docdb-sim exhaust --case '{case}'"));
         }
         let tried = if complete {
             "every image was tried".to_owned()

@@ -20,8 +20,12 @@ pub(crate) enum Exit {
 }
 
 /// What the help says about them.
-pub(crate) const HELP: &str = "Exit codes: 0 all promises were kept, 1 a promise was broken, 2 not deterministic, \
-3 the simulator failed or was asked for something impossible, 4 vacuous: a required situation never occurred";
+pub(crate) const HELP: &str = "Exit codes:
+  0  all promises were kept
+  1  the engine broke a promise (mutants: a mistake was not found)
+  2  the same seed went two ways
+  3  the simulator failed, or was asked for something impossible
+  4  vacuous: a situation that had to occur never did";
 
 impl Exit {
     /// How a command ends whose run ended so.

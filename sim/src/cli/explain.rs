@@ -9,8 +9,11 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::say;
 
-/// Prints the fault model, the kinds of faults, the profiles, what counts as a violation, and how to read a failure.
+/// Prints the fault model, the kinds of faults, what is judged, and how to read a failure.
+///
+/// Also the profiles (mixtures of faults) that --profile takes.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     /// Prints one JSON object.
     #[arg(long)]

@@ -11,21 +11,23 @@ use super::exit::Exit;
 use super::origin::Subject;
 use super::output::{or_refuse, say};
 
-/// Writes the files as they would be after power went at a step, into a directory that is empty or not there.
-/// Then `docdbsh DIR` opens them. Steps are those that `replay --tell` prints.
+/// Writes the files that a crash leaves, as real files.
+///
+/// The directory must be empty or not there; then `docdbsh DIR` opens it. Steps are those that
+/// `replay --tell` prints.
 #[derive(clap::Args)]
-#[command(after_help = super::exit::HELP)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     subject: Subject,
-    /// The step at which power goes.
+    /// The step after which the crash comes.
     #[arg(long, value_name = "STEP")]
     at: u64,
-    /// What survives of all that was not certain to: what the run decided, which must have crashed at this step; all; or none.
+    /// What survives of all that was written and never synced.
     #[arg(long, value_enum, default_value_t = Survives::Decided)]
     keep: Survives,
     /// The directory.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// Prints one JSON object.
     #[arg(long)]
@@ -34,8 +36,11 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Survives {
+    /// What the run itself decided; it must have crashed at this step.
     Decided,
+    /// All of it, at any step.
     All,
+    /// Nothing of it, at any step: power goes, and takes all that it can.
     None,
 }
 

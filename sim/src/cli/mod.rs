@@ -3,6 +3,7 @@
 //! One command a file; each owns its arguments, its output and the code it ends with. They decide nothing
 //! about a run: what a run is and how it is judged stands in the library.
 
+mod count;
 mod determinism;
 mod exhaust;
 mod exit;
@@ -24,13 +25,16 @@ use docdb_sim::run::remember_panics;
 
 use exit::Exit;
 
+/// Runs DocDB's engine over a simulated disk and clock, and judges what it does.
+///
+/// A seed is one life of a machine: clients read and write, operations of the disk fail, processes
+/// die, power goes, and every answer is held to what was promised. The same seed goes the same way
+/// every time. To begin with:
+///
+///   docdb-sim explain                what is simulated, what is judged, how to read a failure
+///   docdb-sim run --seeds 0..1000    a thousand lives
 #[derive(Parser)]
-#[command(
-    name = "docdb-sim",
-    about = "Runs DocDB's engine over a simulated disk and clock",
-    version,
-    after_help = exit::HELP
-)]
+#[command(name = "docdb-sim", version, verbatim_doc_comment, after_help = exit::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -38,23 +42,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs many seeds.
+    // What each does is said where its arguments stand.
     Run(run::Arguments),
-    /// Runs a seed or a trace again, and tells what happens.
     Replay(replay::Arguments),
-    /// Makes a failing run small.
     Shrink(shrink::Arguments),
-    /// Crashes all short lives at every effect, in every way that matters.
     Exhaust(exhaust::Arguments),
-    /// Looks for each mistake planted in the engine, to show that it would be found.
     Mutants(mutants::Arguments),
-    /// Runs seeds twice, to see that they go the same way.
     Determinism(determinism::Arguments),
-    /// Writes the files after a crash to a real directory.
     Materialize(materialize::Arguments),
-    /// Prints the fault model, what is judged, and how to read a failure.
     Explain(explain::Arguments),
-    /// Prints the table of what was run, from recorded results.
     Summary(summary::Arguments),
 }
 

@@ -3,10 +3,16 @@
 #[cfg(feature = "planted-bugs")]
 pub(crate) use planted::run;
 
+use super::count;
 use super::exit::Exit;
 
-/// Mistakes are in no build but one that was asked for them: any other says so, with code 3.
+/// Looks for each mistake planted in the engine, to show that it would be found.
+///
+/// A mistake is found by the first seed that breaks a promise with it and keeps all without it. Each kind
+/// of fault is then switched off, to see without which of them the mistake is not found. Mistakes are in
+/// no build but one that was asked for them: any other says so, with code 3.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     /// Names the mistakes, says what each does, and tries none.
     #[arg(long)]
@@ -15,10 +21,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Seeds tried on each; what survives them all is not found.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = count::parse::<u64>)]
     seeds: u64,
-    /// How many at a time.
-    #[arg(long, default_value_t = 1)]
+    /// How many at a time, each on a core of its own.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
     jobs: usize,
     /// Prints which mistakes are not found without which kind of fault, as the table in CHECKS.md.
     #[arg(long, conflicts_with = "json")]
@@ -32,11 +38,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     // All the arguments are looked at by the other build alone.
     let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, json: _ } = arguments;
-    super::output::complain(
+    super::output::refuse(
         "this build has no planted mistakes in it. One that has:\n  \
          cargo run --release -p docdb-sim --features planted-bugs --bin docdb-sim -- mutants",
-    );
-    Exit::Harness
+    )
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -46,8 +51,9 @@ mod planted {
     use docdb_engine::Bug;
     use docdb_sim::disk::FaultKind;
     use docdb_sim::mutants::{Outcome, Settings, find, matrix, median_seeds_to_kill, score};
+    use docdb_sim::trace::no_mistake;
 
-    use super::super::output::{bar, complain, say};
+    use super::super::output::{bar, refuse, say};
     use super::{Arguments, Exit};
 
     pub(crate) fn run(arguments: &Arguments) -> Exit {
@@ -55,10 +61,7 @@ mod planted {
             None => Bug::ALL.to_vec(),
             Some(name) => match find(name) {
                 Some(bug) => vec![bug],
-                None => {
-                    complain(&format!("no mistake is called {name:?}; `mutants --list` names them all"));
-                    return Exit::Harness;
-                }
+                None => return refuse(&no_mistake(name)),
             },
         };
         if arguments.list {

@@ -11,14 +11,15 @@ use docdb_sim::trace::{Trace, plant, planted_of};
 /// In which world seeds run.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct World {
-    /// The mixture of faults, or `all`: each seed draws one. `explain` names them.
+    /// The mixture of faults; with `all`, each seed draws one. `explain` tells what is in each.
     #[arg(long, value_name = "NAME", default_value = "all", value_parser = profile)]
     profile: Profile,
-    /// Switches a kind of fault off (may be given more than once). `explain` names them.
+    /// Switches a kind of fault off; may be given more than once. `explain` tells what each does.
     #[arg(long, value_name = "KIND", value_parser = fault)]
     without: Vec<FaultKind>,
-    /// Plants a mistake in the engine, in a build with `--features planted-bugs`. `mutants --list` names them.
-    #[arg(long, value_name = "NAME")]
+    /// Plants a mistake in the engine; only in a build with `--features planted-bugs`. `mutants
+    /// --list` names them.
+    #[arg(long, value_name = "NAME", verbatim_doc_comment)]
     planted: Option<String>,
 }
 
@@ -40,6 +41,11 @@ fn fault(text: &str) -> Result<FaultKind, String> {
 }
 
 impl World {
+    /// Whether nothing was asked for but what every seed gets.
+    fn is_plain(&self) -> bool {
+        self.profile.0.is_none() && self.without.is_empty() && self.planted.is_none()
+    }
+
     pub(crate) fn setup(&self) -> Result<Setup, String> {
         let without: FaultSet = self.without.iter().copied().collect();
         let mut setup = Setup::of(self.profile.0, without);
@@ -69,10 +75,30 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// What people call it.
+    pub(crate) fn name(&self) -> String {
+        if self.is_seed() { format!("seed {}", self.what) } else { self.what.clone() }
+    }
+
+    /// The command that runs it again. A trace says itself in which setup it runs.
+    pub(crate) fn again(&self, setup: &Setup) -> String {
+        let arguments = if self.is_seed() { arguments_of(setup) } else { String::new() };
+        format!("docdb-sim replay {}{arguments}", self.what)
+    }
+
+    fn is_seed(&self) -> bool {
+        self.what.parse::<u64>().is_ok()
+    }
+
     pub(crate) fn origin(&self) -> Result<Origin, String> {
         let text = &self.what;
         if let Ok(seed) = text.parse() {
             return Ok(Origin::Seed(seed, self.world.setup()?));
+        }
+        if !self.world.is_plain() {
+            let only_seeds =
+                "--profile, --without and --planted are for seeds; a trace says itself what it was run with";
+            return Err(format!("{text} is no seed: {only_seeds}"));
         }
         let json = fs::read_to_string(text).map_err(|error| format!("{text} is no seed, and as a file: {error}"))?;
         Trace::parse(&json).map(Origin::Trace).map_err(|error| format!("{text}: {error}"))

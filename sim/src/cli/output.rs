@@ -42,6 +42,8 @@ pub(crate) fn bar(length: u64) -> ProgressBar {
 /// A failure as it is told: the seed, what went wrong, and the one command that shows it again.
 pub(crate) struct Failure {
     pub(crate) seed: u64,
+    /// The seed, or the file of a trace.
+    what: String,
     kind: &'static str,
     message: String,
     profile: &'static str,
@@ -50,27 +52,33 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// `None` when all was well.
+    /// The failure of a seed; `None` when all was well.
     pub(crate) fn of(report: &Report, setup: &Setup) -> Option<Failure> {
+        let seed = report.seed;
+        Failure::of_run(report, format!("seed {seed}"), format!("docdb-sim replay {seed}{}", arguments_of(setup)))
+    }
+
+    /// The failure of what is called `what` and is run by the command `again`; `None` when all was well.
+    pub(crate) fn of_run(report: &Report, what: String, again: String) -> Option<Failure> {
         let (kind, message) = match &report.verdict {
             Verdict::Kept => return None,
             Verdict::Violation(message) => ("violation", message.clone()),
             Verdict::Harness(message) => ("harness", message.clone()),
         };
         let (seed, hash, profile) = (report.seed, report.hash, report.profile.name());
-        Some(Failure { seed, kind, message, profile, hash, again: format!("replay {seed}{}", arguments_of(setup)) })
+        Some(Failure { seed, what, kind, message, profile, hash, again })
     }
 
     pub(crate) fn show(&self) {
         let what = if self.kind == "violation" { "violation" } else { "the simulator failed" };
-        say(&format!("seed {} (profile {}): {what}: {}", self.seed, self.profile, self.message));
-        say(&format!("  docdb-sim {}", self.again));
+        say(&format!("{} (profile {}): {what}: {}", self.what, self.profile, self.message));
+        say(&format!("  {}", self.again));
     }
 
     pub(crate) fn json(&self) -> Value {
         json!({
             "seed": self.seed, "profile": self.profile, "kind": self.kind, "message": self.message,
-            "hash": format!("{:016x}", self.hash), "replay": format!("docdb-sim {}", self.again),
+            "hash": format!("{:016x}", self.hash), "replay": self.again,
         })
     }
 }

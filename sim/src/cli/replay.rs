@@ -11,14 +11,16 @@ use docdb_sim::trace::{Trace, words};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::origin::{self, arguments_of};
+use super::origin;
 use super::output::{Failure, complain, or_refuse, say};
 
-/// Runs a seed, or a trace that `shrink` or `--save` wrote, and runs what it recorded a second time to see that both agree.
-/// A trace replays exactly as long as engine and simulator are those that it was recorded with; afterwards it
-/// is run all the same and what it comes to is told.
+/// Runs one seed or one trace again, and tells what happens.
+///
+/// What it ran is recorded and run a second time, to see that both agree. A trace is what `shrink`
+/// or `--save` wrote. It replays exactly as long as engine and simulator are those that it was recorded
+/// with; afterwards it is run all the same, and what it comes to is told.
 #[derive(clap::Args)]
-#[command(after_help = super::exit::HELP)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     subject: origin::Subject,
@@ -31,9 +33,9 @@ pub(crate) struct Arguments {
     /// Writes the trace.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Writes a page that shows the run: a lane a file, what was written, what each crash left, what went wrong. With --until, up
-    /// to that step.
-    #[arg(long, value_name = "FILE")]
+    /// Writes a page that shows the run: a lane a file, what was written, what each crash left, what
+    /// went wrong. With --until, up to that step.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     html: Option<PathBuf>,
     /// Prints one JSON object.
     #[arg(long)]
@@ -66,7 +68,7 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
         let page = page(&subject_of(arguments, &setup), &report, &chronicle);
         fs::write(path, page).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    show(&arguments.subject.what, &report, &setup, arguments.json);
+    show(&arguments.subject, &report, &setup, arguments.json);
     if let Origin::Trace(trace) = &origin
         && (trace.hash, &trace.verdict) != (report.hash, &report.verdict)
     {
@@ -80,10 +82,7 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
 }
 
 fn subject_of(arguments: &Arguments, setup: &Setup) -> Subject {
-    let what = arguments.subject.what.clone();
-    let is_seed = what.parse::<u64>().is_ok();
-    // A trace says itself in which setup it runs.
-    let command = format!("docdb-sim replay {what}{}", if is_seed { arguments_of(setup) } else { String::new() });
+    let (what, command) = (arguments.subject.what.clone(), arguments.subject.again(setup));
     #[cfg(feature = "planted-bugs")]
     let planted = setup.planted.map(|bug| (bug.name().to_owned(), bug.what().to_owned()));
     #[cfg(not(feature = "planted-bugs"))]
@@ -91,8 +90,7 @@ fn subject_of(arguments: &Arguments, setup: &Setup) -> Subject {
     Subject { what, command, planted, until: arguments.until }
 }
 
-fn show(what: &str, report: &Report, setup: &Setup, json: bool) {
-    let failure = Failure::of(report, setup);
+fn show(subject: &origin::Subject, report: &Report, setup: &Setup, json: bool) {
     if json {
         let (kind, message) = words(&report.verdict);
         say(&json!({
@@ -103,11 +101,12 @@ fn show(what: &str, report: &Report, setup: &Setup, json: bool) {
         .to_string());
         return;
     }
-    if let Some(failure) = failure {
+    if let Some(failure) = Failure::of_run(report, subject.name(), subject.again(setup)) {
         failure.show();
     }
     say(&format!(
-        "{what}: trace {:016x}, {} choices, {} steps, {} requests, {} transactions, {} crashes",
+        "{}: trace {:016x}, {} choices, {} steps, {} requests, {} transactions, {} crashes",
+        subject.name(),
         report.hash,
         report.trace.len(),
         report.steps,

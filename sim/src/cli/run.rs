@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use docdb_sim::disk::FaultCounts;
 use docdb_sim::hash::Hash;
-use docdb_sim::marks::Marks;
+use docdb_sim::marks::{Mark, Marks};
 use docdb_sim::profile::ProfileName;
 use docdb_sim::run::{Report, Setup, run_seed};
 use docdb_sim::world::Tally;
 use serde_json::{Map, Value, json};
 
+use super::count;
 use super::exit::Exit;
 use super::origin::World;
 use super::output::{Failure, bar, complain, refuse, say};
@@ -23,24 +24,30 @@ const SHOWN_FAILURES_MAX: usize = 10;
 /// Fewer seeds than this need not meet every required situation.
 const SEEDS_FOR_MARKS: u64 = 1000;
 
-/// Failing seeds are told with the command that replays each. From 1000 seeds on, a required situation that never occurred makes the
-/// run vacuous (code 4); fewer seeds are not judged by it.
+/// Runs many seeds, and judges each.
+///
+/// Each failing seed is told with the command that replays it. Every mixture of faults has
+/// situations that it must meet (a torn sector that survived, a database that latched, ...): from
+/// 1000 seeds on, one that never occurred makes the run vacuous (code 4); fewer seeds are not judged
+/// by it. The trace hash of all seeds together depends on nothing but the seeds, the engine and the
+/// simulator: not on --jobs, not on the machine.
 #[derive(clap::Args)]
-#[command(after_help = super::exit::HELP)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
+#[command(group = clap::ArgGroup::new("how much").args(["seeds", "time"]).required(true).multiple(true))]
 pub(crate) struct Arguments {
-    /// The seeds, `A..B` without B.
-    #[arg(long, value_parser = seeds::parse, required_unless_present = "time")]
+    /// The seeds from A to the one before B.
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true, value_parser = seeds::parse)]
     seeds: Option<Seeds>,
-    /// Runs for so long (`90s`, `10m`, `8h`); without --seeds, on seeds that begin with the time of day, so that each
-    /// run sees new ones.
-    #[arg(long, value_parser = duration)]
+    /// Runs for so long: 90s, 10m, 8h. Without --seeds, on seeds that begin with the time of day, so
+    /// that each run sees new ones.
+    #[arg(long, value_name = "TIME", value_parser = duration, verbatim_doc_comment)]
     time: Option<Duration>,
     #[command(flatten)]
     world: World,
-    /// How many at a time.
-    #[arg(long, default_value_t = 1)]
+    /// How many at a time, each on a core of its own.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
     jobs: usize,
-    /// Prints one JSON object a failure, and one at the end.
+    /// Prints one JSON object for each failure, and as the last line one for all.
     #[arg(long)]
     json: bool,
 }
@@ -157,6 +164,8 @@ fn summary(total: &Total, required: Marks, seconds: f64) -> Value {
         "crashes": total.tally.crashes,
         "recoveries": total.tally.recoveries,
         "faults": faults,
+        // Their names, whether or not there were enough seeds to be judged by them.
+        "marks_missing": total.marks.missing(required).iter().map(Mark::name).collect::<Vec<_>>(),
         "marks_hit": required.count() - total.marks.missing(required).count(),
         "marks_required": required.count(),
         "seconds": seconds,

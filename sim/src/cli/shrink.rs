@@ -10,14 +10,18 @@ use docdb_sim::shrink::shrink;
 use docdb_sim::trace::{Trace, words};
 use serde_json::json;
 
+use super::count;
 use super::exit::Exit;
 use super::origin::Subject;
 use super::output::{bar, or_refuse, say};
 
-/// Removes and lowers choices until none can go and the run still breaks the same promise, in the same words but for names,
-/// numbers and contents. Ends with code 0 when a smaller trace was written.
+/// Makes a failing run small.
+///
+/// Removes and lowers choices until none can go and the run still breaks the same promise, in the
+/// same words but for names, numbers and contents. Ends with code 0 when the smaller trace was written,
+/// and with 3 when the run does not fail.
 #[derive(clap::Args)]
-#[command(after_help = super::exit::HELP)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     subject: Subject,
@@ -25,10 +29,10 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "TRACE.json")]
     output: PathBuf,
     /// Stops after so many seconds, with what was reached.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value = "60", value_parser = count::parse::<u64>)]
     seconds: u64,
     /// What the trace shows or prevents, for people.
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     comment: String,
     /// Prints one JSON object.
     #[arg(long)]
@@ -45,7 +49,7 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
     let started = Instant::now();
     let (failing, _) = origin.run(Chronicle::default())?;
     if failing.verdict == Verdict::Kept {
-        return Err(format!("{} keeps all promises: there is nothing to shrink", arguments.subject.what));
+        return Err(format!("{} keeps all promises: there is nothing to shrink", arguments.subject.name()));
     }
     let progress = bar(arguments.seconds);
     let limit = Duration::from_secs(arguments.seconds);

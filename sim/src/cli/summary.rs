@@ -3,18 +3,28 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::exit::Exit;
 use super::output::{refuse, say};
 
-/// Reads the last lines that `run --json`, `exhaust --json` and `determinism --json` printed (other lines are passed over) and
-/// prints their sums as a table in Markdown, for README.
+/// Prints the table of what was run, from recorded results.
+///
+/// Reads the last lines that `run --json`, `exhaust --json` and `determinism --json` printed (lines of
+/// other kinds are passed over) and prints their sums as a table in Markdown:
+///
+///   docdb-sim run --time 8h --jobs 4 --json >> runs.jsonl
+///   docdb-sim exhaust --json >> runs.jsonl
+///   docdb-sim summary runs.jsonl
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment, after_help = super::exit::HELP)]
 pub(crate) struct Arguments {
     /// Files of JSON lines.
-    #[arg(required = true)]
+    #[arg(value_name = "RUNS.jsonl", required = true)]
     files: Vec<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// The sums of one command.
@@ -26,6 +36,16 @@ struct Row {
     recoveries: u64,
     violations: u64,
     seconds: f64,
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let Row { times, seeds, crashes, recoveries, violations, seconds } = self;
+        json!({
+            "times": times, "seeds_or_workloads": seeds, "crashes_or_images": crashes, "recoveries": recoveries,
+            "violations": violations, "seconds": seconds,
+        })
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
@@ -41,6 +61,11 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
             };
             add(&mut rows, &value);
         }
+    }
+    if arguments.json {
+        let rows: Map<String, Value> = rows.iter().map(|(name, row)| ((*name).to_owned(), row.json())).collect();
+        say(&Value::Object(rows).to_string());
+        return Exit::Kept;
     }
     say("| command | times | seeds or workloads | crashes or images | recoveries | violations | hours |");
     say("|---|---|---|---|---|---|---|");
