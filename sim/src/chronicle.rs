@@ -219,6 +219,11 @@ impl Chronicle {
         self.broken.as_ref()
     }
 
+    /// Whether what happens in this step is heard.
+    pub(crate) fn hears(&self, step: u64) -> bool {
+        self.until.is_none_or(|until| step <= until)
+    }
+
     /// The run broke a promise, and this is to be seen about it.
     pub fn found_broken(&mut self, broken: Broken) {
         self.broken = Some(broken);
@@ -290,7 +295,7 @@ impl Chronicle {
 
     /// Takes an event.
     pub(crate) fn note(&mut self, step: u64, event: &Event) {
-        if self.until.is_some_and(|until| step > until) {
+        if !self.hears(step) {
             return;
         }
         if self.telling {

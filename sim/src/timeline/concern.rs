@@ -1,26 +1,30 @@
 //! What has to do with the document that differs: who asked about it, which writes carried it, and who was shown it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use docdb_engine::{DiskOp, RequestId};
 use docdb_models::Content;
 use docdb_protocol::{Action, ErrorCode, Operation, OperationReply, Reply, Request, Response};
 
 use super::fate::bytes_of;
-use crate::chronicle::{Chronicle, Event};
+use crate::chronicle::{Chronicle, Entry, Event};
 use crate::oracle::{Differs, Place};
 
 /// Documents shorter than this are found in bytes by chance.
 const NEEDLE_BYTES_MIN: usize = 6;
+
+/// Of the requests that wrote the document, so many of the last have to do with what it is now.
+const WRITERS_MAX: usize = 3;
 
 /// See the module. Without a document nothing has to do with it.
 #[derive(Debug, Default)]
 pub(super) struct Concern<'chronicle> {
     requests: BTreeMap<RequestId, Vec<usize>>,
     /// Documents are stored exactly as they were sent, so they are found in what is written.
-    needle: Option<&'chronicle Content>,
-    /// The event that showed the difference.
-    shown: Option<usize>,
+    needles: Vec<&'chronicle Content>,
+    /// The events that showed the difference.
+    shown: Vec<usize>,
 }
 
 impl<'chronicle> Concern<'chronicle> {
@@ -28,12 +32,15 @@ impl<'chronicle> Concern<'chronicle> {
         let Some(differs) = chronicle.broken().and_then(|broken| broken.differs.as_ref()) else {
             return Concern::default();
         };
-        let needle = differs.document.expected.as_ref().or(differs.document.found.as_ref());
-        Concern {
-            requests: requests(chronicle, differs),
-            needle: needle.filter(|content| content.len() >= NEEDLE_BYTES_MIN),
-            shown: chronicle.entries().len().checked_sub(1),
-        }
+        let sides = [&differs.document.expected, &differs.document.found];
+        let needles = sides.into_iter().flatten().filter(|content| content.len() >= NEEDLE_BYTES_MIN).collect();
+        let entries = chronicle.entries();
+        let is_view = |entry: &Entry| matches!(entry.event, Event::Published { view: Some(_), .. });
+        let shown = match differs.place {
+            Place::View { .. } => entries.iter().rposition(is_view),
+            Place::Answer(_) => None,
+        };
+        Concern { requests: requests(chronicle, differs), needles, shown: shown.into_iter().collect() }
     }
 
     /// The places of the operations of a request that write the document; `None` when it has nothing to do with it.
@@ -42,47 +49,69 @@ impl<'chronicle> Concern<'chronicle> {
     }
 
     pub(super) fn is_view(&self, event: usize) -> bool {
-        self.shown == Some(event)
+        self.shown.contains(&event)
     }
 
-    pub(super) fn is_written_by(&self, op: &DiskOp) -> bool {
-        let (Some(needle), Some((_, Some(bytes)))) = (self.needle, bytes_of(op)) else { return false };
-        bytes.windows(needle.len()).any(|window| *window == **needle)
+    /// Where an operation writes the document, as it must be or as it was found.
+    pub(super) fn carried_by(&self, op: &DiskOp) -> Option<Range<u64>> {
+        let (range, Some(bytes)) = bytes_of(op)? else { return None };
+        self.needles.iter().find_map(|needle| {
+            let at = bytes.windows(needle.len()).position(|window| *window == ***needle)? as u64;
+            Some(range.start + at..range.start + at + needle.len() as u64)
+        })
     }
 }
 
-/// The requests that write the document, or may have, with the places of their operations on it.
+/// A request that writes the document, or may have.
+struct Writer {
+    id: RequestId,
+    /// Its operations that do.
+    places: Vec<usize>,
+    /// Whether it writes what had to be there, or what was found.
+    is_what_differs: bool,
+}
+
+/// The requests to look at, with the places of their operations on the document.
 fn requests(chronicle: &Chronicle, differs: &Differs) -> BTreeMap<RequestId, Vec<usize>> {
     let names = super::gather::databases(chronicle);
-    let (collection, document) = &differs.document.key;
-    let is_write = |one: &Operation| {
-        one.collection.as_str() == &**collection && one.document_id.0 == *document && one.action != Action::Read
-    };
-    let mut requests: BTreeMap<RequestId, Vec<usize>> = BTreeMap::new();
+    let mut writers: Vec<Writer> = Vec::new();
     for entry in chronicle.entries() {
         match &entry.event {
             Event::Requested { id, request: Request::Execute { database, operations, .. } }
                 if names.get(database).is_some_and(|name| *name == differs.database) =>
             {
-                let places: Vec<usize> = (0..operations.len()).filter(|place| is_write(&operations[*place])).collect();
-                if !places.is_empty() {
-                    requests.insert(*id, places);
-                }
+                writers.extend(writer(*id, operations, differs));
             }
-            // What was refused has nothing to do with it, unless it is what shows the difference.
-            Event::Answered { id, response } if differs.place != Place::Answer(*id) => {
+            // What was refused wrote nothing, or should not have.
+            Event::Answered { id, response } => writers.retain(|writer| {
                 let may_be = |place: &usize| may_be_written(response, *place);
-                if requests.get(id).is_some_and(|places| !places.iter().any(may_be)) {
-                    requests.remove(id);
-                }
-            }
+                writer.id != *id || writer.is_what_differs || writer.places.iter().any(may_be)
+            }),
             _ => {}
         }
     }
+    let last = writers.len().saturating_sub(WRITERS_MAX);
+    let kept = writers.into_iter().enumerate().filter(|(index, writer)| *index >= last || writer.is_what_differs);
+    let mut requests: BTreeMap<RequestId, Vec<usize>> =
+        kept.map(|(_, Writer { id, places, .. })| (id, places)).collect();
     if let Place::Answer(id) = differs.place {
         requests.entry(id).or_default();
     }
     requests
+}
+
+fn writer(id: RequestId, operations: &[Operation], differs: &Differs) -> Option<Writer> {
+    let (collection, document) = &differs.document.key;
+    let is_about = |one: &Operation| one.collection.as_str() == &**collection && one.document_id.0 == *document;
+    let is_write = |one: &Operation| is_about(one) && one.action != Action::Read;
+    let places: Vec<usize> = (0..operations.len()).filter(|place| is_write(&operations[*place])).collect();
+    let sides = [&differs.document.expected, &differs.document.found];
+    let writes = |content: &Content| {
+        let written = places.iter().filter_map(|place| operations[*place].action.document());
+        written.into_iter().any(|document| document.bytes() == &content[..])
+    };
+    let is_what_differs = sides.into_iter().flatten().any(writes);
+    (!places.is_empty()).then_some(Writer { id, places, is_what_differs })
 }
 
 /// Whether an operation was written, or may have been, as far as its answer says.

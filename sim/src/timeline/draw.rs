@@ -13,7 +13,7 @@ const TITLE: u32 = 240;
 /// How the run ended, as it is written at its last line.
 pub(super) struct Ending<'words> {
     pub(super) words: &'words str,
-    pub(super) is_good: bool,
+    pub(super) tone: Tone,
 }
 
 /// A strip as an element `svg`.
@@ -158,6 +158,7 @@ fn mark(svg: &mut String, placed: &Placed<'_>, placement: &Placement) {
         | Kind::Write(_)
         | Kind::Zeros(_)
         | Kind::NameChange(_)
+        | Kind::Removal(_)
         | Kind::SyncDirectory => {
             let radius = if matches!(mark.kind, Kind::Write(_) | Kind::Zeros(_)) { 1 } else { 8 };
             put!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"18\" rx=\"{radius}\"/>");
@@ -184,9 +185,16 @@ fn star(x: u32, y: u32) -> String {
 fn ends(svg: &mut String, strip: &Strip<'_>, end: &End<'_>, ending: &Ending<'_>) {
     let (x, bottom) = (end.x, strip.height);
     let (class, words) = match end.crash {
+        Some(crash) if crash.death == Death::Stopped && !crash.took_something() => ("crash stop", crash_words(crash)),
         Some(crash) => ("crash", crash_words(crash)),
-        None if ending.is_good => ("end good", ending.words.to_owned()),
-        None => ("end", ending.words.to_owned()),
+        None => {
+            let class = match ending.tone {
+                Tone::Kept => "end good",
+                Tone::Lost => "end",
+                Tone::Calm => "end stop",
+            };
+            (class, ending.words.to_owned())
+        }
     };
     put!(svg, "<g class=\"{class}\"><line x1=\"{x}\" y1=\"2\" x2=\"{x}\" y2=\"{bottom}\"/>");
     let (text_x, anchor) = if x + TITLE > RIGHT { (x - 6, " text-anchor=\"end\"") } else { (x + 6, "") };
@@ -239,7 +247,7 @@ fn class(kind: Kind) -> &'static str {
             Fate::Lost | Fate::Partly { .. } => "zeros gone",
             Fate::Broken => "zeros broken",
         },
-        Kind::NameChange(fate) => match fate {
+        Kind::NameChange(fate) | Kind::Removal(fate) => match fate {
             Fate::Synced => "name synced",
             Fate::AtRisk => "name atrisk",
             Fate::Kept => "name luck",
@@ -255,13 +263,27 @@ fn class(kind: Kind) -> &'static str {
     }
 }
 
-/// What a mark is about, for lists: the words with the step, linked where the mark can be found.
+/// A mark in a list: its step, linked to where it is drawn, and its words.
 pub(super) fn listed(mark: &Mark) -> String {
+    format!("{} {}", step(mark), escaped(&mark.words))
+}
+
+/// A request in a list, as far as the document goes that differs, with its answer.
+pub(super) fn listed_request(asked: &Mark, answer: Option<&Mark>) -> String {
+    let words = |mark: &Mark| escaped(mark.brief.as_ref().unwrap_or(&mark.words));
+    let number = asked.request.map_or(String::new(), |number| format!("request {number}: "));
+    let answered = match answer {
+        Some(answer) => format!("; {} <b>{}</b>", step(answer), words(answer)),
+        None => "; <b>never answered</b>".to_owned(),
+    };
+    format!("{} {number}{}{answered}", step(asked), words(asked))
+}
+
+fn step(mark: &Mark) -> String {
     let step = mark.moment.step;
-    let words = escaped(&mark.words);
     if mark.is_concerned {
-        format!("<a href=\"#e{}\">step {step}</a> {words}", mark.moment.event)
+        format!("<a href=\"#e{}\">step {step}</a>", mark.moment.event)
     } else {
-        format!("<span class=\"when\">step {step}</span> {words}")
+        format!("<span class=\"when\">step {step}</span>")
     }
 }

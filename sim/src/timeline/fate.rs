@@ -98,6 +98,7 @@ impl Gathered<'_> {
         let Some(left) = crash else {
             return match (operation.performed.is_some(), is_synced) {
                 (true, true) => Fate::Synced,
+                (true, false) if self.is_changed_again(index) => Fate::Replaced,
                 (true, false) => Fate::AtRisk,
                 (false, _) => Fate::Untold,
             };

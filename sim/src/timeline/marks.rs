@@ -1,11 +1,13 @@
 //! Makes marks of events: the one place that says what is drawn, where, and in which words.
 
-use docdb_engine::{Alert, DiskErrorKind, DiskOp, DiskReply, RequestId, View};
+use std::ops::Range;
+
+use docdb_engine::{Alert, AlertKind, DiskErrorKind, DiskOp, DiskReply, RequestId, SECTOR_BYTES, View};
 use docdb_protocol::{DatabaseId, Request, Response};
 
 use super::concern::Concern;
 use super::gather::{Gathered, changes_names};
-use super::model::{Fate, Kind, Life, Mark, Moment, Row, Timeline};
+use super::model::{Fate, Kind, LaneId, Life, Mark, Moment, Row, Timeline};
 use super::words;
 use crate::chronicle::{Chronicle, Event};
 use crate::disk::FaultKind;
@@ -14,7 +16,13 @@ use crate::disk::FaultKind;
 #[must_use]
 pub fn timeline(chronicle: &Chronicle) -> Timeline {
     let gathered = Gathered::of(chronicle);
-    let mut painter = Painter { concern: Concern::of(chronicle), gathered: &gathered, life: Life::default(), next: 0 };
+    let mut painter = Painter {
+        concern: Concern::of(chronicle),
+        carriers: Vec::new(),
+        gathered: &gathered,
+        life: Life::default(),
+        next: 0,
+    };
     let mut lives = Vec::new();
     for (event, entry) in chronicle.entries().iter().enumerate() {
         let moment = Moment { event, step: entry.step };
@@ -57,6 +65,8 @@ fn name_lanes(gathered: &Gathered<'_>, timeline: &mut Timeline) {
 
 struct Painter<'chronicle> {
     concern: Concern<'chronicle>,
+    /// Where the document that differs was written: which sectors of which files.
+    carriers: Vec<(LaneId, Range<u64>)>,
     gathered: &'chronicle Gathered<'chronicle>,
     life: Life,
     /// The number of the operation that is submitted next.
@@ -71,6 +81,8 @@ impl Mark {
             kind,
             label: String::new(),
             words: String::new(),
+            brief: None,
+            request: None,
             span: None,
             is_failed: false,
             is_in_flight: false,
@@ -104,7 +116,12 @@ impl<'chronicle> Painter<'chronicle> {
             Event::Submitted { .. } => {
                 let index = self.next;
                 self.next += 1;
-                let Some(mark) = self.operation(index) else { return };
+                let Some(mut mark) = self.operation(index) else { return };
+                let carried = self.concern.carried_by(self.gathered.operations[index].op);
+                if let (Row::File(lane), Some(bytes)) = (mark.row, carried) {
+                    mark.is_concerned = true;
+                    self.carriers.push((lane, bytes));
+                }
                 mark
             }
             Event::Performed { .. }
@@ -123,6 +140,8 @@ impl<'chronicle> Painter<'chronicle> {
         Mark {
             label: format!("{} {label}", id.0),
             words: format!("request {}: {words}", id.0),
+            brief: concerned.and_then(|places| words::part_of_request(request, places)),
+            request: Some(id.0),
             is_concerned: concerned.is_some(),
             ..Mark::new(moment, Row::Asked, Kind::Request)
         }
@@ -135,6 +154,8 @@ impl<'chronicle> Painter<'chronicle> {
         Mark {
             label: format!("{} {label}", id.0),
             words: format!("answer to request {}: {words}", id.0),
+            brief: concerned.and_then(|places| words::part_of_response(response, places)),
+            request: Some(id.0),
             is_concerned: concerned.is_some(),
             ..Mark::new(moment, Row::Answered, kind)
         }
@@ -196,8 +217,19 @@ impl<'chronicle> Painter<'chronicle> {
         Some(Mark {
             label: kind.name().to_owned(),
             words: format!("FAULT {kind}{within}: {}", kind.sentence()),
+            is_concerned: lane.is_some_and(|lane| self.hits_document(kind, lane, offset)),
             ..Mark::new(moment, lane.map_or(Row::Machine, Row::File), Kind::Fault)
         })
+    }
+
+    /// Whether a fault strikes where the document that differs was written, and may have to do with it.
+    fn hits_document(&self, kind: FaultKind, lane: LaneId, offset: Option<u64>) -> bool {
+        let sector = |offset: u64| offset / SECTOR_BYTES as u64;
+        let is_there = |(carrier, bytes): &(LaneId, Range<u64>)| {
+            let sectors = sector(bytes.start)..=sector(bytes.end.saturating_sub(1));
+            *carrier == lane && offset.is_none_or(|offset| sectors.contains(&sector(offset)))
+        };
+        !matches!(kind, FaultKind::ShortRead | FaultKind::Interrupted) && self.carriers.iter().any(is_there)
     }
 
     fn operation(&self, index: usize) -> Option<Mark> {
@@ -205,6 +237,7 @@ impl<'chronicle> Painter<'chronicle> {
         let op = operation.op;
         let row = operation.lane.map(Row::File);
         let (row, kind) = match op {
+            DiskOp::Unlink { .. } => (Some(Row::Names), Kind::Removal(self.gathered.fate(index))),
             _ if changes_names(op) => (Some(Row::Names), Kind::NameChange(self.gathered.fate(index))),
             DiskOp::SyncDirectory { .. } => (Some(Row::Names), Kind::SyncDirectory),
             DiskOp::Write { .. } => (row, Kind::Write(self.gathered.fate(index))),
@@ -213,7 +246,7 @@ impl<'chronicle> Painter<'chronicle> {
             DiskOp::List { .. } => (Some(Row::Names), Kind::Quiet),
             DiskOp::Open { .. } | DiskOp::Read { .. } | DiskOp::Length { .. } => (row, Kind::Quiet),
             DiskOp::Close { .. } | DiskOp::FreeSpace => return None,
-            DiskOp::MakeDirectory { .. } | DiskOp::Rename { .. } | DiskOp::Link { .. } | DiskOp::Unlink { .. } => {
+            DiskOp::MakeDirectory { .. } | DiskOp::Rename { .. } | DiskOp::Link { .. } => {
                 unreachable!("these change names")
             }
         };
@@ -231,7 +264,7 @@ impl<'chronicle> Painter<'chronicle> {
             words.push_str("; still under way when the life ended");
         }
         words.extend(outcome.iter().map(|outcome| format!("; {outcome}")));
-        if let Kind::Write(fate) | Kind::Zeros(fate) | Kind::NameChange(fate) = kind
+        if let Kind::Write(fate) | Kind::Zeros(fate) | Kind::NameChange(fate) | Kind::Removal(fate) = kind
             && fate != Fate::Untold
         {
             words.push_str(&format!("; {}", fate.words()));
@@ -244,7 +277,6 @@ impl<'chronicle> Painter<'chronicle> {
             span: Some((operation.submitted, operation.delivered)),
             is_failed: outcome.is_some() && !is_news,
             is_in_flight,
-            is_concerned: matches!(kind, Kind::Write(_)) && self.concern.is_written_by(op),
             ..Mark::new(moment, row, kind)
         })
     }
@@ -261,8 +293,13 @@ fn failure(op: &DiskOp, result: &Result<DiskReply, DiskErrorKind>) -> String {
 
 fn alerted(moment: Moment, alert: &Alert) -> Mark {
     let about = alert.database.as_ref().map_or(String::new(), |name| format!(" about {name}"));
-    let text = format!("{:?}", alert.kind);
-    let short: String = text.chars().take_while(|letter| letter.is_alphanumeric()).collect();
-    let label = format!("alert {short}");
-    Mark { label, words: format!("alert{about}: {text}"), ..Mark::new(moment, Row::Machine, Kind::Alert) }
+    let (label, what, error) = match &alert.kind {
+        AlertKind::LogFailed(error) => ("log failed", "the log failed, and goes on in a new segment", error),
+        AlertKind::ReadOnly(error) => ("read-only", "no more writes until it is opened again", error),
+        AlertKind::Damage(error) => ("damage", "acknowledged data is missing or damaged", error),
+        AlertKind::CatalogRebuilt(error) => ("catalog rebuilt", "the catalog could not be read and was rebuilt", error),
+        AlertKind::PreparationFailed(error) => ("not prepared", "preparing something ahead of need failed", error),
+    };
+    let words = format!("alert{about}: {what}: {error}");
+    Mark { label: format!("alert: {label}"), words, ..Mark::new(moment, Row::Machine, Kind::Alert) }
 }

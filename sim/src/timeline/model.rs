@@ -56,6 +56,10 @@ pub struct Mark {
     pub label: String,
     /// The whole of it in words.
     pub words: String,
+    /// What it has to do with the document that differs, in words, where that is less than the whole.
+    pub brief: Option<String>,
+    /// The request that it is, or answers.
+    pub request: Option<u64>,
     /// From when to when it was under way, for an operation of the disk: submitted, and told to the engine.
     pub span: Option<(Moment, Option<Moment>)>,
     /// It ended with an error.
@@ -104,8 +108,10 @@ pub enum Kind {
     Zeros(Fate),
     /// A sync of a file.
     Sync,
-    /// A change of names.
+    /// A name is made, or given to something else.
     NameChange(Fate),
+    /// A name is removed.
+    Removal(Fate),
     /// A file has another name.
     Named,
     /// A sync of a directory.
@@ -191,6 +197,14 @@ pub struct Survival {
     pub name: Option<(Option<String>, Option<String>)>,
     /// Operations on it that were under way, in words.
     pub in_flight: Vec<String>,
+}
+
+impl Crash {
+    /// Whether it took anything.
+    #[must_use]
+    pub fn took_something(&self) -> bool {
+        self.files.values().any(Survival::took_something) || self.names.iter().any(|(_, survived)| !survived)
+    }
 }
 
 impl Survival {

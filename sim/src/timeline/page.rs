@@ -6,7 +6,7 @@ use super::draw::{self, Ending};
 use super::html::{escaped, put};
 use super::model::{Life, Mark, Timeline};
 use super::story::{self, Story, Told};
-use super::strip::{Strip, strips};
+use super::strip::{Strip, Tone, strips};
 use crate::chronicle::{Broken, Chronicle};
 use crate::oracle::{Differs, Place};
 use crate::run::{Report, Verdict};
@@ -15,6 +15,12 @@ const STYLE: &str = include_str!("page.css");
 
 /// Strips of an open life that are open themselves: the last ones.
 const OPEN_STRIPS_MAX: usize = 4;
+
+/// Letters of a message in a line.
+const LINE_LETTERS_MAX: usize = 110;
+
+/// A life with no more marks than this is hardly one.
+const TRIFLES_MAX: usize = 4;
 
 /// Bytes of a document that are shown whole.
 const DOCUMENT_BYTES_MAX: usize = 4000;
@@ -63,8 +69,13 @@ pub fn page(subject: &Subject, report: &Report, chronicle: &Chronicle) -> String
         None => {}
     }
     legend(&mut page);
-    let ending =
-        Ending { words: &if is_good { "THE RUN ENDS WELL".to_owned() } else { headline.to_uppercase() }, is_good };
+    let is_cut = subject.until.is_some_and(|until| until < report.steps);
+    let broken = headline.to_uppercase();
+    let ending = match (is_cut, is_good) {
+        (true, _) => Ending { words: "WATCHED UP TO HERE", tone: Tone::Calm },
+        (false, true) => Ending { words: "THE RUN ENDS WELL", tone: Tone::Kept },
+        (false, false) => Ending { words: &broken, tone: Tone::Lost },
+    };
     lives(&mut page, &timeline, &ending);
     put!(&mut page, "</body>\n</html>");
     page
@@ -101,21 +112,36 @@ fn verdict(page: &mut String, report: &Report, broken: Option<&Broken>) {
     }
 }
 
-/// A message that ends with a state of a specification, its outermost fields on lines of their own.
+/// A message that ends with a state of a specification, as many of its outermost fields in a line as fit.
 fn spread(message: &str) -> String {
-    let (mut spread, mut depth) = (String::new(), 0usize);
-    for letter in message.chars() {
+    let Some((before, state)) = message.split_once(" { ") else { return message.to_owned() };
+    let (mut fields, mut depth) = (vec![String::new()], 0usize);
+    for letter in state.chars() {
         match letter {
             '{' | '[' | '(' => depth += 1,
             '}' | ']' | ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        let field = fields.last_mut().expect("there is always one");
         match letter {
-            '{' if depth == 1 => spread.push_str("{\n   "),
-            '}' if depth == 0 => spread.push_str("\n}"),
-            ',' if depth == 1 => spread.push_str(",\n   "),
-            letter => spread.push(letter),
+            ' ' if field.is_empty() => {}
+            ',' if depth == 0 => {
+                field.push(',');
+                fields.push(String::new());
+            }
+            letter => field.push(letter),
         }
+    }
+    let mut spread = format!("{before} {{\n   ");
+    let mut taken = 0;
+    for field in fields {
+        if taken > 0 && taken + field.len() > LINE_LETTERS_MAX {
+            spread.push_str("\n   ");
+            taken = 0;
+        }
+        spread.push(' ');
+        spread.push_str(&field);
+        taken += field.len();
     }
     spread
 }
@@ -192,12 +218,13 @@ fn side(content: Option<&Content>, common: usize) -> String {
 
 fn history(page: &mut String, timeline: &Timeline) {
     let Story { left_out, told } = story::of_document(timeline);
-    put!(page, "<section><h2>What this document went through</h2><ol class=\"story\">");
+    put!(page, "<section><h2>What this document went through</h2><ol class=\"story last\">");
     if left_out > 0 {
         put!(page, "<li class=\"calm\">{left_out} things earlier</li>");
     }
     for told in told {
         match told {
+            Told::Asked(asked, answer) => put!(page, "<li>{}</li>", draw::listed_request(asked, answer)),
             Told::Mark(mark) => put!(page, "<li>{}</li>", draw::listed(mark)),
             Told::Crash(crash) => {
                 let words = format!("{}: {}", draw::crash_words(crash), story::taken(crash, timeline));
@@ -210,16 +237,16 @@ fn history(page: &mut String, timeline: &Timeline) {
 
 /// Where no document differs, the order of things is what there is to see.
 fn end_of_run(page: &mut String, timeline: &Timeline) {
-    let list = |page: &mut String, title: &str, marks: &[&Mark]| {
+    let list = |page: &mut String, title: &str, class: &str, marks: &[&Mark]| {
         if !marks.is_empty() {
-            put!(page, "<div><h2>{title}</h2><ol class=\"story\">");
+            put!(page, "<div><h2>{title}</h2><ol class=\"story {class}\">");
             marks.iter().for_each(|mark| put!(page, "<li>{}</li>", draw::listed(mark)));
             put!(page, "</ol></div>");
         }
     };
     put!(page, "<section class=\"columns\">");
-    list(page, "The last moments", &story::last_moments(timeline));
-    list(page, "What a power loss could take at this moment", &story::at_risk(timeline));
+    list(page, "The last moments, up to what was refused", "last", &story::last_moments(timeline));
+    list(page, "What a power loss could take at this moment", "risk", &story::at_risk(timeline));
     put!(page, "</section>");
 }
 
@@ -230,10 +257,11 @@ fn legend(page: &mut String) {
 fn lives(page: &mut String, timeline: &Timeline, ending: &Ending<'_>) {
     put!(page, "<section class=\"lives\"><h2>The run</h2>");
     let count = timeline.lives.len();
-    let is_bad = !ending.is_good;
+    let is_bad = ending.tone == Tone::Lost;
     for (number, life) in timeline.lives.iter().enumerate() {
         // The end, what it came up from, and what the document went through.
-        let is_open = number + 1 == count || (is_bad && (number + 2 == count || story::is_concerned(life)));
+        let is_long = life.marks.len() > TRIFLES_MAX;
+        let is_open = number + 1 == count || (is_bad && (number + 2 == count && is_long || story::is_concerned(life)));
         let from = life.marks.first().map_or(0, |mark| mark.moment.step);
         let until = life.crash.as_ref().map(|crash| crash.moment).or(life.marks.last().map(|mark| mark.moment));
         let until = until.map_or(from, |moment| moment.step);
@@ -272,7 +300,8 @@ fn life_in_strips(page: &mut String, life: &Life, timeline: &Timeline, ending: &
         if folds {
             let step = |strip: &Strip<'_>| strip.marks.first().map_or(0, |placed| placed.mark.moment.step);
             let (count, first) = (next - from, step(&strips[from]));
-            put!(page, "<details class=\"earlier\"><summary>{count} strips, from step {first} on</summary>");
+            let strips = if count == 1 { "one strip" } else { &format!("{count} strips") };
+            put!(page, "<details class=\"earlier\"><summary>{strips}, from step {first} on</summary>");
         }
         for strip in &strips[from..next] {
             put!(page, "<div class=\"strip\">{}</div>", draw::strip(strip, &timeline.lanes, ending));

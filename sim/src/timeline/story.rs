@@ -2,17 +2,19 @@
 //!
 //! It picks from a timeline and adds nothing.
 
-use super::model::{Crash, Fate, Kind, Life, Mark, Moment, Survival, Timeline};
+use super::model::{Crash, Fate, Kind, Life, Mark, Moment, Row, Timeline};
 
 /// Things that are told in one list; of more, the last ones.
 const TOLD_MAX: usize = 14;
 
 /// The last moments that are told.
-const LAST_MAX: usize = 8;
+const LAST_MAX: usize = 10;
 
 /// A line of a story.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Told<'timeline> {
+    /// A request, with its answer if there was one.
+    Asked(&'timeline Mark, Option<&'timeline Mark>),
     Mark(&'timeline Mark),
     Crash(&'timeline Crash),
 }
@@ -20,7 +22,7 @@ pub(super) enum Told<'timeline> {
 impl Told<'_> {
     fn moment(self) -> Moment {
         match self {
-            Told::Mark(mark) => mark.moment,
+            Told::Asked(mark, _) | Told::Mark(mark) => mark.moment,
             Told::Crash(crash) => crash.moment,
         }
     }
@@ -35,17 +37,25 @@ pub(super) struct Story<'timeline> {
 
 /// Whatever the document that differs has to do with, and the crashes since that took something.
 pub(super) fn of_document(timeline: &Timeline) -> Story<'_> {
-    let marks = timeline.lives.iter().flat_map(|life| &life.marks).filter(|mark| mark.is_concerned);
-    let mut told: Vec<Told<'_>> = marks.map(Told::Mark).collect();
+    let marks = || timeline.lives.iter().flat_map(|life| &life.marks).filter(|mark| mark.is_concerned);
+    let answer = |to: &Mark| marks().find(|mark| mark.row == Row::Answered && mark.request == to.request);
+    let mut told: Vec<Told<'_>> = Vec::new();
+    for mark in marks() {
+        match mark.row {
+            Row::Asked => told.push(Told::Asked(mark, answer(mark))),
+            Row::Answered => {}
+            Row::Readers | Row::Machine | Row::Names | Row::File(_) => told.push(Told::Mark(mark)),
+        }
+    }
     let Some(first) = told.first().map(|told| told.moment()) else { return Story::default() };
     let crashes = timeline.lives.iter().filter_map(|life| life.crash.as_ref());
-    told.extend(crashes.filter(|crash| crash.moment > first && took_something(crash)).map(Told::Crash));
+    told.extend(crashes.filter(|crash| crash.moment > first && crash.took_something()).map(Told::Crash));
     told.sort_by_key(|told| told.moment());
     let left_out = told.len().saturating_sub(TOLD_MAX);
     Story { left_out, told: told.split_off(left_out) }
 }
 
-/// What a power loss could take when the run ends. Zeros are not worth a word.
+/// What a power loss could take when the run ends. Zeros are not worth a word, and nobody misses what was to be removed.
 pub(super) fn at_risk(timeline: &Timeline) -> Vec<&Mark> {
     let last = timeline.lives.last().map_or(&[][..], |life| &life.marks);
     let is_at_risk = |mark: &&Mark| matches!(mark.kind, Kind::Write(Fate::AtRisk) | Kind::NameChange(Fate::AtRisk));
@@ -65,13 +75,13 @@ pub(super) fn last_moments(timeline: &Timeline) -> Vec<&Mark> {
 pub(super) fn summary(life: &Life) -> String {
     let count = |is: &dyn Fn(&Mark) -> bool| life.marks.iter().filter(|mark| is(mark)).count();
     let counts = [
-        (count(&|mark| mark.kind == Kind::Request), "requests"),
-        (count(&|mark| matches!(mark.kind, Kind::Write(_))), "writes"),
-        (count(&|mark| matches!(mark.kind, Kind::Sync | Kind::SyncDirectory)), "syncs"),
-        (count(&|mark| mark.kind == Kind::Fault), "faults"),
+        (count(&|mark| mark.kind == Kind::Request), "request"),
+        (count(&|mark| matches!(mark.kind, Kind::Write(_))), "write"),
+        (count(&|mark| matches!(mark.kind, Kind::Sync | Kind::SyncDirectory)), "sync"),
+        (count(&|mark| mark.kind == Kind::Fault), "fault"),
     ];
-    let told: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let words = |(count, what): &(usize, &str)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
+    let told: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(words).collect();
     if told.is_empty() { "nothing but reading".to_owned() } else { told.join(", ") }
 }
 
@@ -90,12 +100,11 @@ pub(super) fn taken(crash: &Crash, timeline: &Timeline) -> String {
         };
         parts.push(format!("{name} {what}"));
     }
+    let names = crash.names.iter().filter(|(_, survived)| !survived);
+    if parts.is_empty() {
+        parts.extend(names.map(|(what, _)| format!("it undid: {what}")));
+    }
     if parts.is_empty() { "it took nothing".to_owned() } else { parts.join("; ") }
-}
-
-/// Whether a crash took anything.
-fn took_something(crash: &Crash) -> bool {
-    crash.files.values().any(Survival::took_something) || crash.names.iter().any(|(_, survived)| !survived)
 }
 
 /// Whether a life shows what the document that differs went through.

@@ -35,6 +35,13 @@ const LETTER_TENTHS: u32 = 61;
 /// What the words beside a crash take.
 const PANEL: u32 = 420;
 
+/// Letters of a label; it fits into a strip.
+const LABEL_LETTERS_MAX: usize = 48;
+const _: () = assert!((LABEL_LETTERS_MAX as u32 + 5) * LETTER_TENTHS / 10 < RIGHT - LEFT, "a label fits into a strip");
+
+/// Letters that stand beside a crash in a line, which are a little larger.
+const PANEL_LETTERS: usize = 60;
+
 /// A part of a life that fits into the width of a page.
 #[derive(Debug)]
 pub(super) struct Strip<'life> {
@@ -151,8 +158,7 @@ impl<'life> Paper<'life> {
     }
 
     fn place(&mut self, mark: &'life Mark, more: usize) {
-        // A label longer than a strip is cut where it is drawn.
-        let (x, width) = (self.place_of(mark), width(mark, more).min(RIGHT - LEFT - GAP));
+        let (x, width) = (self.place_of(mark), width(mark, more));
         self.free.insert(mark.row, x + width);
         self.x = x;
         self.marks.push(Placed { x, width, mark, more });
@@ -206,12 +212,21 @@ fn width(mark: &Mark, more: usize) -> u32 {
         | Kind::Write(_)
         | Kind::Zeros(_)
         | Kind::NameChange(_)
+        | Kind::Removal(_)
         | Kind::SyncDirectory => 8 + text + if mark.is_concerned { 12 } else { 0 },
     }
 }
 
 /// The words that are drawn with a mark.
 pub(super) fn label(mark: &Mark, more: usize) -> String {
+    let label = whole_label(mark, more);
+    if label.chars().count() <= LABEL_LETTERS_MAX {
+        return label;
+    }
+    label.chars().take(LABEL_LETTERS_MAX - 1).chain(['…']).collect()
+}
+
+fn whole_label(mark: &Mark, more: usize) -> String {
     match mark.kind {
         Kind::Quiet if mark.is_failed => mark.label.clone(),
         Kind::Quiet if more > 0 => format!("×{}", more + 1),
@@ -225,8 +240,31 @@ pub(super) fn text_width(text: &str) -> u32 {
     (u32::try_from(text.chars().count()).expect("a short text") * LETTER_TENTHS).div_ceil(10)
 }
 
-/// What is to be said about a row at a crash.
+/// What is to be said about a row at a crash, in lines that fit beside it.
 fn words(crash: &Crash, row: Row) -> Vec<(String, Tone)> {
+    sentences(crash, row)
+        .iter()
+        .flat_map(|(words, tone)| wrapped(words).into_iter().map(|line| (line, *tone)))
+        .collect()
+}
+
+fn wrapped(words: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words.split(' ') {
+        let line = lines.last_mut().expect("there is always one");
+        match line.as_str() {
+            "" => line.push_str(word),
+            so_far if so_far.chars().count() + word.chars().count() < PANEL_LETTERS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
+        }
+    }
+    lines
+}
+
+fn sentences(crash: &Crash, row: Row) -> Vec<(String, Tone)> {
     match row {
         Row::File(lane) => file_words(crash, lane),
         Row::Names => {
@@ -275,4 +313,73 @@ fn file_words(crash: &Crash, lane: LaneId) -> Vec<(String, Tone)> {
     }
     lines.extend(in_flight.iter().map(|what| (format!("under way: {what}"), Tone::Calm)));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chronicle::Chronicle;
+    use crate::replay::Origin;
+    use crate::run::Setup;
+    use crate::timeline::timeline;
+
+    #[test]
+    fn time_runs_to_the_right_and_nothing_stands_on_anything() {
+        for seed in 0..20 {
+            let mut chronicle = Chronicle::default();
+            chronicle.keep();
+            let (_, chronicle) =
+                Origin::Seed(seed, Setup::default()).run(chronicle).expect("this build can run a seed");
+            for life in &timeline(&chronicle).lives {
+                let strips = strips(life);
+                let drawn: usize = strips.iter().flat_map(|strip| &strip.marks).map(|placed| 1 + placed.more).sum();
+                assert_eq!(drawn, life.marks.len(), "seed {seed}: every mark is drawn, or counted");
+                assert_eq!(
+                    strips.iter().filter(|strip| strip.end.is_some()).count(),
+                    1,
+                    "seed {seed}: a life ends once"
+                );
+                for strip in &strips {
+                    check(strip, seed);
+                }
+            }
+        }
+    }
+
+    fn check(strip: &Strip<'_>, seed: u64) {
+        let mut free: BTreeMap<Row, u32> = BTreeMap::new();
+        let mut x = 0;
+        for placed in &strip.marks {
+            assert!(placed.x > x, "seed {seed}: {:?} is not behind what came before", placed.mark);
+            assert!(placed.x >= free.get(&placed.mark.row).copied().unwrap_or(LEFT), "seed {seed}: {:?}", placed.mark);
+            assert!(placed.x + placed.width <= RIGHT, "seed {seed}: {:?} leaves the page", placed.mark);
+            x = placed.x;
+            free.insert(placed.mark.row, placed.x + placed.width);
+            assert!(
+                strip.rows.iter().any(|row| row.row == placed.mark.row),
+                "seed {seed}: no row for {:?}",
+                placed.mark
+            );
+        }
+        if let Some(end) = strip.end {
+            let taken = free.values().copied().max().unwrap_or_default();
+            assert!(end.x >= taken && end.x <= RIGHT, "seed {seed}: the end stands before what came before");
+            assert!(end.crash.is_none() || end.x + PANEL <= RIGHT, "seed {seed}: no room for what the crash left");
+        }
+        for rows in strip.rows.windows(2) {
+            assert_eq!(rows[0].y + rows[0].height, rows[1].y, "seed {seed}: rows stand below one another");
+        }
+        for row in &strip.rows {
+            assert!(u32::try_from(row.left.len()).expect("few") * LINE <= row.height, "seed {seed}: {row:?}");
+        }
+    }
+
+    #[test]
+    fn long_words_go_on_in_the_next_line() {
+        let words = format!("kept: {} and so on", "a".repeat(PANEL_LETTERS));
+        assert_eq!(
+            wrapped(&words),
+            ["kept:".to_owned(), format!("  {}", "a".repeat(PANEL_LETTERS)), "  and so on".to_owned()]
+        );
+    }
 }

@@ -81,6 +81,28 @@ pub(super) fn request(request: &Request, names: &DatabaseNames, first: &[usize])
     }
 }
 
+/// The operations of a request at these places, in words.
+pub(super) fn part_of_request(request: &Request, places: &[usize]) -> Option<String> {
+    let Request::Execute { operations, .. } = request else { return None };
+    let words: Vec<String> = places.iter().filter_map(|place| operations.get(*place)).map(operation).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// The same of an answer.
+pub(super) fn part_of_response(response: &Response, places: &[usize]) -> Option<String> {
+    let Ok(Reply::Executed(results)) = response else { return None };
+    let words: Vec<String> = places.iter().filter_map(|place| results.get(*place)).map(result).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn result(result: &OperationResult) -> String {
+    match result {
+        Ok(OperationReply::Written(tx)) => format!("written and durable, by transaction {}", tx.0),
+        Ok(OperationReply::Document(document)) => format!("the document is {}", content(document.bytes())),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
 /// Those in `first`, then the others.
 fn ordered<'all, T>(all: &'all [T], first: &'all [usize]) -> impl Iterator<Item = &'all T> {
     let others = all.iter().enumerate().filter(|(index, _)| !first.contains(index)).map(|(_, it)| it);
@@ -115,11 +137,6 @@ fn executed(results: &[&OperationResult]) -> (String, String, bool) {
         Ok(OperationReply::Document(_)) => "found".to_owned(),
         Err(error) => error.code().name().to_owned(),
     };
-    let long = |result: &OperationResult| match result {
-        Ok(OperationReply::Written(tx)) => format!("written and durable, by transaction {}", tx.0),
-        Ok(OperationReply::Document(document)) => format!("the document is {}", content(document.bytes())),
-        Err(error) => format!("error: {error}"),
-    };
     let label = match results {
         [] => "nothing".to_owned(),
         [first] => short(first),
@@ -128,7 +145,7 @@ fn executed(results: &[&OperationResult]) -> (String, String, bool) {
             (first, last) => format!("{first}…{last}"),
         },
     };
-    let sentence: Vec<String> = results.iter().copied().map(long).collect();
+    let sentence: Vec<String> = results.iter().copied().map(result).collect();
     (label, sentence.join("; "), results.iter().all(|result| result.is_ok()))
 }
 
