@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use docdb_engine::{DiskOp, RequestId};
 use docdb_models::Content;
-use docdb_protocol::{Action, ErrorCode, Operation, OperationReply, Reply, Request, Response};
+use docdb_protocol::{Action, Error, ErrorCode, Operation, OperationReply, Reply, Request, Response};
 
 use super::fate::bytes_of;
 use crate::chronicle::{Chronicle, Entry, Event};
@@ -16,6 +16,9 @@ const NEEDLE_BYTES_MIN: usize = 6;
 
 /// Of the requests that wrote the document, so many of the last have to do with what it is now.
 const WRITERS_MAX: usize = 3;
+
+/// Of those whose answers said something about it and wrote nothing, so many of the last.
+const TOLD_MAX: usize = 2;
 
 /// See the module. Without a document nothing has to do with it.
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ impl<'chronicle> Concern<'chronicle> {
         Concern { requests: requests(chronicle, differs), needles, shown: shown.into_iter().collect() }
     }
 
-    /// The places of the operations of a request that write the document; `None` when it has nothing to do with it.
+    /// The places of the operations of a request on the document; `None` when it has nothing to do with it.
     pub(super) fn of_request(&self, id: RequestId) -> Option<&[usize]> {
         self.requests.get(&id).map(Vec::as_slice)
     }
@@ -62,68 +65,90 @@ impl<'chronicle> Concern<'chronicle> {
     }
 }
 
-/// A request that writes the document, or may have.
-struct Writer {
+/// A request with operations on the document.
+struct Asking {
     id: RequestId,
-    /// Its operations that do.
     places: Vec<usize>,
     /// Whether it writes what had to be there, or what was found.
     is_what_differs: bool,
+    /// What it comes to; `None` when it was refused and nothing was said about the document.
+    comes_to: Option<ComesTo>,
+}
+
+/// What a request comes to, as far as anybody was told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ComesTo {
+    /// It wrote the document, or may have.
+    Write,
+    /// It said whether the document is there.
+    Word,
 }
 
 /// The requests to look at, with the places of their operations on the document.
 fn requests(chronicle: &Chronicle, differs: &Differs) -> BTreeMap<RequestId, Vec<usize>> {
     let names = super::gather::databases(chronicle);
-    let mut writers: Vec<Writer> = Vec::new();
+    let mut asking: Vec<Asking> = Vec::new();
     for entry in chronicle.entries() {
         match &entry.event {
             Event::Requested { id, request: Request::Execute { database, operations, .. } }
                 if names.get(database).is_some_and(|name| *name == differs.database) =>
             {
-                writers.extend(writer(*id, operations, differs));
+                asking.extend(Asking::of(*id, operations, differs));
             }
-            // What was refused wrote nothing, or should not have.
-            Event::Answered { id, response } => writers.retain(|writer| {
-                let may_be = |place: &usize| may_be_written(response, *place);
-                writer.id != *id || writer.is_what_differs || writer.places.iter().any(may_be)
-            }),
+            Event::Answered { id, response } => {
+                if let Some(asking) = asking.iter_mut().rev().find(|asking| asking.id == *id) {
+                    let told = asking.places.iter().filter_map(|place| comes_to(response, *place));
+                    asking.comes_to = told.fold(None, |so_far, told| match so_far {
+                        Some(ComesTo::Write) => so_far,
+                        Some(ComesTo::Word) | None => Some(told),
+                    });
+                }
+            }
             _ => {}
         }
     }
-    let last = writers.len().saturating_sub(WRITERS_MAX);
-    let kept = writers.into_iter().enumerate().filter(|(index, writer)| *index >= last || writer.is_what_differs);
-    let mut requests: BTreeMap<RequestId, Vec<usize>> =
-        kept.map(|(_, Writer { id, places, .. })| (id, places)).collect();
-    if let Place::Answer(id) = differs.place {
-        requests.entry(id).or_default();
+    let is_shown = |asking: &&Asking| asking.is_what_differs || differs.place == Place::Answer(asking.id);
+    let last =
+        |what: ComesTo, max: usize| asking.iter().rev().filter(move |asking| asking.comes_to == Some(what)).take(max);
+    let kept = asking.iter().filter(is_shown).chain(last(ComesTo::Write, WRITERS_MAX));
+    kept.chain(last(ComesTo::Word, TOLD_MAX)).map(|asking| (asking.id, asking.places.clone())).collect()
+}
+
+impl Asking {
+    fn of(id: RequestId, operations: &[Operation], differs: &Differs) -> Option<Asking> {
+        let (collection, document) = &differs.document.key;
+        let is_about = |one: &Operation| one.collection.as_str() == &**collection && one.document_id.0 == *document;
+        let places: Vec<usize> = (0..operations.len()).filter(|place| is_about(&operations[*place])).collect();
+        let of_places = || places.iter().map(|place| &operations[*place].action);
+        let sides = [&differs.document.expected, &differs.document.found];
+        let writes = |content: &Content| {
+            of_places().filter_map(Action::document).any(|document| document.bytes() == &content[..])
+        };
+        let is_what_differs = sides.into_iter().flatten().any(writes);
+        // Until it is answered, a write may have been done, and a read says nothing.
+        let comes_to = of_places().any(|action| *action != Action::Read).then_some(ComesTo::Write);
+        (!places.is_empty()).then_some(Asking { id, places, is_what_differs, comes_to })
     }
-    requests
 }
 
-fn writer(id: RequestId, operations: &[Operation], differs: &Differs) -> Option<Writer> {
-    let (collection, document) = &differs.document.key;
-    let is_about = |one: &Operation| one.collection.as_str() == &**collection && one.document_id.0 == *document;
-    let is_write = |one: &Operation| is_about(one) && one.action != Action::Read;
-    let places: Vec<usize> = (0..operations.len()).filter(|place| is_write(&operations[*place])).collect();
-    let sides = [&differs.document.expected, &differs.document.found];
-    let writes = |content: &Content| {
-        let written = places.iter().filter_map(|place| operations[*place].action.document());
-        written.into_iter().any(|document| document.bytes() == &content[..])
+/// What an operation comes to, as its answer says.
+fn comes_to(response: &Response, place: usize) -> Option<ComesTo> {
+    let by_error = |error: &Error| match error.code() {
+        ErrorCode::OutcomeUnknown => Some(ComesTo::Write),
+        ErrorCode::DocExists | ErrorCode::DocNotFound => Some(ComesTo::Word),
+        _ => None,
     };
-    let is_what_differs = sides.into_iter().flatten().any(writes);
-    (!places.is_empty()).then_some(Writer { id, places, is_what_differs })
-}
-
-/// Whether an operation was written, or may have been, as far as its answer says.
-fn may_be_written(response: &Response, place: usize) -> bool {
-    let is_unknown = |error: &docdb_protocol::Error| error.code() == ErrorCode::OutcomeUnknown;
     match response {
-        Ok(Reply::Executed(results)) => match results.get(place) {
-            Some(Ok(OperationReply::Written(_))) => true,
-            Some(Ok(OperationReply::Document(_))) | None => false,
-            Some(Err(error)) => is_unknown(error),
+        Ok(Reply::Executed(results)) => match results.get(place)? {
+            Ok(OperationReply::Written(_)) => Some(ComesTo::Write),
+            Ok(OperationReply::Document(_)) => Some(ComesTo::Word),
+            Err(error) => by_error(error),
         },
-        Ok(_) => false,
-        Err(error) => is_unknown(error),
+        Ok(_) => None,
+        // Of a request that failed as a whole, the operation that failed it says something.
+        Err(error) => {
+            let failed = error.context().and_then(|context| context.operation);
+            if failed.is_some_and(|failed| failed != place) { None } else { by_error(error) }
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use docdb_engine::{Buffer, DiskOp, DiskPath, SECTOR_BYTES};
+use docdb_engine::{Buffer, DiskOp, DiskPath, DiskReply, SECTOR_BYTES};
 
 use super::gather::{Gathered, Left, Operation, changes_names};
 use super::model::Fate;
@@ -23,7 +23,17 @@ impl Gathered<'_> {
 
     fn fate_of_bytes(&self, index: usize, crash: Option<&Left>) -> Fate {
         let operation = &self.operations[index];
-        let (Some(lane), Some((range, bytes))) = (operation.lane, bytes_of(operation.op)) else { return Fate::Untold };
+        let (Some(lane), Some((mut range, bytes))) = (operation.lane, bytes_of(operation.op)) else {
+            return Fate::Untold;
+        };
+        // Of a short write only the beginning was taken; which of the rest arrived nobody knows.
+        if let Some((_, Ok(DiskReply::Written(taken)))) = operation.performed {
+            range.end = range.end.min(range.start + taken);
+        }
+        let is_refused = operation.performed.is_some() && !operation.is_done();
+        if is_refused || range.is_empty() {
+            return Fate::Untold;
+        }
         let end = self.ends[operation.life];
         if !self.lanes[lane].is_named_at(end) {
             return Fate::Removed;
@@ -33,7 +43,7 @@ impl Gathered<'_> {
             by.iter().any(|later| bytes_of(later.op).is_some_and(|(theirs, _)| overlap(sector, &theirs)))
         };
         let sectors: Vec<_> = sectors(&range).filter(|sector| !covered(sector, &later)).collect();
-        if sectors.is_empty() && !range.is_empty() {
+        if sectors.is_empty() {
             return Fate::Replaced;
         }
         let is_synced = self.is_synced(operation);

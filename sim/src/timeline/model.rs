@@ -211,7 +211,8 @@ impl Survival {
     /// Whether the crash took something.
     #[must_use]
     pub fn took_something(&self) -> bool {
-        self.kept < self.sectors || self.length.is_some() || self.name.is_some()
+        let is_shorter = self.length.is_some_and(|(before, after)| after < before);
+        self.kept < self.sectors || is_shorter || self.name.is_some()
     }
 }
 

@@ -4,7 +4,7 @@ use docdb_models::Content;
 
 use super::draw::{self, Ending};
 use super::html::{escaped, put};
-use super::model::{Life, Mark, Timeline};
+use super::model::{Kind, Life, Timeline};
 use super::story::{self, Story, Told};
 use super::strip::{Strip, Tone, strips};
 use crate::chronicle::{Broken, Chronicle};
@@ -185,9 +185,13 @@ fn difference(page: &mut String, differs: &Differs) {
         Place::View { said, compared } if said == compared => {
             format!("Readers are shown the state after transaction {said}, and it is not that state.")
         }
-        Place::View { said, compared } => format!(
-            "Readers are shown the state after transaction {said}; what clients had been told needs the state after \
+        Place::View { said, compared } if said < compared => format!(
+            "Readers are shown the state after transaction {said}; what clients had been told needs at least the state after \
              transaction {compared}, with which it is compared here."
+        ),
+        Place::View { said, compared } => format!(
+            "Readers are shown the state after transaction {said}; there can be none later than the state after transaction \
+             {compared}, with which it is compared here."
         ),
         Place::Answer(id) => format!("It was shown in the answer to request {}.", id.0),
     };
@@ -218,35 +222,43 @@ fn side(content: Option<&Content>, common: usize) -> String {
 
 fn history(page: &mut String, timeline: &Timeline) {
     let Story { left_out, told } = story::of_document(timeline);
-    put!(page, "<section><h2>What this document went through</h2><ol class=\"story last\">");
+    put!(page, "<section><h2>What this document went through</h2><ol class=\"story\">");
     if left_out > 0 {
         put!(page, "<li class=\"calm\">{left_out} things earlier</li>");
     }
-    for told in told {
-        match told {
-            Told::Asked(asked, answer) => put!(page, "<li>{}</li>", draw::listed_request(asked, answer)),
-            Told::Mark(mark) => put!(page, "<li>{}</li>", draw::listed(mark)),
-            Told::Crash(crash) => {
-                let words = format!("{}: {}", draw::crash_words(crash), story::taken(crash, timeline));
-                put!(page, "<li class=\"crash\">{}</li>", escaped(&words));
-            }
-        }
-    }
+    told.into_iter().for_each(|told| line(page, timeline, told, false));
     put!(page, "</ol></section>");
+}
+
+/// A line of a story. The view, or the answer, in which a document is not as it must be, is what was refused.
+fn line(page: &mut String, timeline: &Timeline, told: Told<'_>, is_refused: bool) {
+    let (class, words) = match told {
+        Told::Asked(asked, answer) => ("", draw::listed_request(asked, answer)),
+        Told::Mark(mark) => {
+            let is_refused = is_refused || (mark.kind == Kind::View && mark.is_concerned);
+            (if is_refused { "refused" } else { "" }, draw::listed(mark))
+        }
+        Told::Crash(crash) => {
+            ("crash", escaped(&format!("{}: {}", draw::crash_words(crash), story::taken(crash, timeline))))
+        }
+    };
+    put!(page, "<li class=\"{class}\">{words}</li>");
 }
 
 /// Where no document differs, the order of things is what there is to see.
 fn end_of_run(page: &mut String, timeline: &Timeline) {
-    let list = |page: &mut String, title: &str, class: &str, marks: &[&Mark]| {
-        if !marks.is_empty() {
-            put!(page, "<div><h2>{title}</h2><ol class=\"story {class}\">");
-            marks.iter().for_each(|mark| put!(page, "<li>{}</li>", draw::listed(mark)));
-            put!(page, "</ol></div>");
-        }
-    };
     put!(page, "<section class=\"columns\">");
-    list(page, "The last moments, up to what was refused", "last", &story::last_moments(timeline));
-    list(page, "What a power loss could take at this moment", "risk", &story::at_risk(timeline));
+    put!(page, "<div><h2>The last moments, up to what was refused</h2><ol class=\"story\">");
+    let moments = story::last_moments(timeline);
+    let last = moments.len().saturating_sub(1);
+    moments.into_iter().enumerate().for_each(|(index, told)| line(page, timeline, told, index == last));
+    put!(page, "</ol></div>");
+    let at_risk = story::at_risk(timeline);
+    if !at_risk.is_empty() {
+        put!(page, "<div><h2>What a power loss could take at this moment</h2><ol class=\"story\">");
+        at_risk.into_iter().for_each(|mark| line(page, timeline, Told::Mark(mark), false));
+        put!(page, "</ol></div>");
+    }
     put!(page, "</section>");
 }
 
@@ -257,11 +269,13 @@ fn legend(page: &mut String) {
 fn lives(page: &mut String, timeline: &Timeline, ending: &Ending<'_>) {
     put!(page, "<section class=\"lives\"><h2>The run</h2>");
     let count = timeline.lives.len();
+    let loss = story::last_loss(timeline);
     let is_bad = ending.tone == Tone::Lost;
     for (number, life) in timeline.lives.iter().enumerate() {
         // The end, what it came up from, and what the document went through.
         let is_long = life.marks.len() > TRIFLES_MAX;
-        let is_open = number + 1 == count || (is_bad && (number + 2 == count && is_long || story::is_concerned(life)));
+        let is_cause = (number + 2 == count && is_long) || loss == Some(number) || story::is_concerned(life);
+        let is_open = number + 1 == count || (is_bad && is_cause);
         let from = life.marks.first().map_or(0, |mark| mark.moment.step);
         let until = life.crash.as_ref().map(|crash| crash.moment).or(life.marks.last().map(|mark| mark.moment));
         let until = until.map_or(from, |moment| moment.step);
@@ -277,7 +291,7 @@ fn lives(page: &mut String, timeline: &Timeline, ending: &Ending<'_>) {
             escaped(&story::summary(life)),
             escaped(&how)
         );
-        let last = if number + 2 >= count { OPEN_STRIPS_MAX } else { 1 };
+        let last = if number + 2 >= count || loss == Some(number) { OPEN_STRIPS_MAX } else { 1 };
         life_in_strips(page, life, timeline, ending, last);
         put!(page, "</details>");
     }

@@ -62,13 +62,20 @@ pub(super) fn at_risk(timeline: &Timeline) -> Vec<&Mark> {
     last.iter().filter(is_at_risk).collect()
 }
 
-/// What happened last, but for what changes nothing.
-pub(super) fn last_moments(timeline: &Timeline) -> Vec<&Mark> {
+/// What happened last, but for what changes nothing; and the last crash that took something.
+pub(super) fn last_moments(timeline: &Timeline) -> Vec<Told<'_>> {
     let marks = timeline.lives.iter().rev().flat_map(|life| life.marks.iter().rev());
-    let mut last: Vec<&Mark> =
-        marks.filter(|mark| !matches!(mark.kind, Kind::Quiet | Kind::Named)).take(LAST_MAX).collect();
-    last.reverse();
+    let is_worth_a_word = |mark: &&Mark| !matches!(mark.kind, Kind::Quiet | Kind::Named);
+    let mut last: Vec<Told<'_>> = marks.filter(is_worth_a_word).take(LAST_MAX).map(Told::Mark).collect();
+    let mut crashes = timeline.lives.iter().rev().filter_map(|life| life.crash.as_ref());
+    last.extend(crashes.find(|crash| crash.took_something()).map(Told::Crash));
+    last.sort_by_key(|told| told.moment());
     last
+}
+
+/// The last life at whose end something was taken.
+pub(super) fn last_loss(timeline: &Timeline) -> Option<usize> {
+    timeline.lives.iter().rposition(|life| life.crash.as_ref().is_some_and(Crash::took_something))
 }
 
 /// How many of each sort of thing happened in a life, in words.

@@ -309,7 +309,8 @@ fn file_words(crash: &Crash, lane: LaneId) -> Vec<(String, Tone)> {
         lines.push((parts.join(", "), if kept < sectors { Tone::Lost } else { Tone::Kept }));
     }
     if let Some((before, after)) = length {
-        lines.push((format!("length {before} → {after} bytes"), Tone::Lost));
+        let tone = if after < before { Tone::Lost } else { Tone::Kept };
+        lines.push((format!("length {before} → {after} bytes"), tone));
     }
     lines.extend(in_flight.iter().map(|what| (format!("under way: {what}"), Tone::Calm)));
     lines
