@@ -154,6 +154,8 @@ pub struct Chronicle {
     entries: Option<Vec<Entry>>,
     telling: bool,
     until: Option<u64>,
+    /// Something happened behind that step.
+    is_cut: bool,
     hashes: Option<Vec<u64>>,
     names: Vec<Names>,
     before_crash: Option<SimDisk>,
@@ -213,25 +215,20 @@ impl Chronicle {
         &self.crashed
     }
 
-    /// How the promise was broken; `None` when none was.
+    /// How the promise was broken; `None` when none was, or it happened unheard.
     #[must_use]
     pub fn broken(&self) -> Option<&Broken> {
         self.broken.as_ref()
     }
 
-    /// Whether what happens in this step is heard.
-    pub(crate) fn hears(&self, step: u64) -> bool {
-        self.until.is_none_or(|until| step <= until)
-    }
-
-    /// The run broke a promise, and this is to be seen about it.
+    /// The run broke a promise, and this is to be seen about it. Who did not hear of what broke it has nothing to see.
     pub fn found_broken(&mut self, broken: Broken) {
-        self.broken = Some(broken);
+        self.broken = (!self.is_cut).then_some(broken);
     }
 
     /// Names may have changed.
     pub(crate) fn see_names(&mut self, disk: &SimDisk) {
-        let Some(entries) = &self.entries else { return };
+        let Some(entries) = self.entries.as_ref().filter(|_| !self.is_cut) else { return };
         let numbers = disk.file_numbers();
         if self.names.last().is_none_or(|last| last.numbers != numbers) {
             self.names.push(Names { entries: entries.len(), numbers });
@@ -295,7 +292,8 @@ impl Chronicle {
 
     /// Takes an event.
     pub(crate) fn note(&mut self, step: u64, event: &Event) {
-        if !self.hears(step) {
+        if self.until.is_some_and(|until| step > until) {
+            self.is_cut = true;
             return;
         }
         if self.telling {

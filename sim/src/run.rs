@@ -156,7 +156,7 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     });
     let Some(Life { mut world, .. }) = life else { return (report, Chronicle::default()) };
     world.step_over();
-    if matches!(report.verdict, Verdict::Violation(_)) && world.chronicle.hears(world.steps()) {
+    if matches!(report.verdict, Verdict::Violation(_)) {
         world.chronicle.found_broken(Broken {
             differs: world.checker.first_difference(world.chronicle.entries()),
             is_by_specification: world.refinement.verdict().is_err(),

@@ -309,7 +309,7 @@ fn the_command_writes_the_page_or_says_why_it_cannot() {
 mod planted {
     use docdb_engine::Bug;
     use docdb_sim::mutants::{SEEDS, Settings, score};
-    use docdb_sim::run::remember_panics;
+    use docdb_sim::run::{remember_panics, run_seed};
 
     use super::*;
 
@@ -325,6 +325,21 @@ mod planted {
     fn unescaped(page: &str) -> String {
         let page = page.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
         page.replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_was_not_watched_is_not_explained() {
+        let setup = Setup { planted: Some(Bug::DeleteNotReplayed), ..Setup::default() };
+        let seed =
+            (0..).find(|seed| run_seed(*seed, false, &setup).verdict != Verdict::Kept).expect("it is found soon");
+        let mut chronicle = Chronicle::default();
+        chronicle.keep();
+        chronicle.until(40);
+        let (report, chronicle) = Origin::Seed(seed, setup).run(chronicle).expect("this build can plant it");
+        assert!(chronicle.broken().is_none(), "the difference is that of another state");
+        let page = page(&Subject { until: Some(40), ..subject("7") }, &report, &chronicle);
+        assert_eq!(flaw(&page), None);
+        assert!(page.contains("WATCHED UP TO HERE") && page.contains("a promise was broken"));
     }
 
     #[test]

@@ -163,6 +163,8 @@ impl<'chronicle> Gathered<'chronicle> {
             last = moment;
         }
         gathered.ends.push(last);
+        // Crashes that nobody heard of are not shown.
+        gathered.left.truncate(gathered.crashes.len());
         gathered
     }
 
