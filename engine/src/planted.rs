@@ -180,6 +180,10 @@ bugs! {
         IdUsedAgain,
         /// Whoever needs another catalog is told when the one being written is durable.
         CatalogWaitersTooSoon,
+        /// The bound for the documents in memory is not kept.
+        MemoryLimitIgnored,
+        /// The room that a deleted document took is not given back.
+        MemoryNotGivenBack,
         /// A catalog that can be read is taken for durable.
         ReadCatalogIsDurable,
         /// The folder of the databases that an earlier start made is used, though no catalog vouches for it.

@@ -19,6 +19,8 @@ pub struct Allowance {
     pub closing: bool,
     /// Durable bytes were damaged, or the disk lied.
     pub damaged: bool,
+    /// What the databases hold may fill the memory that is allowed.
+    pub memory_full: bool,
 }
 
 impl Allowance {
@@ -29,6 +31,7 @@ impl Allowance {
                 self.device_failed
             }
             E::CorruptRecord | E::DbNotFound => self.damaged,
+            E::MemoryLimit => self.memory_full || self.damaged,
             E::DbNotOpen => self.closing || self.device_failed,
             E::PoolStopped => self.closing,
             _ => false,

@@ -233,6 +233,7 @@ impl Life {
         }
         self.world.disk_mut().set_quota(None);
         self.drain("after the faults stopped")?;
+        self.world.lift_memory_bound();
         match self.world.choices.choice("run/last", 3) {
             0 => {
                 self.stop("shutting down after the faults stopped")?;

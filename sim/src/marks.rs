@@ -49,6 +49,7 @@ marks! {
     BatchGivenUp "batch-given-up" "Writes behind a failed batch were refused.";
     AnswerDecidedAgain "answer-decided-again" "An answer that rested on a batch given up was decided again.";
     DiskFullRefused "disk-full-refused" "A write was refused because the device is full.";
+    MemoryRefused "memory-refused" "A write was refused because the memory allowed is full.";
     SpaceReturned "space-returned" "A write was accepted by a process that had refused one for want of space.";
     CatalogRebuilt "catalog-rebuilt" "The catalog was rebuilt from the databases' folders.";
     DamageNamed "damage-named" "Damage was reported by the documents it concerns.";

@@ -190,6 +190,7 @@ impl ProfileName {
             M::TailDropped,
             M::TailKept,
             M::TailRewritten,
+            M::MemoryRefused,
             M::ClosingStored,
             M::ShutDown,
             M::ProcessDied,

@@ -91,6 +91,10 @@ pub fn small_options(choices: &mut Choices) -> Options {
     let pick = |choices: &mut Choices, label, values: [u64; 3]| {
         values[usize::try_from(choices.choice(label, 3)).expect("below three")]
     };
+    let default = Options::default();
+    let is_tight = choices.chance("options/tight_memory", 150);
+    let memory_bytes_max =
+        if is_tight { 1_000 + choices.choice("options/memory", 8_000) } else { default.memory_bytes_max };
     Options {
         segment_bytes_min: 4096,
         segment_bytes_max: pick(choices, "options/segment", [8192, 4096, 16384]),
@@ -98,7 +102,8 @@ pub fn small_options(choices: &mut Choices) -> Options {
         merge_bytes_max: pick(choices, "options/merge", [8192, 0, 2048]),
         watermark_delay_ns: pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]),
         seed: choices.choice("options/seed", 1 << 32),
-        ..Options::default()
+        memory_bytes_max,
+        ..default
     }
 }
 
@@ -127,7 +132,7 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     let drawn = ProfileName::chosen(&mut choices);
     let profile = setup.profile.unwrap_or(drawn);
     let device = profile.device(&mut choices, setup.without);
-    let workload = Workload::chosen(&mut choices);
+    let workload = Workload::chosen(&mut choices, options.memory_bytes_max < Options::default().memory_bytes_max);
     let mut report = Report {
         seed,
         profile,

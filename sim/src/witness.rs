@@ -253,6 +253,7 @@ impl Witness {
                 self.told_full = true;
                 self.marks.set(Mark::DiskFullRefused);
             }
+            ErrorCode::MemoryLimit => self.marks.set(Mark::MemoryRefused),
             ErrorCode::FileRead => self.opening_failed_to_read = true,
             _ => {}
         }

@@ -2,7 +2,8 @@
 //!
 //! It never knows what the engine does; it looks at the models only to ask for something that has an
 //! effect more often than not. In an `AllOrNothing` request with writes it reads only what the request
-//! wrote before: otherwise success would depend on which published state the read saw.
+//! wrote before: otherwise success would depend on which published state the read saw. Where memory is tight, one request
+//! is sent at a time, and it succeeds or fails as a whole: whether there was room for it is known from its answer alone.
 
 use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Operation, Request};
 
@@ -21,16 +22,17 @@ const IDS: [u64; 8] = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
 pub struct Workload {
     databases: usize,
     window: usize,
+    is_tight: bool,
     written: u64,
 }
 
 impl Workload {
     /// Clients that ask for as much at a time, in as many databases, as is chosen.
     #[must_use]
-    pub fn chosen(choices: &mut Choices) -> Workload {
+    pub fn chosen(choices: &mut Choices, is_tight: bool) -> Workload {
         let databases = 1 + small(choices.choice("workload/databases", DATABASES.len() as u64));
         let window = [1, 4, 12][small(choices.choice("workload/window", 3))];
-        Workload { databases, window, written: 0 }
+        Workload { databases, window: if is_tight { 1 } else { window }, is_tight, written: 0 }
     }
 
     /// The names of the databases that are used.
@@ -92,7 +94,8 @@ impl Workload {
     }
 
     fn operations(&mut self, tracked: &Tracked, choices: &mut Choices) -> (Vec<Operation>, Atomicity) {
-        let atomicity = [Atomicity::EachAlone, Atomicity::AllOrNothing][small(choices.choice("workload/atomicity", 2))];
+        let is_whole = choices.choice("workload/atomicity", 2) == 1 || self.is_tight;
+        let atomicity = if is_whole { Atomicity::AllOrNothing } else { Atomicity::EachAlone };
         let count = [1, 2, 3, 5][choices.weighted("workload/operations", &[3, 1, 1, 1])];
         let reads_only = choices.chance("workload/reads_only", 167);
         let mut operations: Vec<Operation> = Vec::new();

@@ -146,12 +146,14 @@ impl World {
     #[must_use]
     pub fn unborn(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> World {
         let driver = Driver::new(Engine::new(options.clone()), SimDisk::new(profile), SimClock::default());
+        let mut checker = Checker::new(names);
+        checker.bound_memory(options.memory_bytes_max);
         World {
             driver,
             collected: Collected::default(),
             options,
             choices,
-            checker: Checker::new(names),
+            checker,
             chronicle: Chronicle::default(),
             tally: Tally::default(),
             refinement: Refinement::default(),
@@ -161,6 +163,11 @@ impl World {
             #[cfg(feature = "planted-bugs")]
             shaky_from: None,
         }
+    }
+
+    /// The next process has all the memory it could want.
+    pub fn lift_memory_bound(&mut self) {
+        self.options.memory_bytes_max = Options::default().memory_bytes_max;
     }
 
     /// The engine begins.
@@ -518,6 +525,7 @@ impl World {
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
+        self.checker.bound_memory(self.options.memory_bytes_max);
         self.collected = Collected::default();
         self.driver.engine = Engine::new(self.options.clone());
         self.come_up()

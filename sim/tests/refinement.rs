@@ -10,7 +10,7 @@ use docdb_sim::world::{Stepped, World};
 #[test]
 fn a_run_is_made_of_the_actions_of_all_specifications() {
     let mut choices = Choices::seeded(7);
-    let mut workload = Workload::chosen(&mut choices);
+    let mut workload = Workload::chosen(&mut choices, false);
     let options = Options { segment_bytes_min: 4096, segment_bytes_max: 8192, ..Options::default() };
     let mut world = World::new(options, Profile::CALM, choices, workload.names()).expect("it begins");
     for _ in 0..3 {

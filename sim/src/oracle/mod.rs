@@ -98,6 +98,8 @@ pub struct Checker {
     next_request: u64,
     /// Views of databases whose id nobody was told yet.
     unclaimed: BTreeMap<DatabaseId, View>,
+    /// The engine's bound for all documents in memory.
+    memory_bytes_max: u64,
     stopping: bool,
     doubt: Doubt,
 }
@@ -123,9 +125,15 @@ impl Checker {
             asked: BTreeMap::new(),
             next_request: 1,
             unclaimed: BTreeMap::new(),
+            memory_bytes_max: u64::MAX,
             stopping: false,
             doubt: Doubt::default(),
         }
+    }
+
+    /// The engine that runs from now on holds so many bytes of documents and no more.
+    pub fn bound_memory(&mut self, memory_bytes_max: u64) {
+        self.memory_bytes_max = memory_bytes_max;
     }
 
     /// Takes note of what the disk did to what was durable.
@@ -232,6 +240,7 @@ impl Checker {
                 }
             }
             Asked::Execute { database, closes_before } => {
+                let memory_full = space::memory_may_be_full(&self.databases, self.memory_bytes_max);
                 let tracked = &mut self.databases[database];
                 let closing = self.stopping || tracked.closes_asked > closes_before;
                 let name = tracked.name.clone();
@@ -242,9 +251,13 @@ impl Checker {
                 }
                 tracked
                     .model
-                    .answer(id.0, response, Allowance { device_failed, closing, damaged })
-                    .map(|()| None)
-                    .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))
+                    .answer(id.0, response, Allowance { device_failed, closing, damaged, memory_full })
+                    .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+                // What failed may be there or not.
+                if newest > TxId(0) && !device_failed {
+                    space::memory_is_bounded(tracked, self.memory_bytes_max)?;
+                }
+                Ok(None)
             }
             Asked::List => self.listed(response, device_failed).map(|()| None),
         }
@@ -435,7 +448,7 @@ impl Checker {
     /// Folds in everything that a judgement after a crash depends on. Only asked when the process has just died: nobody
     /// waits, and of the numbers of requests only their order would matter.
     pub(crate) fn identify(&self, hasher: &mut impl Hasher) {
-        let Checker { databases, asked, next_request: _, unclaimed, stopping, doubt } = self;
+        let Checker { databases, asked, next_request: _, unclaimed, memory_bytes_max: _, stopping, doubt } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping, "the process has just died");
         assert!(!doubt.is_any(), "images are told apart on a disk that can be trusted");
         for tracked in databases {

@@ -1,6 +1,7 @@
-//! What failures and recoveries leave behind is bounded, however many there are: files, and open files.
+//! What failures and recoveries leave behind is bounded, however many there are: files, and open files. Nobody is refused
+//! for want of memory while there is enough.
 
-use super::{Checker, Violation, violation};
+use super::{Checker, Tracked, Violation, violation};
 use crate::disk::SimDisk;
 
 /// Files of a database that are no sealed segments: active, next, spares, and leftovers being removed.
@@ -8,6 +9,42 @@ const FILES_PER_DATABASE_MAX: usize = 8;
 
 /// Files beside the databases: lock, catalog, and a new catalog.
 const OTHER_FILES_MAX: usize = 6;
+
+/// What a document may take besides its bytes.
+const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
+
+/// Most runs have no bound worth counting for.
+const COUNTED_BYTES_MAX: u64 = 1 << 30;
+
+/// The largest document that the workload sends.
+const DOCUMENT_BYTES_MAX: u64 = 2_200;
+
+/// Whether so many bytes may be too few for what the databases hold, all that waits included, and one document more.
+pub(super) fn memory_may_be_full(databases: &[Tracked], memory_bytes_max: u64) -> bool {
+    if memory_bytes_max > COUNTED_BYTES_MAX {
+        return false;
+    }
+    let newest = databases.iter().filter_map(|tracked| tracked.model.state_after(tracked.model.newest()));
+    let documents = newest.flat_map(|state| state.values());
+    let held: u64 = documents.map(|content| content.len() as u64 + DOCUMENT_OVERHEAD_BYTES).sum();
+    held + DOCUMENT_BYTES_MAX + DOCUMENT_OVERHEAD_BYTES > memory_bytes_max
+}
+
+/// A write was taken: the database holds no more than it may.
+///
+/// # Errors
+/// When it does.
+pub(super) fn memory_is_bounded(tracked: &Tracked, memory_bytes_max: u64) -> Result<(), Violation> {
+    if memory_bytes_max > COUNTED_BYTES_MAX {
+        return Ok(());
+    }
+    let newest = tracked.model.state_after(tracked.model.newest());
+    let held: u64 = newest.into_iter().flat_map(|state| state.values()).map(|content| content.len() as u64).sum();
+    if held > memory_bytes_max {
+        return violation!("{} holds {held} bytes of documents, at most {memory_bytes_max} are allowed", tracked.name);
+    }
+    Ok(())
+}
 
 /// A process that goes on for years must not lose file handles, whatever fails.
 ///
