@@ -1,97 +1,10 @@
-//! What the simulated disk keeps and what it loses, as short stories. Each opens with the loss that an
-//! engine suffers which forgets it.
+//! What the disk keeps and what it loses. Each story opens with the loss that an engine suffers which forgets it.
 
-use docdb_engine::{Buffer, Completion, Disk, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode};
+use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskReply, FileId, OpenMode};
 use docdb_sim::choice::Choices;
-use docdb_sim::disk::{CrashKind, FaultKind, NameOrder, Profile, SimDisk, Unit, decide_by};
+use docdb_sim::disk::{CrashKind, FaultKind, NameOrder, Profile, Unit, decide_by};
 
-struct Story {
-    disk: SimDisk,
-    choices: Choices,
-    next: u64,
-}
-
-const FILE: FileId = FileId(1);
-
-fn path(name: &str) -> DiskPath {
-    DiskPath::root().join(name)
-}
-
-fn lose(_: Unit, _: u64) -> u64 {
-    0
-}
-
-fn keep(_: Unit, bound: u64) -> u64 {
-    bound - 1
-}
-
-fn write(offset: u64, bytes: &[u8]) -> DiskOp {
-    DiskOp::Write { file: FILE, offset, buffers: vec![Buffer::from(bytes.to_vec())] }
-}
-
-fn rename(from: &str, to: &str, replace: bool) -> DiskOp {
-    DiskOp::Rename { from: path(from), to: path(to), replace }
-}
-
-impl Story {
-    fn new(profile: Profile) -> Story {
-        Story { disk: SimDisk::new(profile), choices: Choices::seeded(1), next: 1 }
-    }
-
-    fn submit(&mut self, op: DiskOp) {
-        self.disk.submit(OpId(self.next), op);
-        self.next += 1;
-    }
-
-    fn run(&mut self, index: usize) {
-        self.disk.run(index, &mut self.choices);
-    }
-
-    fn attempt(&mut self, op: DiskOp) -> Result<DiskReply, DiskErrorKind> {
-        self.submit(op);
-        self.run(self.disk.ready() - 1);
-        let Completion { result, .. } = self.disk.poll().expect("it was carried out");
-        result.map_err(|error| error.kind)
-    }
-
-    fn done(&mut self, op: DiskOp) -> DiskReply {
-        self.attempt(op).expect("nothing fails here")
-    }
-
-    fn open(&mut self, name: &str, mode: OpenMode) {
-        self.done(DiskOp::Open { file: FILE, path: path(name), mode });
-    }
-
-    /// A file with a durable name, open for writing.
-    fn file(&mut self, name: &str) {
-        self.open(name, OpenMode::CreateNew);
-        self.sync_names();
-    }
-
-    fn sync_names(&mut self) {
-        self.done(DiskOp::SyncDirectory { path: DiskPath::root() });
-    }
-
-    fn read(&mut self) -> Vec<u8> {
-        match self.done(DiskOp::Read { file: FILE, offset: 0, bytes: 4096 }) {
-            DiskReply::Data(buffer) => buffer.as_slice().to_vec(),
-            other => panic!("a read answers data, not {other:?}"),
-        }
-    }
-
-    fn read_after(&self, kind: CrashKind, decide: fn(Unit, u64) -> u64, name: &str) -> Vec<u8> {
-        let mut story = Story { disk: self.disk.clone(), choices: self.choices.clone(), next: 1 };
-        story.disk.crash(kind, &mut { decide });
-        story.open(name, OpenMode::Write);
-        story.read()
-    }
-
-    fn names_after(&self, kind: CrashKind, decide: fn(Unit, u64) -> u64) -> Vec<String> {
-        let mut disk = self.disk.clone();
-        disk.crash(kind, &mut { decide });
-        disk.listing().into_keys().collect()
-    }
-}
+use crate::story::{FILE, Story, keep, lose, path, rename, write};
 
 #[test]
 fn what_was_not_synced_survives_the_process_but_not_the_power() {

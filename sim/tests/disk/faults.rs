@@ -1,0 +1,239 @@
+//! How the disk fails: a story for each kind of fault that no loss of power is needed for. Each ends with what an engine may still
+//! rely on.
+
+use docdb_engine::{DiskErrorKind, DiskOp, DiskReply, FileId, OpenMode};
+use docdb_sim::choice::{Choice, Choices};
+use docdb_sim::disk::{CrashKind, FaultKind, Profile, Unit};
+
+use crate::story::{FILE, Story, keep, lose, path, rename, write};
+
+const SYNC: DiskOp = DiskOp::Sync { file: FILE };
+
+/// A device on which `kind` always strikes.
+fn always(kind: FaultKind) -> Profile {
+    Profile::CALM.with(kind, 1000)
+}
+
+/// A story in which `file` holds `bytes`, durably, and every choice from now on is the first one.
+fn holding(bytes: &[u8]) -> Story {
+    let mut story = Story::new(Profile::CALM);
+    story.file("a");
+    story.done(write(0, bytes));
+    story.done(SYNC);
+    story.choices = Choices::odometer();
+    story
+}
+
+/// The first answers to what a fault does; all others are zero.
+fn answers(label: &'static str, values: &[u64]) -> Choices {
+    let choices: Vec<Choice> = values.iter().map(|value| Choice { label, bound: u64::MAX, value: *value }).collect();
+    Choices::replayed(&choices)
+}
+
+#[test]
+fn on_ext4_with_data_the_sync_succeeds_and_the_next_one_tells() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.disk.set_profile(always(FaultKind::SyncExt4Data));
+    story.done(SYNC);
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.attempt(SYNC), Err(DiskErrorKind::Io), "too late");
+    story.done(SYNC);
+    assert_eq!(story.read(), b"new", "the cache shows it");
+    assert_eq!(story.read_after(CrashKind::Power, keep, "a"), b"old", "and it was never durable");
+}
+
+#[test]
+fn a_file_system_that_shuts_down_changes_nothing_until_the_machine_starts_again() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.disk.set_profile(always(FaultKind::SyncShutdown));
+    assert_eq!(story.attempt(SYNC), Err(DiskErrorKind::Io));
+    story.disk.set_profile(Profile::CALM);
+    for op in [write(0, b"x"), SYNC, rename("a", "b", false), DiskOp::Unlink { path: path("a") }] {
+        assert_eq!(story.attempt(op), Err(DiskErrorKind::Io));
+    }
+    assert_eq!(story.read(), b"new", "reads go on");
+    story.disk.crash(CrashKind::Power, &mut { lose });
+    story.open("a", OpenMode::Write);
+    assert_eq!(story.read(), b"old");
+    story.done(write(0, b"now"));
+}
+
+#[test]
+fn a_false_alarm_is_told_although_all_is_durable() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.disk.set_profile(always(FaultKind::SyncFalseAlarm));
+    assert_eq!(story.attempt(SYNC), Err(DiskErrorKind::Io));
+    assert_eq!(story.read_after(CrashKind::Power, lose, "a"), b"new");
+}
+
+#[test]
+fn a_lying_sync_succeeds_and_writes_nothing() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.disk.set_profile(always(FaultKind::LyingSync));
+    story.done(SYNC);
+    story.disk.set_profile(Profile::CALM);
+    story.done(SYNC);
+    assert_eq!(story.read(), b"new");
+    assert_eq!(story.read_after(CrashKind::Power, keep, "a"), b"old");
+}
+
+#[test]
+fn a_page_whose_write_failed_may_leave_the_cache_at_any_time() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.disk.set_profile(always(FaultKind::SyncExt4Ordered));
+    assert_eq!(story.attempt(SYNC), Err(DiskErrorKind::Io));
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.read(), b"new");
+    story.disk.set_profile(always(FaultKind::Eviction));
+    assert_eq!(story.read(), b"old", "what a reader was shown is gone");
+}
+
+#[test]
+fn a_sync_may_find_no_space_that_a_write_was_promised() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.disk.set_profile(Profile::CALM.with(FaultKind::NoSpace, 1));
+    let used = story.disk.used();
+    story.disk.set_quota(Some(used));
+    story.choices = answers("no-space/what", &[3]);
+    assert_eq!(story.attempt(SYNC), Err(DiskErrorKind::NoSpace));
+    story.disk.set_quota(None);
+    story.done(SYNC);
+    assert_eq!(story.read_after(CrashKind::Power, keep, "a"), b"old", "as lost as after any failed sync");
+}
+
+#[test]
+fn a_failed_write_may_have_written_a_part() {
+    let mut story = holding(b"oldold");
+    story.disk.set_profile(always(FaultKind::WriteError));
+    assert_eq!(story.attempt(write(0, b"newnew")), Err(DiskErrorKind::Io));
+    assert_eq!(story.read(), b"oldold");
+    story.choices = answers("write-error/what", &[1, 3]);
+    assert_eq!(story.attempt(write(0, b"newnew")), Err(DiskErrorKind::Io));
+    assert_eq!(story.read(), b"newold");
+}
+
+#[test]
+fn a_short_write_says_what_it_took_and_may_have_written_more() {
+    let mut story = holding(b"oldold");
+    story.disk.set_profile(always(FaultKind::ShortWrite));
+    story.choices = answers("short-write/what", &[2, 1]);
+    assert_eq!(story.done(write(0, b"newnew")), DiskReply::Written(2));
+    assert_eq!(story.read(), b"newold");
+}
+
+#[test]
+fn a_short_read_gives_a_beginning_and_is_no_failure() {
+    let mut story = holding(b"data");
+    story.disk.set_profile(always(FaultKind::ShortRead));
+    assert_eq!(story.read(), b"d");
+    assert_eq!(story.disk.injected(), 0, "nobody may be blamed for it");
+}
+
+#[test]
+fn a_read_fails_once() {
+    let mut story = holding(b"data");
+    let read = || DiskOp::Read { file: FILE, offset: 0, bytes: 4 };
+    story.disk.set_profile(always(FaultKind::ReadError));
+    assert_eq!(story.attempt(read()), Err(DiskErrorKind::Io));
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.read(), b"data");
+}
+
+#[test]
+fn a_bad_sector_cannot_be_read_until_it_is_written_again() {
+    let mut story = holding(&[7; 1024]);
+    let read = |offset| DiskOp::Read { file: FILE, offset, bytes: 512 };
+    story.disk.set_profile(always(FaultKind::StickyReadError));
+    story.done(DiskOp::Length { file: FILE });
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.attempt(read(0)), Err(DiskErrorKind::Io));
+    assert_eq!(story.attempt(read(0)), Err(DiskErrorKind::Io), "again and again");
+    story.done(read(512));
+    story.done(write(0, &[8; 512]));
+    story.done(read(0));
+    story.done(SYNC);
+    story.done(read(0));
+}
+
+#[test]
+fn a_stale_read_gives_what_a_sector_held_before() {
+    let mut story = holding(b"old");
+    story.done(write(0, b"new"));
+    story.done(SYNC);
+    story.disk.set_profile(always(FaultKind::StaleRead));
+    assert_eq!(story.read(), b"old");
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.read(), b"new", "the next one may be right");
+    assert_eq!(story.disk.damaged().len(), 1, "and it is written down");
+}
+
+#[test]
+fn a_flipped_bit_is_written_down_with_what_stood_there() {
+    let mut story = holding(b"data");
+    story.disk.set_profile(always(FaultKind::BitFlip));
+    story.done(DiskOp::Length { file: FILE });
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.read(), [b'd' ^ 1, b'a', b't', b'a']);
+    let [damaged] = story.disk.damaged() else { panic!("one place is damaged") };
+    assert_eq!((damaged.kind, damaged.range.clone()), (FaultKind::BitFlip, 0..1));
+    assert_eq!(&damaged.before[..4], b"data");
+}
+
+#[test]
+fn a_misdirected_write_is_shown_where_it_should_be_and_is_elsewhere() {
+    let mut story = holding(&[1; 1024]);
+    story.disk.set_profile(always(FaultKind::MisdirectedWrite));
+    assert_eq!(story.done(write(512, &[2; 512])), DiskReply::Written(512));
+    story.disk.set_profile(Profile::CALM);
+    story.done(SYNC);
+    let after = story.read_after(CrashKind::Power, keep, "a");
+    assert_eq!((&after[..512], &after[512..]), (&[2; 512][..], &[1; 512][..]));
+    let places: Vec<_> = story.disk.damaged().iter().map(|damaged| damaged.range.clone()).collect();
+    assert_eq!(places, [512..1024, 0..512], "what is missing, and what was overwritten");
+}
+
+#[test]
+fn space_that_is_given_out_again_may_show_what_a_removed_file_held() {
+    let mut story = holding(&[9; 512]);
+    story.done(DiskOp::Close { file: FILE });
+    story.done(DiskOp::Unlink { path: path("a") });
+    story.sync_names();
+    story.disk.set_profile(always(FaultKind::StaleGarbage));
+    story.done(DiskOp::Open { file: FileId(2), path: path("b"), mode: OpenMode::CreateNew });
+    story.sync_names();
+    story.done(DiskOp::Write { file: FileId(2), offset: 0, buffers: vec![vec![5; 512].into()] });
+    fn garbage(unit: Unit, bound: u64) -> u64 {
+        match unit {
+            Unit::Size(_) => bound - 1,
+            _ => 0,
+        }
+    }
+    // Removed files are forgotten when space is counted, as it is at a crash.
+    story.disk.used();
+    assert_eq!(story.read_after(CrashKind::Power, garbage, "b"), [9; 512]);
+}
+
+#[test]
+fn a_refused_call_changes_nothing_and_may_be_made_again() {
+    let mut story = holding(b"old");
+    let ops = || [write(0, b"new"), SYNC, rename("a", "b", false)];
+    for (kind, error) in [(FaultKind::Interrupted, DiskErrorKind::Transient), (FaultKind::NameError, DiskErrorKind::Io)]
+    {
+        story.disk.set_profile(always(kind));
+        assert_eq!(story.attempt(rename("a", "b", false)), Err(error));
+    }
+    story.disk.set_profile(always(FaultKind::Interrupted));
+    for op in ops() {
+        assert_eq!(story.attempt(op), Err(DiskErrorKind::Transient));
+    }
+    story.disk.set_profile(Profile::CALM);
+    assert_eq!(story.read(), b"old");
+    ops().into_iter().for_each(|op| drop(story.done(op)));
+    assert_eq!(story.read_after(CrashKind::Power, keep, "b"), b"new");
+}
