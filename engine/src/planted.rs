@@ -84,8 +84,6 @@ bugs! {
         CommitRecordLeftOut,
         /// Replay applies operations whose commit record is missing.
         ReplayWithoutCommit,
-        /// The checksum of a document is not compared.
-        PayloadChecksumIgnored,
         /// The next batch is looked for right behind the last record, not on the next sector.
         PaddingNotSkipped,
         /// A document's number is read as one of 32 bits.
@@ -208,6 +206,42 @@ bugs! {
         FullDiskToldAsFailedWrite,
         /// A failed sync is told as a full disk.
         FailedSyncToldAsFullDisk,
+        /// A read that failed is told as damage.
+        ReadErrorToldAsDamage,
+    }
+    Damage {
+        /// The checksum of a record's header is not compared.
+        RecordChecksumIgnored,
+        /// The checksum of a document is not compared.
+        PayloadChecksumIgnored,
+        /// The checksum of a batch's header is not compared.
+        BatchChecksumIgnored,
+        /// The watermarks of batches prove nothing.
+        WatermarkIgnored,
+        /// The end stored at the last closing proves nothing.
+        StoredEndIgnored,
+        /// A batch repeats the first one for ever.
+        RepetitionKept,
+        /// Only the first copy of a segment's header is looked at.
+        SecondHeaderCopyIgnored,
+        /// Only the first copy of the catalog is looked at.
+        SecondCatalogCopyIgnored,
+        /// A damaged document answers what it was before.
+        NamedDamageKeepsOld,
+        /// Where a part of the log is lost, older versions go on answering.
+        LostPartKeepsOld,
+        /// A database that is damaged is opened for writing.
+        DamageStaysWritable,
+        /// A damaged document is told as not found.
+        DamagedToldAsMissing,
+        /// A scan ends well where a part of the log is lost.
+        HoleEndsScanWell,
+    }
+    Lies {
+        /// What batches and records say of where they stand is not compared.
+        PlaceNotCompared,
+        /// A batch of which a part is missing is taken for whole.
+        TornBatchIsWhole,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A mutant is the engine with one mistake of [`Bug`]. It is killed by the first seed whose run breaks a promise
 //! with the mistake and keeps all without it. A seed that breaks one without it says nothing about the mistake.
+//! Seeds draw their mixture of faults, except for mistakes that show only where bytes are damaged or a disk lies: they are
+//! tried in that mixture.
 //!
 //! The simulator is mutated too: with a kind of fault switched off, the mutants that survive are those that it takes
 //! this kind to find.
@@ -15,10 +17,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use docdb_engine::Bug;
 
 use crate::disk::{FaultKind, FaultSet};
+use crate::profile::ProfileName;
 use crate::run::{Setup, Verdict, run_seed};
 
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
-pub const SEEDS: u64 = 1000;
+pub const SEEDS: u64 = 2000;
 
 /// How mutants are tried.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,22 @@ pub struct Outcome {
 #[must_use]
 pub fn find(name: &str) -> Option<Bug> {
     Bug::ALL.iter().copied().find(|bug| bug.name() == name)
+}
+
+/// The mixture of faults that a mistake is tried in; `None` where each seed draws one.
+#[must_use]
+pub fn mixture(bug: Bug) -> Option<ProfileName> {
+    match bug.area() {
+        "Damage" => Some(ProfileName::Damage),
+        "Lies" => Some(ProfileName::Lying),
+        _ => None,
+    }
+}
+
+/// A run in which a mistake is looked for.
+#[must_use]
+pub fn setup(bug: Bug) -> Setup {
+    Setup { planted: Some(bug), profile: mixture(bug), ..Setup::default() }
 }
 
 /// Tries all `bugs`; the outcomes are in their order. `progress` is called once a mutant.
@@ -118,8 +137,9 @@ fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
 }
 
 fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
-    match run_seed(seed, false, &Setup { planted: Some(bug), without, ..Setup::default() }).verdict {
-        Verdict::Violation(message) if sound.is_sound(without, seed) => Some(Kill { seed, message }),
+    let setup = Setup { without, ..setup(bug) };
+    match run_seed(seed, false, &setup).verdict {
+        Verdict::Violation(message) if sound.is_sound(setup.profile, without, seed) => Some(Kill { seed, message }),
         Verdict::Violation(_) | Verdict::Kept | Verdict::Harness(_) => None,
     }
 }
@@ -127,19 +147,22 @@ fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
 /// Which seeds are well without a mistake, found out when asked for the first time.
 struct Sound {
     seeds: usize,
-    /// A row for all kinds of faults, then one for each kind that is switched off.
+    /// For seeds that draw their mixture, then for each mixture: a row for all kinds of faults, then one for each kind that
+    /// is switched off.
     known: Vec<OnceLock<bool>>,
 }
 
 impl Sound {
     fn of(seeds: u64) -> Sound {
         let seeds = usize::try_from(seeds).expect("so many seeds would take for ever");
-        Sound { seeds, known: (0..seeds * (1 + FaultKind::ALL.len())).map(|_| OnceLock::new()).collect() }
+        let rows = (1 + ProfileName::ALL.len()) * (1 + FaultKind::ALL.len());
+        Sound { seeds, known: (0..rows * seeds).map(|_| OnceLock::new()).collect() }
     }
 
-    fn is_sound(&self, without: FaultSet, seed: u64) -> bool {
-        let row = without.iter().next().map_or(0, |kind| 1 + kind as usize);
+    fn is_sound(&self, profile: Option<ProfileName>, without: FaultSet, seed: u64) -> bool {
+        let table = profile.map_or(0, |profile| 1 + profile as usize);
+        let row = table * (1 + FaultKind::ALL.len()) + without.iter().next().map_or(0, |kind| 1 + kind as usize);
         let known = &self.known[row * self.seeds + usize::try_from(seed).expect("below the number of seeds")];
-        *known.get_or_init(|| run_seed(seed, false, &Setup { without, ..Setup::default() }).verdict == Verdict::Kept)
+        *known.get_or_init(|| run_seed(seed, false, &Setup::of(profile, without)).verdict == Verdict::Kept)
     }
 }

@@ -455,6 +455,7 @@ impl World {
     pub fn crash(&mut self, kind: CrashKind) -> Result<(), Violation> {
         let mut choices = std::mem::replace(&mut self.choices, Choices::odometer());
         let mood = self.begin_crash(kind, &mut choices);
+        self.driver.disk.lie_idle(&mut choices);
         let mut decide = decide_in(mood, &mut choices);
         self.crash_disk(kind, &mut decide);
         drop(decide);

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use docdb_engine::Bug;
-use docdb_sim::mutants::{SEEDS, Settings, score};
-use docdb_sim::run::{Setup, remember_panics, run_seed, run_with};
+use docdb_sim::mutants::{SEEDS, Settings, score, setup};
+use docdb_sim::run::{remember_panics, run_seed, run_with};
 use docdb_sim::shrink::{Kind, shrink};
 use docdb_sim::trace::Trace;
 
@@ -55,7 +55,7 @@ fn the_median_planted_mistake_shrinks_to_a_few_requests_and_one_crash() {
 
 /// Shrinks what `seed` shows of a mistake; what is left must fail alike, and replay exactly.
 fn shrink_one(bug: Bug, seed: u64) -> Shrunk {
-    let setup = Setup { planted: Some(bug), ..Setup::default() };
+    let setup = setup(bug);
     let failing = run_seed(seed, true, &setup);
     let shrunk = shrink(&failing, &setup, &|runs| runs >= RUNS_MAX, &|_| {}).expect("this seed found the mistake");
     let report = &shrunk.report;

@@ -308,7 +308,7 @@ fn the_command_writes_the_page_or_says_why_it_cannot() {
 #[cfg(feature = "planted-bugs")]
 mod planted {
     use docdb_engine::Bug;
-    use docdb_sim::mutants::{SEEDS, Settings, score};
+    use docdb_sim::mutants::{SEEDS, Settings, score, setup};
     use docdb_sim::run::{remember_panics, run_seed};
 
     use super::*;
@@ -318,8 +318,7 @@ mod planted {
             score(&[bug], Settings { seeds: SEEDS, jobs: 1, without_faults: false }, &|| {})[0].kill.as_ref()?.seed;
         let mut chronicle = Chronicle::default();
         chronicle.keep();
-        let setup = Setup { planted: Some(bug), ..Setup::default() };
-        Some(Origin::Seed(seed, setup).run(chronicle).expect("this build can plant it"))
+        Some(Origin::Seed(seed, setup(bug)).run(chronicle).expect("this build can plant it"))
     }
 
     fn unescaped(page: &str) -> String {

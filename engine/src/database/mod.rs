@@ -89,7 +89,9 @@ impl Log {
         if batch.records.is_empty() {
             self.proof_due = None;
         } else {
-            self.before = Some(Repetition::of(lsn, &batch.records));
+            if self.before.is_none() || !planted!(RepetitionKept) {
+                self.before = Some(Repetition::of(lsn, &batch.records));
+            }
             self.proven_end = self.end;
             self.proof_due = Some(proof_due);
         }

@@ -117,7 +117,10 @@ impl Record {
         fields.bytes(3)?;
         let written = (fields.u64()?, fields.u64()?, fields.u64()?);
         // The cheap comparison first: salvaging looks for records at every byte.
-        if written != (place.database.get(), place.epoch, place.lsn.0) || crc32 != crc32fast::hash(&header[4..]) {
+        if written != (place.database.get(), place.epoch, place.lsn.0) && !planted!(PlaceNotCompared) {
+            return None;
+        }
+        if crc32 != crc32fast::hash(&header[4..]) && !planted!(RecordChecksumIgnored) {
             return None;
         }
         let (tx, number) = (TxId(fields.count()?), fields.u64()?);

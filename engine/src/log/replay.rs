@@ -137,7 +137,7 @@ impl Replay {
             database,
             view: View::empty(),
             lsn: Lsn(0),
-            proven: end,
+            proven: if planted!(StoredEndIgnored) { Lsn(0) } else { end },
             last_proven: None,
             unproven: VecDeque::new(),
             merge: Merge::new(merge_bytes_max),
@@ -233,7 +233,7 @@ impl Replay {
                 whole_transactions = records.len();
             }
         }
-        let whole = at == batch.header_bytes + batch.body_bytes;
+        let whole = at == batch.header_bytes + batch.body_bytes || planted!(TornBatchIsWhole);
         if !planted!(ReplayWithoutCommit) {
             records.truncate(whole_transactions);
         }
@@ -334,6 +334,7 @@ impl Replay {
             });
             match (whole, operation.kind) {
                 (Some(record), _) => apply(&mut self.view, record),
+                (None, _) if planted!(NamedDamageKeepsOld) => {}
                 (None, RecordKind::Delete) => self.view.delete(key),
                 (None, RecordKind::Create | RecordKind::Update) => {
                     self.view.put(key, Version { tx: operation.tx, content: Content::Damaged });
@@ -353,7 +354,9 @@ impl Replay {
         self.damage.parts.push(Error::new(ErrorCode::CorruptRecord).file(file).offset(offset).detail(detail));
         // Whatever stands so far may have been replaced in the lost part, whose transactions have
         // larger numbers than any seen, and smaller ones than any that follow.
-        self.damage.uncertain_below = TxId(self.view.last_tx().0 + 1);
+        if !planted!(LostPartKeepsOld) {
+            self.damage.uncertain_below = TxId(self.view.last_tx().0 + 1);
+        }
     }
 
     fn note_damage(&mut self, file: &str, offset: u64, from: Lsn) {

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Seeds tried on each; what survives them all is not found.
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = count::parse::<u64>)]
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = count::parse::<u64>)]
     seeds: u64,
     /// How many at a time, each on a core of its own.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
@@ -50,7 +50,8 @@ mod planted {
 
     use docdb_engine::Bug;
     use docdb_sim::disk::FaultKind;
-    use docdb_sim::mutants::{Outcome, Settings, find, matrix, median_seeds_to_kill, score};
+    use docdb_sim::mutants::{Outcome, Settings, find, matrix, median_seeds_to_kill, mixture, score};
+    use docdb_sim::profile::ProfileName;
     use docdb_sim::trace::no_mistake;
 
     use super::super::output::{bar, refuse, say};
@@ -109,7 +110,8 @@ mod planted {
         let bug = outcome.bug;
         match &outcome.kill {
             Some(kill) => {
-                say(&format!("{:<28} found by seed {:<4} {:.100}", bug.name(), kill.seed, kill.message));
+                let of = mixture(bug).map_or("all", ProfileName::name);
+                say(&format!("{:<28} found by seed {:<4} {of:<14} {:.100}", bug.name(), kill.seed, kill.message));
                 if !outcome.needs.is_empty() {
                     say(&format!("    not without {}", names(&outcome.needs).join(", ")));
                 }
@@ -142,6 +144,7 @@ mod planted {
             "area": outcome.bug.area(),
             "killed": kill.is_some(),
             "seed": kill.map(|kill| kill.seed),
+            "profile": mixture(outcome.bug).map_or("all", ProfileName::name),
             "seeds_to_kill": kill.map(|kill| kill.seed + 1),
             "message": kill.map(|kill| kill.message.as_str()),
             "not_without": names(&outcome.needs),

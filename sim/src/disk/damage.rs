@@ -9,13 +9,16 @@ use docdb_engine::SECTOR_BYTES;
 
 use super::SimDisk;
 use super::fault::FaultKind;
-use super::inode::Sequence;
+use super::inode::{Sector, Sequence};
 use super::names::InodeId;
 use super::perform::pick;
 use crate::choice::Choices;
 
 /// How much of a file before a damaged place is remembered: more than any document of the simulator takes.
 const BEFORE_BYTES: u64 = 4096;
+
+/// Bits turn so many times as often between two processes as during one operation.
+const IDLE_FACTOR: u64 = 100;
 
 /// A place whose bytes are not what was written.
 #[derive(Clone, Debug)]
@@ -52,11 +55,7 @@ impl SimDisk {
         if self.strikes(choices, FaultKind::BitFlip)
             && let Some((inode, sector)) = self.durable_sector(choices, FaultKind::BitFlip.what())
         {
-            let bit = pick(choices, FaultKind::BitFlip.what(), 8 * SECTOR_BYTES as u64);
-            let offset = (sector * SECTOR_BYTES + bit / 8) as u64;
-            self.note_damage(FaultKind::BitFlip, inode, offset..offset + 1);
-            let content = &mut self.file_mut(inode).sectors[sector].durable;
-            Arc::make_mut(content)[bit / 8] ^= 1 << (bit % 8);
+            self.flip(choices, inode, sector);
         }
         if self.strikes(choices, FaultKind::StickyReadError)
             && let Some((inode, sector)) = self.durable_sector(choices, FaultKind::StickyReadError.what())
@@ -64,6 +63,27 @@ impl SimDisk {
             self.strike(FaultKind::StickyReadError, Some(inode), Some((sector * SECTOR_BYTES) as u64), true);
             self.file_mut(inode).sectors[sector].is_bad = true;
         }
+    }
+
+    /// What turned for as long as nothing ran. Often it is what was written last: what a device holds longest in its own
+    /// memory, and what a log's end rests on.
+    pub fn lie_idle(&mut self, choices: &mut Choices) {
+        let kind = FaultKind::BitFlip;
+        if choices.chance(kind.strikes(), IDLE_FACTOR * self.profile.rate(kind))
+            && let Some((inode, sector)) = self.durable_sector(choices, kind.what())
+        {
+            let last = self.files[&inode].sectors.iter().rposition(holds_something).unwrap_or(sector);
+            let sector = [sector, last][pick(choices, kind.what(), 2)];
+            self.flip(choices, inode, sector);
+        }
+    }
+
+    fn flip(&mut self, choices: &mut Choices, inode: InodeId, sector: usize) {
+        let bit = pick(choices, FaultKind::BitFlip.what(), 8 * SECTOR_BYTES as u64);
+        let offset = (sector * SECTOR_BYTES + bit / 8) as u64;
+        self.note_damage(FaultKind::BitFlip, inode, offset..offset + 1);
+        let content = &mut self.file_mut(inode).sectors[sector].durable;
+        Arc::make_mut(content)[bit / 8] ^= 1 << (bit % 8);
     }
 
     /// A page whose write failed leaves the cache.
@@ -95,7 +115,7 @@ impl SimDisk {
             .sectors
             .iter()
             .enumerate()
-            .filter(|(_, sector)| !sector.is_raw && sector.durable.iter().any(|byte| *byte != 0))
+            .filter(|(_, sector)| holds_something(sector))
             .map(|(number, _)| number)
             .collect();
         (!sectors.is_empty()).then(|| (inode, sectors[pick(choices, label, sectors.len() as u64)]))
@@ -146,4 +166,9 @@ impl SimDisk {
             self.file_mut(victim).sectors[sector + number].store(Arc::new(content));
         }
     }
+}
+
+/// Whether durable bytes of a sector were ever written.
+fn holds_something(sector: &Sector) -> bool {
+    !sector.is_raw && sector.durable.iter().any(|byte| *byte != 0)
 }

@@ -2,8 +2,10 @@
 //!
 //! - *Damage*: never a wrong answer, never silence about a lost document. A document is reported as damaged only when
 //!   bytes of its record were hit, unless a lost part of the log names no documents. Of what was acknowledged, only the
-//!   last batches may be missing in silence, one for each sector damaged: the proof that they were durable is a later
-//!   record, and that may be what was hit.
+//!   last batches may be missing in silence, one for each sector damaged since their log was last found to be whole: the
+//!   proof that they were durable is a later record, and that may be what was hit. What a closing proved is missing in
+//!   silence only when the catalog was hit as well, both its copies. One damaged sector of what stands twice, a header or
+//!   the catalog, is no reason for anything to be missing.
 //! - *Lies*: a prefix of what was committed, or an explicit error.
 
 use std::collections::BTreeSet;
@@ -14,6 +16,12 @@ use crate::disk::{Damaged, FaultCounts, FaultKind};
 
 /// A record's header stands before its document.
 const RECORD_HEADER_BYTES: u64 = 64;
+
+/// The header of a segment, with both its copies.
+const SEGMENT_HEADER_BYTES: u64 = 4096;
+
+/// What a closing proved is only lost in silence with both copies of the catalog.
+const SECTORS_OF_A_PROVEN_LOSS: usize = 3;
 
 /// How every document of the simulator begins and ends.
 const DOCUMENT_BEGINS: &[u8] = b"{\"n\":";
@@ -26,6 +34,9 @@ pub(super) struct Doubt {
     places: usize,
     /// Sectors that were damaged, each counted as often as it was.
     sectors: usize,
+    /// Of those, the ones behind the header of a segment. Up to there everything stands twice; so does the catalog, which
+    /// is no longer.
+    unique_sectors: usize,
     /// Some sync succeeded and was none.
     has_lied: bool,
     /// The documents whose records were hit.
@@ -38,7 +49,11 @@ impl Doubt {
         for damage in damaged.iter().skip(self.places) {
             self.hit.extend(documents_hit(damage));
             let bytes = damage.range.end - damage.range.start;
-            self.sectors += usize::try_from(bytes.div_ceil(SECTOR_BYTES as u64)).expect("a small number");
+            let sectors = usize::try_from(bytes.div_ceil(SECTOR_BYTES as u64)).expect("a small number");
+            self.sectors += sectors;
+            if damage.range.end > SEGMENT_HEADER_BYTES {
+                self.unique_sectors += sectors;
+            }
         }
         self.places = damaged.len();
         self.has_lied = faults.of(FaultKind::LyingSync) + faults.of(FaultKind::SyncExt4Data) > 0;
@@ -53,20 +68,34 @@ impl Doubt {
         self.has_lied
     }
 
+    /// How many sectors were damaged so far.
+    pub(super) fn sectors(&self) -> usize {
+        self.sectors
+    }
+
+    /// Whether anything at all may be missing: one sector of what stands twice is no loss.
+    pub(super) fn may_lose_anything(&self) -> bool {
+        self.has_lied || self.sectors > 1 || self.unique_sectors > 0
+    }
+
     /// Whether a database, or the catalog, may be gone as a whole.
     pub(super) fn may_lose_a_database(&self) -> bool {
         self.has_lied || self.sectors > 1
     }
 
     /// Of the batches of a database, each named by the last transaction in it, how many transactions at least must
-    /// have survived.
-    pub(super) fn low(&self, must_survive: u64, batches: &[u64]) -> u64 {
+    /// have survived. Up to `closed` the catalog proves that they were durable, twice. When `whole_from` sectors were
+    /// damaged, the log was found to be whole.
+    pub(super) fn low(&self, must_survive: u64, batches: &[u64], closed: u64, whole_from: usize) -> u64 {
         if self.has_lied {
             return 0;
         }
-        let kept = batches.len().saturating_sub(self.sectors);
+        let sectors = self.sectors - whole_from;
+        let kept = batches.len().saturating_sub(sectors);
         let last = batches[..kept].last().copied().unwrap_or(0);
-        must_survive.min(last)
+        let is_proven = sectors <= 1 || self.sectors < SECTORS_OF_A_PROVEN_LOSS;
+        let proven = if is_proven { closed } else { 0 };
+        must_survive.min(last.max(proven))
     }
 
     /// Whether a document may be reported as damaged.

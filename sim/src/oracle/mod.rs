@@ -59,6 +59,15 @@ pub struct Tracked {
     visible: TxId,
     /// The last transaction of each batch, in their order.
     batches: Vec<u64>,
+    /// Whether the log cannot be written any more.
+    is_latched: bool,
+    /// The last transaction when it was let go of, if its log was whole and could be written: what closing stores.
+    let_go: u64,
+    /// The last transaction that a closing stored.
+    stored: u64,
+    /// How many sectors had been damaged when its log was last about to be read, and when it was last found to be whole.
+    read_from: usize,
+    whole_from: usize,
     closes_asked: u64,
     closes_waiting: u64,
 }
@@ -119,6 +128,11 @@ impl Checker {
             visible: TxId(0),
             is_damaged: false,
             batches: Vec::new(),
+            is_latched: false,
+            let_go: 0,
+            stored: 0,
+            read_from: 0,
+            whole_from: 0,
         };
         Checker {
             databases: names.iter().map(tracked).collect(),
@@ -231,12 +245,17 @@ impl Checker {
         match asked {
             Asked::Open { database } => self.opened(database, response, device_failed),
             Asked::Close { database } => {
-                self.databases[database].closes_waiting -= 1;
+                let tracked = &mut self.databases[database];
+                tracked.closes_waiting -= 1;
+                let let_go = std::mem::take(&mut tracked.let_go);
                 match response {
-                    Ok(Reply::Closed) => Ok(None),
+                    Ok(Reply::Closed) => {
+                        tracked.stored = tracked.stored.max(let_go);
+                        Ok(None)
+                    }
                     Err(_) if device_failed || self.stopping => Ok(None),
                     Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(None),
-                    other => violation!("closing {} answered {other:?}", self.databases[database].name),
+                    other => violation!("closing {} answered {other:?}", tracked.name),
                 }
             }
             Asked::Execute { database, closes_before } => {
@@ -326,6 +345,7 @@ impl Checker {
         tracked.is_missing = false;
         tracked.opened = false;
         tracked.batches.clear();
+        (tracked.let_go, tracked.stored) = (0, 0);
         tracked.model.forget();
     }
 
@@ -378,6 +398,11 @@ impl Checker {
         };
         let name = tracked.name.clone();
         let Some(view) = view else {
+            if !tracked.is_damaged && !tracked.is_latched {
+                tracked.let_go = tracked.visible.0;
+            }
+            tracked.is_latched = false;
+            tracked.read_from = self.doubt.sectors();
             tracked.model.close();
             tracked.is_damaged = false;
             return Ok(None);
@@ -387,8 +412,11 @@ impl Checker {
         let tx = view.last_tx().0;
         let (low, high) = (tracked.model.must_survive(), tracked.model.newest());
         let recovers = !tracked.model.is_open();
-        let mut recovered = Recovered { dropped: tx < high, kept: tx > low, ..Recovered::default() };
-        let judged = if recovers && self.doubt.is_any() {
+        let mut recovered =
+            Recovered { dropped: tx < high, kept: tx > low, is_in_doubt: self.doubt.is_any(), ..Recovered::default() };
+        let judged = if shown.is_damaged() && !tracked.is_damaged {
+            return violation!("database {name}: damage is shown, and no alert told of it: {shown:?}");
+        } else if recovers && self.doubt.may_lose_anything() {
             let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(content);
             let doubtful = Doubtful {
                 found: &shown.found,
@@ -396,23 +424,23 @@ impl Checker {
                 is_unnamed: shown.is_unnamed,
                 // The alert comes before the view.
                 is_read_only: tracked.is_damaged,
-                low: self.doubt.low(low, &tracked.batches),
+                low: self.doubt.low(low, &tracked.batches, tracked.stored, tracked.whole_from),
                 may_be_damaged: &may_be_damaged,
             };
             recovered.is_named = !shown.damaged.is_empty() && !shown.is_unnamed;
             recovered.is_unnamed = shown.is_unnamed;
-            recovered.is_in_doubt = true;
             recovered.has_lied = self.doubt.has_lied();
             tracked.model.recover_doubtful(tx, &doubtful).map(|is_shorter| recovered.is_shorter = is_shorter)
-        } else if shown.is_damaged() && !(tracked.is_damaged && self.doubt.is_any()) {
-            return violation!("database {name}: damage is shown, but no byte was damaged: {shown:?}");
         } else {
             tracked.model.publish(tx, &shown.found)
         };
         judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
-        tracked.is_damaged |= shown.is_damaged();
+        if recovers && !tracked.is_damaged {
+            tracked.whole_from = tracked.read_from;
+        }
         let newest = tracked.model.newest();
         tracked.batches.retain(|last| *last <= newest);
+        tracked.stored = tracked.stored.min(newest);
         if tracked.batches.last().is_none_or(|last| *last < tx) {
             tracked.batches.push(tx);
         }
@@ -425,22 +453,23 @@ impl Checker {
     /// When the world has given no reason for it.
     pub fn alerted(&mut self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
         let device_failed = device_failed || self.doubt.is_any();
+        let concerned = self.databases.iter_mut().find(|tracked| Some(&tracked.name) == alert.database.as_ref());
         match &alert.kind {
-            AlertKind::Damage(_) if self.doubt.is_any() => {
-                let concerned =
-                    self.databases.iter_mut().find(|tracked| Some(&tracked.name) == alert.database.as_ref());
+            AlertKind::Damage(_) if self.doubt.may_lose_anything() => {
                 concerned.into_iter().for_each(|tracked| tracked.is_damaged = true);
                 Ok(())
             }
             AlertKind::Damage(_) => violation!("damage was reported, but no byte was damaged: {alert:?}"),
-            AlertKind::LogFailed(_)
-            | AlertKind::ReadOnly(_)
-            | AlertKind::CatalogRebuilt(_)
-            | AlertKind::PreparationFailed(_)
-                if device_failed =>
-            {
+            AlertKind::ReadOnly(_) if device_failed => {
+                concerned.into_iter().for_each(|tracked| tracked.is_latched = true);
                 Ok(())
             }
+            AlertKind::CatalogRebuilt(_) if self.doubt.may_lose_a_database() => {
+                // The logs do not say where they were closed.
+                self.databases.iter_mut().for_each(|tracked| tracked.stored = 0);
+                Ok(())
+            }
+            AlertKind::LogFailed(_) | AlertKind::PreparationFailed(_) if device_failed => Ok(()),
             other => violation!("an alert without a reason: {other:?}"),
         }
     }
@@ -464,6 +493,11 @@ impl Checker {
                 is_damaged: _,
                 is_missing: _,
                 batches: _,
+                is_latched: _,
+                let_go: _,
+                stored: _,
+                read_from: _,
+                whole_from: _,
             } = tracked;
             (name.as_str(), id.map(DatabaseId::get)).hash(hasher);
             model.identify(hasher);
@@ -480,6 +514,8 @@ impl Checker {
             tracked.opened = false;
             tracked.visible = TxId(0);
             tracked.is_damaged = false;
+            (tracked.is_latched, tracked.let_go) = (false, 0);
+            tracked.read_from = self.doubt.sectors();
             tracked.closes_waiting = 0;
         }
     }

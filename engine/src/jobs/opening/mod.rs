@@ -217,7 +217,7 @@ impl Opening {
             replay.unreadable(self.path(&active(&self.subject.name)).as_str());
         }
         let mut tail = replay.finish();
-        let Some((name, seal)) = live.filter(|_| tail.damage.is_none()) else {
+        let Some((name, seal)) = live.filter(|_| tail.damage.is_none() || planted!(DamageStaysWritable)) else {
             let lost = || Error::new(ErrorCode::CorruptRecord).file(self.subject.directory.as_str());
             let error = tail.damage.take().unwrap_or_else(lost);
             return Progress::Done(Opened::Damaged(tail.view, error.database(self.subject.name.as_str())));

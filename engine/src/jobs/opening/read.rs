@@ -75,7 +75,8 @@ impl ReadLog {
             }
             (Step::Read, Err(error)) => {
                 io.close(self.file);
-                self.failed(ErrorCode::FileRead, &error)
+                let code = if planted!(ReadErrorToldAsDamage) { ErrorCode::CorruptRecord } else { ErrorCode::FileRead };
+                self.failed(code, &error)
             }
         }
     }
