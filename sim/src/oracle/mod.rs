@@ -93,9 +93,18 @@ pub struct Recovered {
 
 #[derive(Clone, Debug)]
 enum Asked {
-    Open { database: usize },
-    Close { database: usize },
-    Execute { database: usize, closes_before: u64 },
+    Open {
+        database: usize,
+    },
+    Close {
+        database: usize,
+    },
+    Execute {
+        database: usize,
+        closes_before: u64,
+        /// What it adds at most to the documents in memory.
+        added_bytes: u64,
+    },
     List,
 }
 
@@ -214,7 +223,8 @@ impl Checker {
                 let database = with_id(database);
                 let tracked = &mut self.databases[database];
                 tracked.model.submit(id.0, operations.clone(), *atomicity);
-                Asked::Execute { database, closes_before: tracked.closes_asked - tracked.closes_waiting }
+                let closes_before = tracked.closes_asked - tracked.closes_waiting;
+                Asked::Execute { database, closes_before, added_bytes: space::added_bytes(operations) }
             }
             Request::Stats | Request::ListDatabases => Asked::List,
         };
@@ -258,8 +268,8 @@ impl Checker {
                     other => violation!("closing {} answered {other:?}", tracked.name),
                 }
             }
-            Asked::Execute { database, closes_before } => {
-                let memory_full = space::memory_may_be_full(&self.databases, self.memory_bytes_max);
+            Asked::Execute { database, closes_before, added_bytes } => {
+                let memory_full = space::memory_may_be_full(&self.databases, added_bytes, self.memory_bytes_max);
                 let tracked = &mut self.databases[database];
                 let closing = self.stopping || tracked.closes_asked > closes_before;
                 let name = tracked.name.clone();

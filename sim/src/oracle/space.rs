@@ -1,6 +1,8 @@
 //! What failures and recoveries leave behind is bounded, however many there are: files, and open files. Nobody is refused
 //! for want of memory while there is enough.
 
+use docdb_protocol::Operation;
+
 use super::{Checker, Tracked, Violation, violation};
 use crate::disk::SimDisk;
 
@@ -16,18 +18,21 @@ const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
 /// Most runs have no bound worth counting for.
 const COUNTED_BYTES_MAX: u64 = 1 << 30;
 
-/// The largest document that the workload sends.
-const DOCUMENT_BYTES_MAX: u64 = 2_200;
+/// What a request adds at most to the documents in memory.
+pub(super) fn added_bytes(operations: &[Operation]) -> u64 {
+    let documents = operations.iter().filter_map(|operation| operation.action.document());
+    documents.map(|document| document.len() as u64 + DOCUMENT_OVERHEAD_BYTES).sum()
+}
 
-/// Whether so many bytes may be too few for what the databases hold, all that waits included, and one document more.
-pub(super) fn memory_may_be_full(databases: &[Tracked], memory_bytes_max: u64) -> bool {
+/// Whether so many bytes may be too few for what the databases hold, all that waits included, and what a request adds.
+pub(super) fn memory_may_be_full(databases: &[Tracked], added_bytes: u64, memory_bytes_max: u64) -> bool {
     if memory_bytes_max > COUNTED_BYTES_MAX {
         return false;
     }
     let newest = databases.iter().filter_map(|tracked| tracked.model.state_after(tracked.model.newest()));
     let documents = newest.flat_map(|state| state.values());
     let held: u64 = documents.map(|content| content.len() as u64 + DOCUMENT_OVERHEAD_BYTES).sum();
-    held + DOCUMENT_BYTES_MAX + DOCUMENT_OVERHEAD_BYTES > memory_bytes_max
+    held + added_bytes > memory_bytes_max
 }
 
 /// A write was taken: the database holds no more than it may.
