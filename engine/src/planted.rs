@@ -184,6 +184,8 @@ bugs! {
         MemoryNotGivenBack,
         /// A catalog that can be read is taken for durable.
         ReadCatalogIsDurable,
+        /// The folder that a creation left behind is used by the next one.
+        LeftoverFolderUsed,
         /// The folder of the databases that an earlier start made is used, though no catalog vouches for it.
         LeftoverRootUsed,
         /// The folder that a creation left behind makes every later one fail.

@@ -66,6 +66,7 @@ pub fn mixture(bug: Bug) -> Option<ProfileName> {
     match bug.area() {
         "Damage" => Some(ProfileName::Damage),
         "Lies" => Some(ProfileName::Lying),
+        "Names" => Some(ProfileName::Names),
         _ => None,
     }
 }

@@ -198,6 +198,9 @@ impl Create {
     }
 
     fn remove_directory(&mut self) -> Progress<Made> {
+        if planted!(LeftoverFolderUsed) {
+            return self.create_file();
+        }
         self.go(Step::RemoveDirectory, DiskOp::Unlink { path: self.directory.clone() })
     }
 

@@ -29,10 +29,18 @@ pub(super) fn memory_may_be_full(databases: &[Tracked], added_bytes: u64, memory
     if memory_bytes_max > COUNTED_BYTES_MAX {
         return false;
     }
-    let newest = databases.iter().filter_map(|tracked| tracked.model.state_after(tracked.model.newest()));
-    let documents = newest.flat_map(|state| state.values());
-    let held: u64 = documents.map(|content| content.len() as u64 + DOCUMENT_OVERHEAD_BYTES).sum();
-    held + added_bytes > memory_bytes_max
+    // A request that is refused may have been about to delete something, so what was there before it counts too.
+    let held = |tracked: &Tracked| {
+        let newest = tracked.model.newest();
+        [newest.saturating_sub(1), newest].map(|tx| held_bytes(tracked, tx, DOCUMENT_OVERHEAD_BYTES)).into_iter().max()
+    };
+    databases.iter().filter_map(held).sum::<u64>() + added_bytes > memory_bytes_max
+}
+
+/// The bytes of the documents that a database holds after a transaction, each with so many more.
+fn held_bytes(tracked: &Tracked, tx: u64, overhead_bytes: u64) -> u64 {
+    let documents = tracked.model.state_after(tx).into_iter().flat_map(|state| state.values());
+    documents.map(|content| content.len() as u64 + overhead_bytes).sum()
 }
 
 /// A write was taken: the database holds no more than it may.
@@ -43,8 +51,7 @@ pub(super) fn memory_is_bounded(tracked: &Tracked, memory_bytes_max: u64) -> Res
     if memory_bytes_max > COUNTED_BYTES_MAX {
         return Ok(());
     }
-    let newest = tracked.model.state_after(tracked.model.newest());
-    let held: u64 = newest.into_iter().flat_map(|state| state.values()).map(|content| content.len() as u64).sum();
+    let held = held_bytes(tracked, tracked.model.newest(), 0);
     if held > memory_bytes_max {
         return violation!("{} holds {held} bytes of documents, at most {memory_bytes_max} are allowed", tracked.name);
     }
