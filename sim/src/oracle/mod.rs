@@ -6,23 +6,25 @@
 //! Invariants: a request is answered once, or never because of a crash; the id of a database, once
 //! told, stays; an error that blames the device needs a failure since the process started.
 
+mod answers;
 mod difference;
 mod doubt;
 pub(crate) mod progress;
+mod published;
 pub(crate) mod space;
 mod views;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use docdb_engine::{Alert, AlertKind, RequestId, View};
-use docdb_models::{Allowance, Database, Doubtful, Mismatch};
-use docdb_protocol::{DatabaseId, DatabaseName, ErrorCode, IfMissing, OperationReply, Reply, Request, Response, TxId};
+use docdb_engine::{RequestId, View};
+use docdb_models::{Database, Mismatch};
+use docdb_protocol::{DatabaseId, DatabaseName, IfMissing, Request, TxId};
 
 use crate::disk::SimDisk;
+pub(crate) use answers::written;
 pub use difference::{Differs, Place};
 use doubt::Doubt;
-use views::contents_of;
 
 /// The engine broke a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,253 +239,6 @@ impl Checker {
         self.stopping = true;
     }
 
-    /// The engine answered. Says what was recovered when the answer tells whose a view was that readers see already.
-    ///
-    /// # Errors
-    /// When it could not have answered so.
-    pub fn answered(
-        &mut self,
-        id: RequestId,
-        response: &Response,
-        device_failed: bool,
-    ) -> Result<Option<Recovered>, Violation> {
-        let damaged = self.doubt.is_any();
-        let device_failed = device_failed || damaged;
-        let Some(asked) = self.asked.remove(&id) else {
-            return violation!("request {} was answered, but nobody waits for it: {response:?}", id.0);
-        };
-        match asked {
-            Asked::Open { database } => self.opened(database, response, device_failed),
-            Asked::Close { database } => {
-                let tracked = &mut self.databases[database];
-                tracked.closes_waiting -= 1;
-                let let_go = std::mem::take(&mut tracked.let_go);
-                match response {
-                    Ok(Reply::Closed) => {
-                        tracked.stored = tracked.stored.max(let_go);
-                        Ok(None)
-                    }
-                    Err(_) if device_failed || self.stopping => Ok(None),
-                    Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(None),
-                    other => violation!("closing {} answered {other:?}", tracked.name),
-                }
-            }
-            Asked::Execute { database, closes_before, added_bytes } => {
-                let memory_full = space::memory_may_be_full(&self.databases, added_bytes, self.memory_bytes_max);
-                let tracked = &mut self.databases[database];
-                let closing = self.stopping || tracked.closes_asked > closes_before;
-                let name = tracked.name.clone();
-                let newest = written(response).max().unwrap_or(TxId(0));
-                if newest > tracked.visible {
-                    let seen = tracked.visible;
-                    return violation!("database {name}: {newest} was acknowledged while readers saw {seen}");
-                }
-                tracked
-                    .model
-                    .answer(id.0, response, Allowance { device_failed, closing, damaged, memory_full })
-                    .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
-                // What failed may be there or not.
-                if newest > TxId(0) && !device_failed {
-                    space::memory_is_bounded(tracked, self.memory_bytes_max)?;
-                }
-                Ok(None)
-            }
-            Asked::List => self.listed(response, device_failed).map(|()| None),
-        }
-    }
-
-    fn opened(
-        &mut self,
-        database: usize,
-        response: &Response,
-        device_failed: bool,
-    ) -> Result<Option<Recovered>, Violation> {
-        let name = self.databases[database].name.clone();
-        let known = self.databases[database].id;
-        match (response, known) {
-            (Ok(Reply::Database(id)), None) => {
-                if let Some(other) = self.databases.iter().position(|tracked| tracked.id == Some(*id)) {
-                    if self.doubt.may_lose_a_database() {
-                        // The other one is gone, and nobody has asked for it yet.
-                        self.lose(other);
-                        return self.opened(database, response, device_failed);
-                    }
-                    return violation!("{name} was given the id {id}, which another database has");
-                }
-                self.databases[database].id = Some(*id);
-                self.is_there(database, *id)
-            }
-            (Ok(Reply::Database(id)), Some(known)) if *id == known => self.is_there(database, *id),
-            (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
-                // The old one is gone, and whoever asked to have it made got another.
-                self.lose(database);
-                self.opened(database, response, device_failed)
-            }
-            (Ok(Reply::Database(id)), Some(known)) => violation!("{name} has the id {known}, and now {id}"),
-            (Err(error), known) => {
-                let excused = device_failed || self.stopping;
-                let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
-                let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
-                if lost && self.doubt.may_lose_a_database() {
-                    self.databases[database].is_missing = true;
-                    return Ok(None);
-                }
-                if excused && !lost && (!corrupt || self.doubt.has_lied()) {
-                    Ok(None)
-                } else {
-                    violation!("opening {name} failed: {error}")
-                }
-            }
-            (other, _) => violation!("opening {name} answered {other:?}"),
-        }
-    }
-
-    /// The database is open under this id, with the view that was published before anybody could know whose it is.
-    fn is_there(&mut self, database: usize, id: DatabaseId) -> Result<Option<Recovered>, Violation> {
-        self.databases[database].opened = true;
-        self.databases[database].is_missing = false;
-        match self.unclaimed.remove(&id) {
-            Some(view) => self.published(id, Some(&view)),
-            None => Ok(None),
-        }
-    }
-
-    /// The database is gone as a whole: another has its id, or its name.
-    fn lose(&mut self, database: usize) {
-        let tracked = &mut self.databases[database];
-        tracked.id = None;
-        tracked.is_missing = false;
-        tracked.opened = false;
-        tracked.batches.clear();
-        (tracked.let_go, tracked.stored) = (0, 0);
-        tracked.model.forget();
-    }
-
-    fn listed(&self, response: &Response, device_failed: bool) -> Result<(), Violation> {
-        let infos = match response {
-            Ok(Reply::Databases(infos)) => infos,
-            Ok(Reply::Stats(stats)) => {
-                let known = self.databases.iter().filter(|tracked| tracked.id.is_some()).count() as u64;
-                if stats.databases < known && !self.doubt.may_lose_a_database() {
-                    return violation!("the statistics count {} databases; {known} exist", stats.databases);
-                }
-                return Ok(());
-            }
-            Err(_) if device_failed || self.stopping => return Ok(()),
-            other => return violation!("listing the databases answered {other:?}"),
-        };
-        for tracked in self.databases.iter().filter(|tracked| tracked.id.is_some()) {
-            let listed = infos.iter().find(|info| info.name == tracked.name).map(|info| info.id);
-            // Whoever asks for one that a disk in doubt has lost gets another, which is listed before the answer is given.
-            let may_differ = self.doubt.may_lose_a_database() && (listed.is_none() || !tracked.opened);
-            if listed != tracked.id && !may_differ {
-                return violation!("{} is listed with the id {listed:?}, expected {:?}", tracked.name, tracked.id);
-            }
-        }
-        Ok(())
-    }
-
-    /// Readers see `view` from now on. Says what was recovered when they saw none before.
-    ///
-    /// # Errors
-    /// When it is not a state that the database can have.
-    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<Option<Recovered>, Violation> {
-        // One that nobody has opened or used may have lost its id to another: whose the view is, the answer tells.
-        let may_be_another = self.doubt.may_lose_a_database();
-        let is_used = |database: usize| {
-            let uses = |asked: &Asked| matches!(asked, Asked::Execute { database: used, .. } if *used == database);
-            self.databases[database].model.is_open() || self.asked.values().any(uses)
-        };
-        let is_known = |database: &usize| {
-            let tracked = &self.databases[*database];
-            tracked.id == Some(id) && (tracked.opened || !may_be_another || is_used(*database))
-        };
-        let known = (0..self.databases.len()).find(is_known);
-        let Some(tracked) = known.map(|database| &mut self.databases[database]) else {
-            match view {
-                Some(view) => drop(self.unclaimed.insert(id, view.clone())),
-                None => drop(self.unclaimed.remove(&id)),
-            }
-            return Ok(None);
-        };
-        let name = tracked.name.clone();
-        let Some(view) = view else {
-            if !tracked.is_damaged && !tracked.is_latched {
-                tracked.let_go = tracked.visible.0;
-            }
-            tracked.is_latched = false;
-            tracked.read_from = self.doubt.sectors();
-            tracked.model.close();
-            tracked.is_damaged = false;
-            return Ok(None);
-        };
-        tracked.visible = view.last_tx();
-        let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
-        let tx = view.last_tx().0;
-        let (low, high) = (tracked.model.must_survive(), tracked.model.newest());
-        let recovers = !tracked.model.is_open();
-        let mut recovered =
-            Recovered { dropped: tx < high, kept: tx > low, is_in_doubt: self.doubt.is_any(), ..Recovered::default() };
-        let judged = if shown.is_damaged() && !tracked.is_damaged {
-            return violation!("database {name}: damage is shown, and no alert told of it: {shown:?}");
-        } else if recovers && self.doubt.may_lose_anything() {
-            let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(content);
-            let doubtful = Doubtful {
-                found: &shown.found,
-                damaged: &shown.damaged,
-                is_unnamed: shown.is_unnamed,
-                // The alert comes before the view.
-                is_read_only: tracked.is_damaged,
-                low: self.doubt.low(low, &tracked.batches, tracked.stored, tracked.whole_from),
-                may_be_damaged: &may_be_damaged,
-            };
-            recovered.is_named = !shown.damaged.is_empty() && !shown.is_unnamed;
-            recovered.is_unnamed = shown.is_unnamed;
-            recovered.has_lied = self.doubt.has_lied();
-            tracked.model.recover_doubtful(tx, &doubtful).map(|is_shorter| recovered.is_shorter = is_shorter)
-        } else {
-            tracked.model.publish(tx, &shown.found)
-        };
-        judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
-        if recovers && !tracked.is_damaged {
-            tracked.whole_from = tracked.read_from;
-        }
-        let newest = tracked.model.newest();
-        tracked.batches.retain(|last| *last <= newest);
-        tracked.stored = tracked.stored.min(newest);
-        if tracked.batches.last().is_none_or(|last| *last < tx) {
-            tracked.batches.push(tx);
-        }
-        Ok(recovers.then_some(recovered))
-    }
-
-    /// Someone was told something.
-    ///
-    /// # Errors
-    /// When the world has given no reason for it.
-    pub fn alerted(&mut self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
-        let device_failed = device_failed || self.doubt.is_any();
-        let concerned = self.databases.iter_mut().find(|tracked| Some(&tracked.name) == alert.database.as_ref());
-        match &alert.kind {
-            AlertKind::Damage(_) if self.doubt.may_lose_anything() => {
-                concerned.into_iter().for_each(|tracked| tracked.is_damaged = true);
-                Ok(())
-            }
-            AlertKind::Damage(_) => violation!("damage was reported, but no byte was damaged: {alert:?}"),
-            AlertKind::ReadOnly(_) if device_failed => {
-                concerned.into_iter().for_each(|tracked| tracked.is_latched = true);
-                Ok(())
-            }
-            AlertKind::CatalogRebuilt(_) if self.doubt.may_lose_a_database() => {
-                // The logs do not say where they were closed.
-                self.databases.iter_mut().for_each(|tracked| tracked.stored = 0);
-                Ok(())
-            }
-            AlertKind::LogFailed(_) | AlertKind::PreparationFailed(_) if device_failed => Ok(()),
-            other => violation!("an alert without a reason: {other:?}"),
-        }
-    }
-
     /// Folds in everything that a judgement after a crash depends on. Only asked when the process has just died: nobody
     /// waits, and of the numbers of requests only their order would matter.
     pub(crate) fn identify(&self, hasher: &mut impl Hasher) {
@@ -529,18 +284,6 @@ impl Checker {
             tracked.closes_waiting = 0;
         }
     }
-}
-
-/// The transactions that a response says were written.
-pub(crate) fn written(response: &Response) -> impl Iterator<Item = TxId> {
-    let results = match response {
-        Ok(Reply::Executed(results)) => results.as_slice(),
-        _ => &[],
-    };
-    results.iter().filter_map(|result| match result {
-        Ok(OperationReply::Written(tx)) => Some(*tx),
-        Ok(OperationReply::Document(_)) | Err(_) => None,
-    })
 }
 
 /// What a database whose id is known must be opened with: it must be there.

@@ -1,0 +1,169 @@
+//! Answers: each is one that the engine could have given, to somebody who asked, once.
+//!
+//! Reads and writes are compared with the model of their database; an error needs a reason.
+
+use docdb_engine::RequestId;
+use docdb_models::{Allowance, Mismatch};
+use docdb_protocol::{DatabaseId, ErrorCode, OperationReply, Reply, Response, TxId};
+
+use super::{Asked, Checker, Recovered, Violation, space, violation};
+
+impl Checker {
+    /// The engine answered. Says what was recovered when the answer tells whose a view was that readers see already.
+    ///
+    /// # Errors
+    /// When it could not have answered so.
+    pub fn answered(
+        &mut self,
+        id: RequestId,
+        response: &Response,
+        device_failed: bool,
+    ) -> Result<Option<Recovered>, Violation> {
+        let damaged = self.doubt.is_any();
+        let device_failed = device_failed || damaged;
+        let Some(asked) = self.asked.remove(&id) else {
+            return violation!("request {} was answered, but nobody waits for it: {response:?}", id.0);
+        };
+        match asked {
+            Asked::Open { database } => self.opened(database, response, device_failed),
+            Asked::Close { database } => {
+                let tracked = &mut self.databases[database];
+                tracked.closes_waiting -= 1;
+                let let_go = std::mem::take(&mut tracked.let_go);
+                match response {
+                    Ok(Reply::Closed) => {
+                        tracked.stored = tracked.stored.max(let_go);
+                        Ok(None)
+                    }
+                    Err(_) if device_failed || self.stopping => Ok(None),
+                    Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(None),
+                    other => violation!("closing {} answered {other:?}", tracked.name),
+                }
+            }
+            Asked::Execute { database, closes_before, added_bytes } => {
+                let memory_full = space::memory_may_be_full(&self.databases, added_bytes, self.memory_bytes_max);
+                let tracked = &mut self.databases[database];
+                let closing = self.stopping || tracked.closes_asked > closes_before;
+                let name = tracked.name.clone();
+                let newest = written(response).max().unwrap_or(TxId(0));
+                if newest > tracked.visible {
+                    let seen = tracked.visible;
+                    return violation!("database {name}: {newest} was acknowledged while readers saw {seen}");
+                }
+                tracked
+                    .model
+                    .answer(id.0, response, Allowance { device_failed, closing, damaged, memory_full })
+                    .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+                // What failed may be there or not.
+                if newest > TxId(0) && !device_failed {
+                    space::memory_is_bounded(tracked, self.memory_bytes_max)?;
+                }
+                Ok(None)
+            }
+            Asked::List => self.listed(response, device_failed).map(|()| None),
+        }
+    }
+
+    fn opened(
+        &mut self,
+        database: usize,
+        response: &Response,
+        device_failed: bool,
+    ) -> Result<Option<Recovered>, Violation> {
+        let name = self.databases[database].name.clone();
+        let known = self.databases[database].id;
+        match (response, known) {
+            (Ok(Reply::Database(id)), None) => {
+                if let Some(other) = self.databases.iter().position(|tracked| tracked.id == Some(*id)) {
+                    if self.doubt.may_lose_a_database() {
+                        // The other one is gone, and nobody has asked for it yet.
+                        self.lose(other);
+                        return self.opened(database, response, device_failed);
+                    }
+                    return violation!("{name} was given the id {id}, which another database has");
+                }
+                self.databases[database].id = Some(*id);
+                self.is_there(database, *id)
+            }
+            (Ok(Reply::Database(id)), Some(known)) if *id == known => self.is_there(database, *id),
+            (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
+                // The old one is gone, and whoever asked to have it made got another.
+                self.lose(database);
+                self.opened(database, response, device_failed)
+            }
+            (Ok(Reply::Database(id)), Some(known)) => violation!("{name} has the id {known}, and now {id}"),
+            (Err(error), known) => {
+                let excused = device_failed || self.stopping;
+                let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
+                let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
+                if lost && self.doubt.may_lose_a_database() {
+                    self.databases[database].is_missing = true;
+                    return Ok(None);
+                }
+                if excused && !lost && (!corrupt || self.doubt.has_lied()) {
+                    Ok(None)
+                } else {
+                    violation!("opening {name} failed: {error}")
+                }
+            }
+            (other, _) => violation!("opening {name} answered {other:?}"),
+        }
+    }
+
+    /// The database is open under this id, with the view that was published before anybody could know whose it is.
+    fn is_there(&mut self, database: usize, id: DatabaseId) -> Result<Option<Recovered>, Violation> {
+        self.databases[database].opened = true;
+        self.databases[database].is_missing = false;
+        match self.unclaimed.remove(&id) {
+            Some(view) => self.published(id, Some(&view)),
+            None => Ok(None),
+        }
+    }
+
+    /// The database is gone as a whole: another has its id, or its name.
+    fn lose(&mut self, database: usize) {
+        let tracked = &mut self.databases[database];
+        tracked.id = None;
+        tracked.is_missing = false;
+        tracked.opened = false;
+        tracked.batches.clear();
+        (tracked.let_go, tracked.stored) = (0, 0);
+        tracked.model.forget();
+    }
+
+    fn listed(&self, response: &Response, device_failed: bool) -> Result<(), Violation> {
+        let infos = match response {
+            Ok(Reply::Databases(infos)) => infos,
+            Ok(Reply::Stats(stats)) => {
+                let known = self.databases.iter().filter(|tracked| tracked.id.is_some()).count() as u64;
+                if stats.databases < known && !self.doubt.may_lose_a_database() {
+                    return violation!("the statistics count {} databases; {known} exist", stats.databases);
+                }
+                return Ok(());
+            }
+            Err(_) if device_failed || self.stopping => return Ok(()),
+            other => return violation!("listing the databases answered {other:?}"),
+        };
+        for tracked in self.databases.iter().filter(|tracked| tracked.id.is_some()) {
+            let listed = infos.iter().find(|info| info.name == tracked.name).map(|info| info.id);
+            // Whoever asks for one that a disk in doubt has lost gets another, which is listed before the answer is given.
+            let may_differ = self.doubt.may_lose_a_database() && (listed.is_none() || !tracked.opened);
+            if listed != tracked.id && !may_differ {
+                return violation!("{} is listed with the id {listed:?}, expected {:?}", tracked.name, tracked.id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The transactions that a response says were written.
+pub(crate) fn written(response: &Response) -> impl Iterator<Item = TxId> {
+    let results = match response {
+        Ok(Reply::Executed(results)) => results.as_slice(),
+        _ => &[],
+    };
+    results.iter().filter_map(|result| match result {
+        Ok(OperationReply::Written(tx)) => Some(*tx),
+        Ok(OperationReply::Document(_)) | Err(_) => None,
+    })
+}

@@ -1,0 +1,114 @@
+//! What readers are shown, and what the operator is told: each view is a state of the model, none is older than the one
+//! before it or than what was acknowledged, and the first one after a crash or a closing recovers what must survive.
+//!
+//! Damage is told when something was damaged, and is never shown in silence.
+
+use docdb_engine::{Alert, AlertKind, View};
+use docdb_models::{Doubtful, Mismatch};
+use docdb_protocol::DatabaseId;
+
+use super::views::contents_of;
+use super::{Asked, Checker, Recovered, Violation, violation};
+
+impl Checker {
+    /// Readers see `view` from now on. Says what was recovered when they saw none before.
+    ///
+    /// # Errors
+    /// When it is not a state that the database can have.
+    pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<Option<Recovered>, Violation> {
+        // One that nobody has opened or used may have lost its id to another: whose the view is, the answer tells.
+        let may_be_another = self.doubt.may_lose_a_database();
+        let is_used = |database: usize| {
+            let uses = |asked: &Asked| matches!(asked, Asked::Execute { database: used, .. } if *used == database);
+            self.databases[database].model.is_open() || self.asked.values().any(uses)
+        };
+        let is_known = |database: &usize| {
+            let tracked = &self.databases[*database];
+            tracked.id == Some(id) && (tracked.opened || !may_be_another || is_used(*database))
+        };
+        let known = (0..self.databases.len()).find(is_known);
+        let Some(tracked) = known.map(|database| &mut self.databases[database]) else {
+            match view {
+                Some(view) => drop(self.unclaimed.insert(id, view.clone())),
+                None => drop(self.unclaimed.remove(&id)),
+            }
+            return Ok(None);
+        };
+        let name = tracked.name.clone();
+        let Some(view) = view else {
+            if !tracked.is_damaged && !tracked.is_latched {
+                tracked.let_go = tracked.visible.0;
+            }
+            tracked.is_latched = false;
+            tracked.read_from = self.doubt.sectors();
+            tracked.model.close();
+            tracked.is_damaged = false;
+            return Ok(None);
+        };
+        tracked.visible = view.last_tx();
+        let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+        let tx = view.last_tx().0;
+        let (low, high) = (tracked.model.must_survive(), tracked.model.newest());
+        let recovers = !tracked.model.is_open();
+        let mut recovered =
+            Recovered { dropped: tx < high, kept: tx > low, is_in_doubt: self.doubt.is_any(), ..Recovered::default() };
+        let judged = if shown.is_damaged() && !tracked.is_damaged {
+            return violation!("database {name}: damage is shown, and no alert told of it: {shown:?}");
+        } else if recovers && self.doubt.may_lose_anything() {
+            let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(content);
+            let doubtful = Doubtful {
+                found: &shown.found,
+                damaged: &shown.damaged,
+                is_unnamed: shown.is_unnamed,
+                // The alert comes before the view.
+                is_read_only: tracked.is_damaged,
+                low: self.doubt.low(low, &tracked.batches, tracked.stored, tracked.whole_from),
+                may_be_damaged: &may_be_damaged,
+            };
+            recovered.is_named = !shown.damaged.is_empty() && !shown.is_unnamed;
+            recovered.is_unnamed = shown.is_unnamed;
+            recovered.has_lied = self.doubt.has_lied();
+            tracked.model.recover_doubtful(tx, &doubtful).map(|is_shorter| recovered.is_shorter = is_shorter)
+        } else {
+            tracked.model.publish(tx, &shown.found)
+        };
+        judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+        if recovers && !tracked.is_damaged {
+            tracked.whole_from = tracked.read_from;
+        }
+        let newest = tracked.model.newest();
+        tracked.batches.retain(|last| *last <= newest);
+        tracked.stored = tracked.stored.min(newest);
+        if tracked.batches.last().is_none_or(|last| *last < tx) {
+            tracked.batches.push(tx);
+        }
+        Ok(recovers.then_some(recovered))
+    }
+
+    /// Someone was told something.
+    ///
+    /// # Errors
+    /// When the world has given no reason for it.
+    pub fn alerted(&mut self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
+        let device_failed = device_failed || self.doubt.is_any();
+        let concerned = self.databases.iter_mut().find(|tracked| Some(&tracked.name) == alert.database.as_ref());
+        match &alert.kind {
+            AlertKind::Damage(_) if self.doubt.may_lose_anything() => {
+                concerned.into_iter().for_each(|tracked| tracked.is_damaged = true);
+                Ok(())
+            }
+            AlertKind::Damage(_) => violation!("damage was reported, but no byte was damaged: {alert:?}"),
+            AlertKind::ReadOnly(_) if device_failed => {
+                concerned.into_iter().for_each(|tracked| tracked.is_latched = true);
+                Ok(())
+            }
+            AlertKind::CatalogRebuilt(_) if self.doubt.may_lose_a_database() => {
+                // The logs do not say where they were closed.
+                self.databases.iter_mut().for_each(|tracked| tracked.stored = 0);
+                Ok(())
+            }
+            AlertKind::LogFailed(_) | AlertKind::PreparationFailed(_) if device_failed => Ok(()),
+            other => violation!("an alert without a reason: {other:?}"),
+        }
+    }
+}
