@@ -8,8 +8,10 @@
 //!
 //! | | start | catalog | create | opening | commit | new segment | spare | closing |
 //! |---|---|---|---|---|---|---|---|---|
-//! | of one data directory | alone | one | one a name | any | any | any | any | any |
+//! | of one data directory | alone | one | one | any | any | any | any | any |
 //! | of one database | - | - | before all | alone | not with new segment | not with commit, not while a spare is made | with commit | alone |
+//!
+//! Of the jobs that sync one directory, one is in flight: a sync that fails takes the names of the others along.
 
 pub(crate) mod catalog_write;
 pub(crate) mod create;
