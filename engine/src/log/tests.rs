@@ -173,6 +173,36 @@ fn a_proof_names_the_batch_before_it() {
     let tail = replay(0, &bytes);
     assert_eq!(read(&tail.view, 1), Ok(Some("1".to_owned())));
     assert_eq!(read(&tail.view, 2), Err(ErrorCode::CorruptRecord));
+    let offset = tail.damage.expect("the proof shows it").context().unwrap().offset;
+    assert_eq!(offset, Some((SEGMENT_HEADER_BYTES + second) as u64), "where in the file, not in the log");
+}
+
+#[test]
+fn a_lost_proof_loses_no_operation() {
+    let mut writer = Writer::new(header(1, 0));
+    writer.batch(&create(1, 1, "1"));
+    writer.batch(&[]);
+    writer.batch(&create(2, 2, "2"));
+    let proof = writer.starts[1];
+    writer.bytes[proof..proof + 512].fill(0);
+    let tail = replay(0, &writer.bytes);
+    assert!(tail.damage.is_some(), "it is told");
+    assert!(tail.view.damage().is_empty(), "what follows names the batch before the proof, which is there");
+    assert_eq!(read(&tail.view, 1), Ok(Some("1".to_owned())));
+    assert_eq!(read(&tail.view, 2), Ok(Some("2".to_owned())));
+}
+
+#[test]
+fn of_two_batches_lost_in_a_row_one_has_no_name() {
+    let writer = Writer::three();
+    let mut bytes = writer.bytes.clone();
+    bytes[..writer.starts[2]].fill(0);
+    let tail = replay(0, &bytes);
+    assert_eq!(tail.view.damage().len(), 1, "the first one has no name");
+    for lost in [1, 2] {
+        assert_eq!(read(&tail.view, lost), Err(ErrorCode::CorruptRecord), "document {lost}");
+    }
+    assert_eq!(read(&tail.view, 3), Ok(Some("{\"n\":3}".to_owned())));
 }
 
 /// Two segments of three batches each, the second with a proof at its end, replayed with `merge_bytes_max`.
