@@ -193,6 +193,19 @@ fn a_lost_proof_loses_no_operation() {
 }
 
 #[test]
+fn every_record_behind_a_damaged_batch_header_is_found() {
+    let mut writer = Writer::new(header(1, 0));
+    writer.batch(&[create(1, 1, "0"), create(2, 2, "0")].concat());
+    writer.batch(&create(3, 3, "0"));
+    writer.bytes[0] ^= 1;
+    let tail = replay(0, &writer.bytes);
+    assert!(tail.damage.is_some() && tail.view.damage().is_empty());
+    for number in 1..=3 {
+        assert_eq!(read(&tail.view, number), Ok(Some("0".to_owned())), "{number}, and not one with equal content");
+    }
+}
+
+#[test]
 fn of_two_batches_lost_in_a_row_one_has_no_name() {
     let writer = Writer::three();
     let mut bytes = writer.bytes.clone();

@@ -140,3 +140,116 @@ impl ReadLog {
         Progress::Failed(error.database(self.subject.name.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use docdb_protocol::{CollectionId, DatabaseId, DatabaseName, Document, DocumentId, TxId};
+
+    use super::*;
+    use crate::buffer::Buffer;
+    use crate::clock::WallTime;
+    use crate::log::{BatchPlace, Payload, Record, RecordKind, SegmentName, encode};
+    use crate::view::Lookup;
+
+    /// One batch of 512 bytes that makes document `id`.
+    fn batch(epoch: u64, start_lsn: u64, lsn: u64, id: u64) -> Vec<u8> {
+        let record = |kind, document, payload| Record {
+            kind,
+            tx: TxId(id),
+            collection: CollectionId::DEFAULT,
+            document: DocumentId(document),
+            payload,
+        };
+        let document = Payload::Document(Document::parse(b"1").unwrap());
+        let records = [record(RecordKind::Create, id, document), record(RecordKind::Commit, 1, Payload::None)];
+        let (start_lsn, lsn) = (Lsn(start_lsn), Lsn(lsn));
+        let place = BatchPlace { database: DatabaseId::FIRST, epoch, start_lsn, lsn, watermark: lsn };
+        encode(place, None, &records).buffers.iter().flat_map(|buffer| buffer.as_slice().to_vec()).collect()
+    }
+
+    fn segment(epoch: u64, start_lsn: u64, bytes: usize) -> Segment {
+        let (database, created_at) = (DatabaseId::FIRST, WallTime(0));
+        Segment {
+            name: SegmentName::Sealed(epoch),
+            path: DiskPath::root().join(&epoch.to_string()),
+            length: (SEGMENT_HEADER_BYTES + bytes) as u64,
+            header: Some(SegmentHeader { database, epoch, start_lsn: Lsn(start_lsn), created_at }),
+        }
+    }
+
+    /// What was asked of the disk, and what came of it.
+    struct Asked {
+        opened: Vec<String>,
+        reads: Vec<(u64, u32)>,
+        superseded: Vec<String>,
+        replay: Replay,
+    }
+
+    /// Reads these segments, each with the bytes behind its header.
+    fn read(segments: &[(Segment, Vec<u8>)]) -> Asked {
+        let name = DatabaseName::parse("a").unwrap();
+        let (id, directory, created_at, log_end) = (DatabaseId::FIRST, DiskPath::root(), WallTime(0), Lsn(0));
+        let subject = Subject { id, name, directory, created_at, log_end };
+        let mut io = Io::default();
+        let all = segments.iter().map(|(segment, _)| segment.clone()).collect();
+        let (mut job, mut progress) = ReadLog::new(subject, all, &Options::default(), &mut io);
+        let (mut opened, mut reads, mut bytes_opened) = (Vec::new(), Vec::new(), &[][..]);
+        loop {
+            let reply = match progress {
+                Progress::Submit(DiskOp::Open { path, .. }) => {
+                    bytes_opened = &segments.iter().find(|(segment, _)| segment.path == path).unwrap().1;
+                    opened.push(path.name().to_owned());
+                    DiskReply::Done
+                }
+                Progress::Submit(DiskOp::Read { offset, bytes, .. }) => {
+                    reads.push((offset, bytes));
+                    assert!(bytes > 0 && reads.len() < 10, "it gets on: {reads:?}");
+                    let from = usize::try_from(offset).unwrap() - SEGMENT_HEADER_BYTES;
+                    let rest = bytes_opened.get(from..).unwrap_or_default();
+                    DiskReply::Data(Buffer::from(rest[..rest.len().min(bytes as usize)].to_vec()))
+                }
+                Progress::Done(replay) => {
+                    let superseded = job.superseded().map(|path| path.name().to_owned()).collect();
+                    return Asked { opened, reads, superseded, replay };
+                }
+                other => panic!("it reads, and nothing else: {other:?}"),
+            };
+            progress = job.step(Ok(reply), &mut io);
+        }
+    }
+
+    #[test]
+    fn a_segment_is_read_in_large_pieces_to_its_end() {
+        let mut bytes = batch(1, 0, 0, 1);
+        bytes.resize(1_048_576 + 512, 0);
+        let asked = read(&[(segment(1, 0, bytes.len()), bytes)]);
+        assert_eq!(asked.reads, [(4096, 1_048_576), (4096 + 1_048_576, 512)]);
+        assert_eq!(asked.replay.finish().view.documents(), 1);
+    }
+
+    #[test]
+    fn a_file_that_ends_before_its_length_is_what_is_there() {
+        let asked = read(&[(segment(1, 0, 4096), batch(1, 0, 0, 1))]);
+        assert_eq!(asked.reads, [(4096, 4096), (4096 + 512, 4096 - 512)]);
+        assert_eq!(asked.replay.finish().view.documents(), 1);
+    }
+
+    /// The first segment is said again by the second, and the end of the second by the third.
+    #[test]
+    fn what_later_segments_say_again_is_not_read() {
+        let unreadable = Segment { header: None, ..segment(9, 0, 0) };
+        let second = [batch(2, 0, 0, 1), batch(2, 0, 512, 2)].concat();
+        let asked = read(&[
+            (segment(3, 512, 512), batch(3, 512, 512, 3)),
+            (segment(1, 0, 512), batch(1, 0, 0, 7)),
+            (unreadable, Vec::new()),
+            (segment(2, 0, 1024), second),
+        ]);
+        assert_eq!(asked.opened, ["2", "3"]);
+        assert_eq!(asked.superseded, ["1"]);
+        let tail = asked.replay.finish();
+        assert!(tail.damage.is_none());
+        let is_there = |id| matches!(tail.view.lookup("_default", DocumentId(id)), Lookup::Found(_));
+        assert_eq!([1, 2, 3, 7].map(is_there), [true, false, true, false]);
+    }
+}

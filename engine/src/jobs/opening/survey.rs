@@ -168,3 +168,80 @@ impl Survey {
         Progress::Failed(error.database(self.subject.name.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use docdb_protocol::{DatabaseId, DatabaseName};
+
+    use super::*;
+    use crate::buffer::Buffer;
+    use crate::clock::WallTime;
+    use crate::log::Lsn;
+
+    fn header(epoch: u64) -> SegmentHeader {
+        SegmentHeader { database: DatabaseId::FIRST, epoch, start_lsn: Lsn(0), created_at: WallTime(0) }
+    }
+
+    /// Looks over a folder with these files, on a disk that gives `read_bytes_max` bytes at a time.
+    fn survey(files: &[(&str, Vec<u8>)], read_bytes_max: usize) -> Found {
+        let name = DatabaseName::parse("a").unwrap();
+        let directory = DiskPath::root().join("a");
+        let (id, created_at, log_end) = (DatabaseId::FIRST, WallTime(0), Lsn(0));
+        let subject = Subject { id, name, directory, created_at, log_end };
+        let mut io = Io::default();
+        let (mut job, mut op) = Survey::new(subject, &mut io);
+        let mut opened: &[u8] = &[];
+        loop {
+            let reply = match op {
+                DiskOp::List { after, .. } => {
+                    assert!(after.is_empty(), "one page holds them all");
+                    DiskReply::Names(files.iter().map(|(name, _)| (*name).into()).collect())
+                }
+                DiskOp::Open { path, .. } => {
+                    opened = &files.iter().find(|(name, _)| *name == path.name()).unwrap().1;
+                    DiskReply::Done
+                }
+                DiskOp::Length { .. } => DiskReply::Length(opened.len() as u64),
+                DiskOp::Read { offset, bytes, .. } => {
+                    let (from, bytes) = (usize::try_from(offset).unwrap(), bytes as usize);
+                    assert!(bytes > 0 && from + bytes <= SEGMENT_HEADER_BYTES, "the header, and nothing more");
+                    let rest = opened.get(from..).unwrap_or_default();
+                    DiskReply::Data(Buffer::from(rest[..rest.len().min(bytes).min(read_bytes_max)].to_vec()))
+                }
+                other => panic!("it changes nothing: {other:?}"),
+            };
+            match job.step(Ok(reply), &mut io) {
+                Progress::Submit(next) => op = next,
+                Progress::Done(found) => return found,
+                Progress::Failed(error) => panic!("{error:?}"),
+            }
+        }
+    }
+
+    fn epochs(found: &Found) -> Vec<Option<u64>> {
+        found.segments.iter().map(|segment| segment.header.map(|header| header.epoch)).collect()
+    }
+
+    #[test]
+    fn a_header_is_read_whole_however_little_a_read_gives() {
+        let mut bytes = header(1).encode();
+        // Only the second copy, at the end of what is read, is valid.
+        bytes[0] ^= 1;
+        bytes.resize(bytes.len() + 4096, 7);
+        for read_bytes_max in [1000, 4096] {
+            assert_eq!(epochs(&survey(&[("a.wal", bytes.clone())], read_bytes_max)), [Some(1)], "{read_bytes_max}");
+        }
+        assert_eq!(epochs(&survey(&[("a.wal", bytes[..1000].to_vec())], 4096)), [None], "a file that ends early");
+    }
+
+    /// The last name listed is looked at first.
+    #[test]
+    fn a_header_of_another_file_is_none() {
+        let folder = |active, sealed| [("a.wal", header(active).encode()), ("a.wal.2", header(sealed).encode())];
+        let look = |active, sealed| epochs(&survey(&folder(active, sealed), 4096));
+        assert_eq!(look(3, 2), [Some(2), Some(3)]);
+        assert_eq!(look(3, 1), [None, Some(3)], "a sealed one is named by its epoch");
+        assert_eq!(look(2, 2), [Some(2), None], "what is not sealed is newer than all that are");
+        assert_eq!(look(1, 2), [Some(2), None]);
+    }
+}
