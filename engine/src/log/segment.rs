@@ -100,6 +100,11 @@ mod tests {
             damaged[sector * SECTOR_BYTES..][..SECTOR_BYTES].fill(0xff);
             assert_eq!(SegmentHeader::decode(&damaged), Some(header), "sector {sector}");
         }
+        for at in 0..COPY_BYTES {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert_eq!(SegmentHeader::decode(&damaged), Some(header), "byte {at}");
+        }
         assert_eq!(SegmentHeader::decode(&[0; SEGMENT_HEADER_BYTES]), None);
         assert_eq!(SegmentHeader::decode(&bytes[..10]), None);
     }
