@@ -531,9 +531,13 @@ impl Engine {
                         self.unsettled.remove(&id);
                     }
                     Err(error) => {
-                        let queue = self.databases.get_mut(&id).map(|database| std::mem::take(&mut database.queue));
-                        for (request_id, _) in queue.unwrap_or_default() {
+                        let database = self.databases.get_mut(&id).expect("stays until it is closed");
+                        for (request_id, _) in std::mem::take(&mut database.queue) {
                             self.io.respond(request_id, Err(error.clone()));
+                        }
+                        // Nobody will ask for another catalog.
+                        if matches!(self.phase, Phase::Stopping(_)) && !planted!(UnsettledNeverCloses) {
+                            database.close(None);
                         }
                     }
                 }

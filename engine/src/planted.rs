@@ -192,6 +192,8 @@ bugs! {
         LeftoverFolderRefused,
     }
     Errors {
+        /// A database that no catalog came to name is left open by a shutdown, which never ends.
+        UnsettledNeverCloses,
         /// Whoever waited for a batch that was given up is told that it was written.
         UnknownToldAsWritten,
         /// Whoever waited for a batch that was given up is told that it was refused.

@@ -124,8 +124,15 @@ impl Life {
         self.world.disk_mut().set_quota(quota);
     }
 
+    /// The process or the machine dies; of a kind that is switched off, in the other way.
     fn crash(&mut self, kind: CrashKind) -> Result<(), Violation> {
         self.openings += 1;
+        let without = self.world.disk().profile().without;
+        let kind = match kind {
+            CrashKind::Process if without.contains(FaultKind::ProcessCrash) => CrashKind::Power,
+            CrashKind::Power if without.contains(FaultKind::PowerCrash) => CrashKind::Process,
+            kind => kind,
+        };
         self.world.crash(kind)
     }
 
@@ -134,7 +141,11 @@ impl Life {
         self.world.shutdown()?;
         for _ in 0..ROUND_STEPS_MAX {
             let cut_short = self.world.choices.chance("run/cut_short", 10);
-            if cut_short || self.world.stopped() || self.world.step(false)? == Stepped::Idle {
+            if cut_short || self.world.stopped() {
+                break;
+            }
+            if self.world.step(false)? == Stepped::Idle {
+                progress::has_stopped(self.world.stopped(), "a shutdown")?;
                 break;
             }
         }
@@ -221,7 +232,7 @@ impl Life {
                 break;
             }
         }
-        violation!("{what}: the engine does not stop")
+        progress::has_stopped(self.world.stopped(), what)
     }
 
     fn peace(&mut self) -> Result<(), Violation> {

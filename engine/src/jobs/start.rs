@@ -53,7 +53,7 @@ pub(crate) struct Start {
     bytes: Vec<u8>,
     found: Option<Catalog>,
     lost: Option<Error>,
-    /// Whether the folder of the databases was made just now.
+    /// Whether the folder of the databases was made just now, or cannot be made anew.
     is_made: bool,
     folders: Vec<Arc<str>>,
     folder: usize,
@@ -123,6 +123,11 @@ impl Start {
                 None => self.list_folders(),
             },
             (Step::RemoveFolder, Ok(_)) => self.make_folder(),
+            // Something is in it that no listing shows, or it is a mount point: then it is not we who made it.
+            (Step::RemoveFolder, Err(error)) if error.kind == DiskErrorKind::Exists => {
+                self.is_made = true;
+                self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() })
+            }
             (Step::ListFolders, Ok(DiskReply::Names(names))) => {
                 let more = names.len() as u64 == u64::from(NAMES_MAX);
                 self.folders.extend(names);

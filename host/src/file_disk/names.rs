@@ -96,7 +96,8 @@ pub(super) fn unlink(root: &OwnedFd, path: &DiskPath) -> Result<DiskReply, Errno
     let flags = if is_directory(root, path) { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     match retry_on_intr(|| rustix::fs::unlinkat(root, text(path), flags)) {
         Ok(()) => Ok(DiskReply::Done),
-        Err(Errno::NOTEMPTY) => Err(Errno::EXIST),
+        // A mount point is as little ours to remove as a folder with something in it.
+        Err(Errno::NOTEMPTY | Errno::BUSY) => Err(Errno::EXIST),
         Err(errno) => Err(errno),
     }
 }

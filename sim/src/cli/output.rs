@@ -1,6 +1,6 @@
 //! Lines on the output, a bar on the terminal, and the words for a failure.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 use docdb_sim::run::{Report, Setup, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,9 +9,15 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::origin::arguments_of;
 
-/// Prints a line. A reader that closed the pipe wants no more; that is no failure of ours.
+/// Prints a line. A reader that closed the pipe wants no more; that is no failure of ours. A result that cannot be printed
+/// for another reason is none, so the program ends.
 pub(crate) fn say(line: &str) {
-    drop(writeln!(stdout(), "{line}"));
+    if let Err(error) = writeln!(stdout(), "{line}")
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        complain(&format!("error: the output cannot be written: {error}"));
+        std::process::exit(3);
+    }
 }
 
 /// Prints a line on the error output.

@@ -103,7 +103,8 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     let total: Mutex<Total> = Mutex::default();
     let progress = bar(arguments.time.map_or(end - first, |time| time.as_secs()));
     std::thread::scope(|scope| {
-        for _ in 0..arguments.jobs.max(1) {
+        let seeds = usize::try_from(end - first).unwrap_or(usize::MAX);
+        for _ in 0..arguments.jobs.min(seeds).max(1) {
             scope.spawn(|| {
                 while until.is_none_or(|until| Instant::now() < until) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);

@@ -46,6 +46,9 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 fn tried(arguments: &Arguments) -> Result<Exit, String> {
     let origin = arguments.subject.origin()?;
     let setup = origin.setup()?;
+    let unwritable = |error| format!("{}: {error}", arguments.output.display());
+    // Found out before the work is done, not after it.
+    fs::OpenOptions::new().append(true).create(true).open(&arguments.output).map_err(unwritable)?;
     let started = Instant::now();
     let (failing, _) = origin.run(Chronicle::default())?;
     if failing.verdict == Verdict::Kept {
@@ -64,8 +67,7 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
     progress.finish_and_clear();
     let mut trace = Trace::of(&shrunk.report, &setup);
     trace.comment.clone_from(&arguments.comment);
-    fs::write(&arguments.output, trace.to_json())
-        .map_err(|error| format!("{}: {error}", arguments.output.display()))?;
+    fs::write(&arguments.output, trace.to_json()).map_err(unwritable)?;
     let (kind, message) = words(&trace.verdict);
     let seconds = started.elapsed().as_secs_f64();
     if arguments.json {

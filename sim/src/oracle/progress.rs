@@ -44,3 +44,11 @@ pub(crate) fn writes_are_accepted(checker: &Checker, what: &str) -> Result<(), V
         None => Ok(()),
     }
 }
+
+/// The engine, which was asked to stop and has nothing left to do, has stopped.
+///
+/// # Errors
+/// When it has not.
+pub(crate) fn has_stopped(stopped: bool, what: &str) -> Result<(), Violation> {
+    if stopped { Ok(()) } else { violation!("{what}: the engine does not stop") }
+}

@@ -1,7 +1,7 @@
 //! A catalog that is gone: rebuilt from the folders, and never without what could be read later.
 
 use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, OpId};
-use docdb_protocol::{Action, OperationReply};
+use docdb_protocol::{Action, DatabaseName, IfMissing, OperationReply, Request};
 use docdb_sim::choice::Choices;
 use docdb_sim::disk::{FaultKind, Profile};
 
@@ -52,4 +52,17 @@ fn a_rebuilt_catalog_leaves_out_nothing_that_may_be_read_later() {
         let database = machine.open("a").unwrap();
         assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
     }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_a_catalog_that_cannot_be_written() {
+    let mut machine = Machine::new(small());
+    let name = DatabaseName::parse("a").expect("a name");
+    let opening = machine.ask(Request::OpenDatabase { name, if_missing: IfMissing::Create });
+    machine.stop();
+    machine.driver.disk.refuse =
+        |op| matches!(op, DiskOp::Open { path, .. } if path.as_str() == "catalog.new").then_some(DiskErrorKind::Io);
+    machine.settle();
+    assert!(machine.heard.answers[&opening].is_err());
+    assert!(machine.heard.stopped);
 }

@@ -47,7 +47,7 @@ pub(crate) struct Heard {
     pub(crate) answers: BTreeMap<RequestId, Response>,
     pub(crate) alerts: Vec<Alert>,
     wake: Option<Instant>,
-    stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 impl Outside for Heard {
@@ -152,9 +152,14 @@ impl Machine {
         }
     }
 
+    /// The operator asks the engine to stop.
+    pub(crate) fn stop(&mut self) {
+        self.driver.handle(Input::Shutdown, &mut self.heard);
+    }
+
     /// The engine shuts down, and another one starts.
     pub(crate) fn restart(&mut self) {
-        self.driver.handle(Input::Shutdown, &mut self.heard);
+        self.stop();
         self.settle();
         assert!(std::mem::take(&mut self.heard.stopped), "it shuts down without waiting for anything");
         self.crash();
