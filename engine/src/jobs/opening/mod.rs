@@ -292,3 +292,30 @@ impl Opening {
         Progress::Failed(error.database(self.subject.name.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a sealed segment held is unknown without its header, even where another begins at the very first byte.
+    #[test]
+    fn a_sealed_segment_without_a_header_is_damage() {
+        let (id, name, created_at) = (DatabaseId::FIRST, DatabaseName::parse("a").unwrap(), WallTime(0));
+        let directory = DiskPath::root().join("a");
+        let path = |name: String| directory.join(&name);
+        let segment = |name, path, header| Segment { name, path, length: 4096, header };
+        let header = SegmentHeader { database: id, epoch: 2, start_lsn: Lsn(0), created_at };
+        let last = segment(SegmentName::Active, path(active(&name)), Some(header));
+        let lost = segment(SegmentName::Sealed(1), path(sealed(&name, 1)), None);
+        let open = |segments| {
+            let (name, directory, log_end) = (name.clone(), directory.clone(), Lsn(0));
+            let mut io = Io::default();
+            let subject = Subject { id, name, directory, created_at, log_end };
+            let (mut job, _) = Opening::new(subject, &Options::default(), &mut io);
+            job.segments = segments;
+            job.replayed(Replay::new(id, log_end, 0), &mut io)
+        };
+        assert!(matches!(open(vec![last.clone()]), Progress::Submit(_)), "it goes on in a new segment");
+        assert!(matches!(open(vec![last, lost]), Progress::Done(Opened::Damaged(..))));
+    }
+}
