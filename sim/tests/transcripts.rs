@@ -39,6 +39,19 @@ fn a_reader_that_closes_the_pipe_makes_no_command_panic() {
     }
 }
 
+/// Whoever collects the lines of a night hears that they are not kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    for arguments in [&["explain"][..], &["run", "--seeds", "0..3", "--json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has a full device");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docdb-sim"));
+        let output = command.args(arguments).stdout(full).output().expect("the simulator was built for this test");
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the output cannot be written"), "{arguments:?}");
+    }
+}
+
 /// Scripts read the last line, whatever came before it.
 #[test]
 fn the_last_line_of_json_is_one_object_with_the_fields_that_scripts_rely_on() {

@@ -1,9 +1,9 @@
 //! A catalog that is gone: rebuilt from the folders, and never without what could be read later.
 
-use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, OpId};
+use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, Engine, OpId};
 use docdb_protocol::{Action, DatabaseName, IfMissing, OperationReply, Request};
 use docdb_sim::choice::Choices;
-use docdb_sim::disk::{FaultKind, Profile};
+use docdb_sim::disk::{FaultKind, Profile, SimDisk};
 
 use crate::machine::{Machine, Refuse, nothing, small, text};
 
@@ -65,4 +65,21 @@ fn a_shutdown_does_not_wait_for_a_catalog_that_cannot_be_written() {
     machine.settle();
     assert!(machine.heard.answers[&opening].is_err());
     assert!(machine.heard.stopped);
+}
+
+/// A mount point, or a folder with names in it that no listing shows.
+#[test]
+fn a_folder_of_databases_that_cannot_be_made_anew_is_used() {
+    let mut machine = Machine::new(small());
+    // The process dies before the first catalog has its name.
+    machine.driver.disk.disk = SimDisk::new(Profile::CALM);
+    machine.driver.engine = Engine::new(machine.options.clone());
+    machine.driver.disk.refuse =
+        |op| matches!(op, DiskOp::Open { path, .. } if path.as_str() == "catalog.new").then_some(DiskErrorKind::Io);
+    machine.settle();
+    machine.driver.disk.refuse =
+        |op| matches!(op, DiskOp::Unlink { path } if path.as_str() == "db").then_some(DiskErrorKind::Exists);
+    machine.crash();
+    let database = machine.open("a").expect("it is somebody's folder, and usable");
+    machine.one(database, 1, Action::Create(text(100))).expect("nothing else fails");
 }
