@@ -400,7 +400,7 @@ fn contiguous(buffers: &[Buffer]) -> Vec<u8> {
 }
 
 /// The open file an operation names.
-fn file_of(op: &DiskOp) -> Option<FileId> {
+pub(crate) fn file_of(op: &DiskOp) -> Option<FileId> {
     match op {
         DiskOp::Open { file, .. }
         | DiskOp::Close { file }

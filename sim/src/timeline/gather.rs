@@ -11,7 +11,7 @@ use docdb_protocol::{Reply, Request};
 use super::model::{Lane, LaneId, Moment};
 use super::words::DatabaseNames;
 use crate::chronicle::{Chronicle, Event, Sides};
-use crate::disk::{CrashKind, SimDisk, Unit};
+use crate::disk::{CrashKind, SimDisk, Unit, file_of};
 
 /// An operation of the disk, from its submission on.
 #[derive(Clone, Debug)]
@@ -225,26 +225,6 @@ pub(super) fn databases(chronicle: &Chronicle) -> DatabaseNames {
         }
     }
     names
-}
-
-/// The open file that an operation names.
-fn file_of(op: &DiskOp) -> Option<FileId> {
-    match op {
-        DiskOp::Close { file }
-        | DiskOp::Read { file, .. }
-        | DiskOp::Write { file, .. }
-        | DiskOp::Allocate { file, .. }
-        | DiskOp::Length { file }
-        | DiskOp::Sync { file } => Some(*file),
-        DiskOp::Open { .. }
-        | DiskOp::MakeDirectory { .. }
-        | DiskOp::List { .. }
-        | DiskOp::Rename { .. }
-        | DiskOp::Link { .. }
-        | DiskOp::Unlink { .. }
-        | DiskOp::SyncDirectory { .. }
-        | DiskOp::FreeSpace => None,
-    }
 }
 
 /// Whether an operation changes names.
