@@ -173,13 +173,22 @@ impl Machine {
         self.settle();
     }
 
-    /// Somebody else writes into a file.
-    pub(crate) fn overwrite(&mut self, path: &str, bytes: Vec<u8>) {
+    /// Power goes, with all that was not synced, and another process starts.
+    pub(crate) fn lose_power(&mut self) {
+        self.driver.disk.disk.crash(CrashKind::Power, &mut |_, _| 0);
+        self.driver.engine = Engine::new(self.options.clone());
+        self.heard.wake = None;
+        self.settle();
+    }
+
+    /// Somebody else writes into a file, durably.
+    pub(crate) fn overwrite(&mut self, path: &str, offset: u64, bytes: Vec<u8>) {
         let file = FileId(u64::MAX);
         let path = path.split('/').fold(DiskPath::root(), |path, name| path.join(name));
         for op in [
             DiskOp::Open { file, path, mode: OpenMode::Write },
-            DiskOp::Write { file, offset: 0, buffers: vec![bytes.into()] },
+            DiskOp::Write { file, offset, buffers: vec![bytes.into()] },
+            DiskOp::Sync { file },
             DiskOp::Close { file },
         ] {
             self.driver.disk.submit(OpId(u64::MAX), op);

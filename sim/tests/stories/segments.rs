@@ -151,6 +151,28 @@ fn updated(machine: &mut Machine, database: DatabaseId, id: u64, bytes: usize) {
     machine.one(database, id, action).expect("nothing fails on a calm disk");
 }
 
+/// A bit turns in the last batch that was acknowledged; the one behind it, which proves that it was, stands in the
+/// cache alone.
+#[test]
+fn what_is_shown_of_a_damaged_log_and_what_proves_the_damage_outlive_a_power_loss() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    let log = machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it can be read");
+    let mut sector = log[4096..4608].to_vec();
+    sector[72 + 64 + 10] ^= 1;
+    machine.overwrite("db/a/a.wal", HEADER_BYTES, sector);
+    // Written, and not synced when the process dies.
+    machine.ask(execute(database, 2, Action::Create(text(100))));
+    machine.crash();
+    for _ in 0..2 {
+        let database = machine.open("a").unwrap();
+        assert_eq!(machine.one(database, 1, Action::Read), Err(ErrorCode::CorruptRecord));
+        assert!(matches!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(_))));
+        machine.lose_power();
+    }
+}
+
 #[test]
 fn a_header_that_a_stray_write_put_into_another_segment_brings_no_older_version_back() {
     let segments = ["a.wal.1", "a.wal.2", "a.wal.3", "a.wal.4", "a.wal"];
@@ -165,7 +187,7 @@ fn a_header_that_a_stray_write_put_into_another_segment_brings_no_older_version_
         machine.crash();
         let contents = machine.driver.disk.disk.contents();
         let header = contents[&format!("db/a/{from}")].as_ref().expect("so many segments were filled")[..4096].to_vec();
-        machine.overwrite(&format!("db/a/{to}"), header);
+        machine.overwrite(&format!("db/a/{to}"), 0, header);
         let Ok(database) = machine.open("a") else { continue };
         for id in 1..=5 {
             match machine.one(database, id, Action::Read) {

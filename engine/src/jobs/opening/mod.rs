@@ -3,7 +3,7 @@
 //! ```text
 //! survey: list the folder; of every segment: length, header
 //! read, by epoch: replay each up to the smallest start of any later one
-//! damaged -> done, read-only: nothing is changed on disk
+//! damaged -> open the last segment; sync it; done, read-only: nothing is changed on disk
 //! remove a spare that an earlier process left
 //! no `wal`, a valid `next` -> sync the directory; rename it to `wal`; sync the directory
 //! new segment from the proven end on, with everything recovered beyond it as its tail; where the last
@@ -13,6 +13,10 @@
 //!
 //! Being able to read something does not mean that it is durable, so what no later watermark proves
 //! is written again, in the new segment, before anybody sees it.
+//!
+//! A damaged log is not written again, but what is shown of it, and what proves the damage, may stand in the
+//! cache alone, so it is synced. Where that fails it is shown all the same: whoever rescues data from a failing
+//! disk is better off with what can be read.
 //!
 //! The same holds of a header: a `next` that can be read need not be durable, and after a failed sync no
 //! later one makes it so. But `wal` loses its name only when `next` is durable with its name, so a
@@ -25,7 +29,7 @@ use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode};
 
 use super::new_segment::{Made, NewSegment, Plan};
 use crate::clock::WallTime;
-use crate::disk::{DiskError, DiskOp, DiskPath};
+use crate::disk::{DiskError, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{
     Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, Tail, active, next, proof_bytes, sealed,
@@ -79,6 +83,8 @@ pub(crate) struct Opening {
     /// The largest epoch of any header in the folder, one that is no part of the log included.
     epoch_max: u64,
     recovered: Option<Recovered>,
+    /// What is shown of a damaged log.
+    damaged: Option<(View, Error)>,
     superseded: Vec<DiskPath>,
 }
 
@@ -98,6 +104,9 @@ struct Recovered {
 enum Step {
     Survey(Box<Survey>),
     Read(Box<ReadLog>),
+    OpenDamaged(FileId),
+    /// Only the last segment can have bytes that are not durable: all that the others say was, before it was made.
+    SyncDamaged(FileId),
     /// A spare may be large, and the disk full.
     RemoveSpare,
     /// The names seen may not be durable; the renames build on them.
@@ -119,6 +128,7 @@ impl Opening {
             spare: None,
             epoch_max: 0,
             recovered: None,
+            damaged: None,
             superseded: Vec::new(),
         };
         (job, first)
@@ -134,6 +144,15 @@ impl Opening {
             (Step::Read(job), result) => {
                 let progress = job.step(result, io);
                 self.replaying(progress, io)
+            }
+            (Step::OpenDamaged(file), Ok(_)) => {
+                let file = *file;
+                self.go(Step::SyncDamaged(file), DiskOp::Sync { file })
+            }
+            (Step::OpenDamaged(_), Err(_)) => self.show_damaged(),
+            (Step::SyncDamaged(file), Ok(_) | Err(_)) => {
+                io.close(*file);
+                self.show_damaged()
             }
             // Another spare takes its place sooner or later; what matters is that it was tried.
             (Step::RemoveSpare, Ok(_) | Err(_)) => self.names_or_segment(io),
@@ -220,7 +239,8 @@ impl Opening {
         let Some((name, seal)) = live.filter(|_| tail.damage.is_none() || planted!(DamageStaysWritable)) else {
             let lost = || Error::new(ErrorCode::CorruptRecord).file(self.subject.directory.as_str());
             let error = tail.damage.take().unwrap_or_else(lost);
-            return Progress::Done(Opened::Damaged(tail.view, error.database(self.subject.name.as_str())));
+            self.damaged = Some((tail.view, error.database(self.subject.name.as_str())));
+            return self.sync_damaged(io);
         };
         let tail_bytes = tail.encode(self.subject.id, 0).map_or(0, |encoded| encoded.bytes);
         let start_lsn = tail.start_lsn();
@@ -240,6 +260,23 @@ impl Opening {
             Some(path) => self.go(Step::RemoveSpare, DiskOp::Unlink { path }),
             None => self.names_or_segment(io),
         }
+    }
+
+    fn sync_damaged(&mut self, io: &mut Io) -> Progress<Opened> {
+        let read = self.segments.iter().filter_map(|segment| Some((segment.header?.epoch, &segment.path)));
+        let last = read.max_by_key(|(epoch, _)| *epoch).map(|(_, path)| path.clone());
+        match last {
+            Some(path) => {
+                let file = io.new_file();
+                self.go(Step::OpenDamaged(file), DiskOp::Open { file, path, mode: OpenMode::Read })
+            }
+            None => self.show_damaged(),
+        }
+    }
+
+    fn show_damaged(&mut self) -> Progress<Opened> {
+        let (view, error) = self.damaged.take().expect("set when the replay ended");
+        Progress::Done(Opened::Damaged(view, error))
     }
 
     fn names_or_segment(&mut self, io: &mut Io) -> Progress<Opened> {
