@@ -17,7 +17,17 @@ use crate::planted::planted;
 /// The first bytes of the file, read by whoever wants to know whether a directory is a data directory.
 pub const CATALOG_MAGIC: &[u8; 8] = b"DOCDBCAT";
 /// The version this build writes, and the newest it reads. It stands behind the magic, little-endian.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// Before this one, starts were not counted.
+const VERSION_WITH_STARTS: u32 = 2;
+
+/// Each process numbers its segments in a range of its own. One that is gone left no trace of its epoch, but its bytes
+/// may still be on the device, and come to light in another of the same epoch.
+const EPOCHS_PER_START: u64 = 1_000_000_000;
+/// So that no epoch comes near 2^63.
+const STARTS_MAX: u64 = (1 << 62) / EPOCHS_PER_START;
+/// How many starts a rebuilt catalog allows for that left no segment to tell of them.
+const STARTS_UNSEEN: u64 = 1_000_000;
 
 /// Magic, version, length of the body, checksum of version, length and body.
 const FIXED_BYTES: usize = 20;
@@ -43,6 +53,8 @@ pub(crate) struct Closed {
 /// The catalog in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Catalog {
+    /// How many processes have started on this data directory, the one at hand included.
+    pub(crate) starts: u64,
     /// The id for the next database; larger than every id ever given.
     pub(crate) next_database: DatabaseId,
     pub(crate) entries: BTreeMap<DatabaseId, Entry>,
@@ -50,7 +62,19 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn empty() -> Catalog {
-        Catalog { next_database: DatabaseId::FIRST, entries: BTreeMap::new() }
+        Catalog { starts: 0, next_database: DatabaseId::FIRST, entries: BTreeMap::new() }
+    }
+
+    /// One more process starts. Says up to where epochs may have been given by those before it.
+    pub(crate) fn start(&mut self) -> u64 {
+        let before = self.starts.min(STARTS_MAX);
+        self.starts = before + 1;
+        before * EPOCHS_PER_START
+    }
+
+    /// A segment of this epoch was found while the catalog is rebuilt.
+    pub(crate) fn found_epoch(&mut self, epoch: u64) {
+        self.starts = self.starts.max(epoch / EPOCHS_PER_START + 1 + STARTS_UNSEEN);
     }
 
     pub(crate) fn find(&self, name: &DatabaseName) -> Option<DatabaseId> {
@@ -59,6 +83,7 @@ impl Catalog {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
+        put_u64(&mut body, self.starts);
         put_u64(&mut body, self.next_database.get());
         put_u32(&mut body, u32::try_from(self.entries.len()).expect("at most DATABASES_MAX"));
         for (id, entry) in &self.entries {
@@ -109,6 +134,7 @@ fn decode_copy(bytes: &[u8]) -> Option<Result<Catalog, ErrorCode>> {
         return Some(Err(ErrorCode::NewerFormat));
     }
     let mut fields = Fields::new(body);
+    let starts = if version < VERSION_WITH_STARTS { 1 } else { fields.u64()? };
     let next_database = DatabaseId::new(fields.u64()?)?;
     let count = fields.u32()? as usize;
     let mut entries = BTreeMap::new();
@@ -120,7 +146,7 @@ fn decode_copy(bytes: &[u8]) -> Option<Result<Catalog, ErrorCode>> {
         let name = DatabaseName::parse(std::str::from_utf8(fields.bytes(name_bytes)?).ok()?).ok()?;
         entries.insert(id, Entry { name, created_at, closed });
     }
-    Some(Ok(Catalog { next_database, entries }))
+    Some(Ok(Catalog { starts, next_database, entries }))
 }
 
 const _: () = assert!(FIXED_BYTES == CATALOG_MAGIC.len() + 12);
@@ -147,5 +173,48 @@ mod tests {
             assert_eq!(Catalog::decode(&damaged), Ok(catalog.clone()), "sector {sector}");
         }
         assert_eq!(Catalog::decode(&[]), Err(ErrorCode::CatalogDamaged));
+    }
+
+    /// Version 1 did not count starts: there was one at least.
+    #[test]
+    fn a_catalog_of_version_1_is_read() {
+        let id = DatabaseId::new(7).unwrap();
+        let (name, closed) =
+            (DatabaseName::parse("a").unwrap(), Closed { log_end: Lsn(512), log_bytes: 5, documents: 3 });
+        let entries = BTreeMap::from([(id, Entry { name, created_at: WallTime(9), closed })]);
+        let catalog = Catalog { starts: 1, next_database: DatabaseId::new(8).unwrap(), entries };
+        let body: Vec<u8> = [8_u64.to_le_bytes().as_slice(), &[1, 0, 0, 0]]
+            .into_iter()
+            .chain([7_u64, 9, 512, 5, 3].map(u64::to_le_bytes).each_ref().map(<[u8; 8]>::as_slice))
+            .chain([&[1, b'a'][..]])
+            .flatten()
+            .copied()
+            .collect();
+        let mut covered = vec![1, 0, 0, 0];
+        put_u32(&mut covered, u32::try_from(body.len()).unwrap());
+        covered.extend_from_slice(&body);
+        let mut bytes = CATALOG_MAGIC.to_vec();
+        bytes.extend_from_slice(&covered[..8]);
+        put_u32(&mut bytes, crc32fast::hash(&covered));
+        bytes.extend_from_slice(&body);
+        bytes.resize(SECTOR_BYTES, 0);
+        bytes.extend(bytes.clone());
+        assert_eq!(Catalog::decode(&bytes), Ok(catalog.clone()));
+        assert_eq!(Catalog::decode(&catalog.encode()), Ok(catalog), "and written in the format of today");
+    }
+
+    #[test]
+    fn each_start_gives_epochs_that_none_before_it_gave() {
+        let mut catalog = Catalog::empty();
+        assert_eq!(catalog.start(), 0);
+        let mut read = Catalog::decode(&catalog.encode()).unwrap();
+        assert_eq!(read.start(), EPOCHS_PER_START);
+        let mut rebuilt = Catalog::empty();
+        for epoch in [3 * EPOCHS_PER_START + 5, 7] {
+            rebuilt.found_epoch(epoch);
+        }
+        assert!(rebuilt.start() > 1000 * EPOCHS_PER_START, "there may have been more than the headers tell");
+        rebuilt.starts = u64::MAX;
+        assert!(rebuilt.start() < 1 << 62 && rebuilt.start() < 1 << 62, "numbers that can be counted on from");
     }
 }

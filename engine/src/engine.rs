@@ -344,7 +344,8 @@ impl Engine {
     /// Begins with the first creation, unless it is under way.
     fn create_next(&mut self, now: Now) {
         let Some(creating) = self.creating.front_mut().filter(|creating| creating.job.is_none()) else { return };
-        let header = SegmentHeader { database: creating.id, epoch: 1, start_lsn: Lsn(0), created_at: now.wall };
+        let epoch = self.io.new_epoch(0);
+        let header = SegmentHeader { database: creating.id, epoch, start_lsn: Lsn(0), created_at: now.wall };
         let files = [self.io.new_file(), self.io.new_file()];
         let (job, first) = Create::new(header, creating.name.clone(), files, &self.options);
         self.io.submit(Owner::Create, first);
@@ -384,6 +385,10 @@ impl Engine {
             Progress::Submit(op) => self.io.submit(Owner::Start, op),
             Progress::Done(started) => {
                 self.catalog = started.catalog;
+                let given = self.catalog.start();
+                if !planted!(StartsNotCounted) {
+                    self.io.epochs_given(given);
+                }
                 if let Some(error) = started.rebuilt {
                     self.io.alert(None, AlertKind::CatalogRebuilt(error));
                 }

@@ -1,6 +1,6 @@
 //! What the engine's parts want of the world, gathered for [`crate::Engine::poll_output`].
 //!
-//! It numbers operations and files, and remembers whose each operation is, so that a completion
+//! It numbers operations, files and segments, and remembers whose each operation is, so that a completion
 //! finds its job. It decides nothing.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +51,8 @@ pub(crate) struct Io {
     owners: BTreeMap<OpId, Owner>,
     operations: u64,
     files: u64,
+    /// The last one given, or that may have been.
+    epoch: u64,
     wake_at: Option<Instant>,
 }
 
@@ -70,6 +72,17 @@ impl Io {
     pub(crate) fn new_file(&mut self) -> FileId {
         self.files += 1;
         FileId(self.files)
+    }
+
+    /// The epoch of one more attempt at a segment: larger than `last`, and never given before, in this process or another.
+    pub(crate) fn new_epoch(&mut self, last: u64) -> u64 {
+        self.epoch = self.epoch.max(last) + 1;
+        self.epoch
+    }
+
+    /// Epochs up to this one may have been given before.
+    pub(crate) fn epochs_given(&mut self, epoch: u64) {
+        self.epoch = epoch;
     }
 
     /// # Panics

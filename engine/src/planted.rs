@@ -100,6 +100,8 @@ bugs! {
         SealBeforeHeaderSync,
         /// A new segment has the epoch of the one before.
         RotationSameEpoch,
+        /// Segments are numbered on from those that are there, whatever earlier processes tried.
+        StartsNotCounted,
         /// After a rotation the log goes on as if the segment began where the old one did.
         StartLsnKept,
         /// The active segment loses its name before the name of the next one is durable.

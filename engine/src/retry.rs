@@ -18,10 +18,6 @@ impl Backoff {
         Backoff { tries: 0 }
     }
 
-    pub(crate) fn tries(self) -> u32 {
-        self.tries
-    }
-
     /// How long to wait before the next try: between half the delay and all of it, so that many who
     /// failed together do not come back together. `None` when it was tried often enough.
     pub(crate) fn next_delay_ns(&mut self, seed: u64) -> Option<u64> {

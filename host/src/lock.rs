@@ -10,6 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use docdb_engine::{CATALOG_MAGIC, FORMAT_VERSION};
 use docdb_protocol::{Error, ErrorCode};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -21,10 +22,6 @@ const CATALOG: &str = "catalog";
 /// What else may lie in a directory of ours that has no catalog yet, or none any more.
 const OUR_NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", LOCK];
 
-/// How a catalog begins; a format version follows, as a little-endian `u32`.
-const CATALOG_MAGIC: [u8; 8] = *b"DOCDBCAT";
-/// The newest format this program reads.
-const FORMAT_VERSION: u32 = 1;
 const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + size_of::<u32>();
 
 /// The holder's pid and program, as far as they are read back.
@@ -99,7 +96,7 @@ fn names_us(catalog: &Path) -> Result<bool, Error> {
         let file = File::open(catalog)?;
         let second = file.metadata()?.len() / 2;
         let mut magic = [0; CATALOG_MAGIC.len()];
-        let mut is_at = |offset| file.read_exact_at(&mut magic, offset).is_ok() && magic == CATALOG_MAGIC;
+        let mut is_at = |offset| file.read_exact_at(&mut magic, offset).is_ok() && magic == *CATALOG_MAGIC;
         Ok(is_at(0) || is_at(second))
     };
     read().map_err(|error| failed(catalog, "read the catalog", &error))
@@ -215,7 +212,7 @@ fn check_format(path: &Path) -> Result<(), Error> {
 fn version_at(catalog: &File, offset: u64) -> Option<u32> {
     let mut header = [0; CATALOG_VERSION_END];
     catalog.read_exact_at(&mut header, offset).ok()?;
-    let version = header.strip_prefix(&CATALOG_MAGIC)?;
+    let version = header.strip_prefix(CATALOG_MAGIC)?;
     Some(u32::from_le_bytes(version.try_into().expect("four bytes follow the magic")))
 }
 

@@ -57,6 +57,7 @@ mod planted {
         Bug::NextNotSynced,
         Bug::UndoAfterSeal,
         Bug::RotationSameEpoch,
+        Bug::StartsNotCounted,
         Bug::StartLsnKept,
         Bug::TailNotRewritten,
         Bug::ResumeBehindBadRecord,

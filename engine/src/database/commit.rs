@@ -174,8 +174,7 @@ impl Database {
     /// Goes on in a new segment, at the place where the durable log ends.
     pub(super) fn new_segment(&mut self, tail: Option<Batch>, backoff: Backoff, options: &Options, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
-        let next_epoch = log.epoch + 1 + u64::from(backoff.tries());
-        let epoch = if planted!(RotationSameEpoch) { log.epoch } else { next_epoch };
+        let epoch = if planted!(RotationSameEpoch) { log.epoch } else { io.new_epoch(log.epoch) };
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
         let to_write = tail.as_ref().filter(|_| !planted!(TailNotWritten));
         let encoded = to_write.map(|batch| encode(place, log.before.as_ref(), &batch.records));

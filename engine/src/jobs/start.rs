@@ -287,6 +287,7 @@ impl Start {
         if let Ok(name) = DatabaseName::parse(&self.folders[self.folder]) {
             let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
             catalog.entries.insert(header.database, entry);
+            catalog.found_epoch(header.epoch);
             let after = header.database.next().unwrap_or(header.database);
             catalog.next_database = catalog.next_database.max(after);
         }

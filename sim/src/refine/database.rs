@@ -80,7 +80,7 @@ pub(super) struct Database {
     active: Option<Active>,
     next: Option<Next>,
     is_promoted: bool,
-    /// The largest epoch of a segment that was used.
+    /// The largest epoch given to any segment, whatever became of it.
     epoch: u64,
     /// Where the durable log ends.
     mark: Mark,
@@ -248,6 +248,7 @@ impl Database {
         if !follow || !same || offset != SEGMENT_HEADER_BYTES {
             return self.refused(&format!("{batches:?} at {offset} do not stand where they say"));
         }
+        self.give(first.epoch)?;
         let tail = Tail {
             epoch: first.epoch,
             from: first.lsn,
@@ -272,11 +273,10 @@ impl Database {
         let Some(next) = &mut self.next else { return Ok(None) };
         next.header = Some(header);
         let tail = next.tail;
-        if tail.is_some_and(|tail| (tail.epoch, tail.from) != (header.epoch, header.start_lsn)) {
-            return self.refused(&format!("{header:?} is not that of {tail:?}"));
-        }
-        if self.is_watched() && header.epoch <= self.epoch {
-            return self.refused(&format!("{header:?} does not exceed the epoch {}", self.epoch));
+        match tail {
+            None => self.give(header.epoch)?,
+            Some(tail) if (tail.epoch, tail.from) == (header.epoch, header.start_lsn) => {}
+            Some(tail) => return self.refused(&format!("{header:?} is not that of {tail:?}")),
         }
         let effect = self.begin_writing(Op::WriteHeader, Some(bytes.len() as u64))?;
         if self.is_watched() {
@@ -293,6 +293,15 @@ impl Database {
             refused.map_err(|refused| self.named(&refused))?;
         }
         Ok(effect)
+    }
+
+    /// A segment begins. What an earlier one of its epoch left on the device could be taken for its own.
+    fn give(&mut self, epoch: u64) -> Result<(), Refused> {
+        if self.is_watched() && epoch <= self.epoch {
+            return self.refused(&format!("epoch {epoch} is given again, or is not larger than {}", self.epoch));
+        }
+        self.epoch = epoch;
+        Ok(())
     }
 
     fn sync(&mut self, file: FileId) -> Result<Option<Effect>, Refused> {
@@ -396,7 +405,7 @@ impl Database {
         let Some(header) = header else { return Err(format!("a segment without a header is used: {file:?}")) };
         self.sealed = self.active.take().map(|active| active.file);
         self.active = Some(Active { file, epoch: header.epoch, start_lsn: header.start_lsn });
-        (self.next, self.is_promoted, self.epoch) = (None, false, header.epoch);
+        (self.next, self.is_promoted) = (None, false);
         if !self.is_watched() {
             return Ok(());
         }

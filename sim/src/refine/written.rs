@@ -92,8 +92,8 @@ pub(super) fn catalog(bytes: &[u8]) -> Option<Vec<(String, u64, u64)>> {
         return None;
     }
     let mut entries = Vec::new();
-    let mut at = 32;
-    for _ in 0..u32_at(bytes, 28)? {
+    let mut at = 40;
+    for _ in 0..u32_at(bytes, 36)? {
         let name_bytes = usize::from(*bytes.get(at + 40)?);
         let name = std::str::from_utf8(bytes.get(at + 41..at + 41 + name_bytes)?).ok()?;
         entries.push((name.to_owned(), u64_at(bytes, at)?, u64_at(bytes, at + 16)?));

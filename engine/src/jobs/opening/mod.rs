@@ -253,7 +253,7 @@ impl Opening {
             }
         }
         let tail_bytes = if planted!(OpeningEndTooEarly) { 0 } else { tail_bytes };
-        let (epoch, end) = (self.epoch_max + 1, Lsn(start_lsn.0 + tail_bytes));
+        let (epoch, end) = (io.new_epoch(self.epoch_max), Lsn(start_lsn.0 + tail_bytes));
         let is_next = name == SegmentName::Next;
         self.recovered = Some(Recovered { tail, epoch, seal, is_next, end });
         match self.spare.take() {
@@ -333,6 +333,7 @@ impl Opening {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::{DiskErrorKind, DiskReply};
 
     /// What a sealed segment held is unknown without its header, even where another begins at the very first byte.
     #[test]
@@ -350,9 +351,22 @@ mod tests {
             let subject = Subject { id, name, directory, created_at, log_end };
             let (mut job, _) = Opening::new(subject, &Options::default(), &mut io);
             job.segments = segments;
-            job.replayed(Replay::new(id, log_end, 0), &mut io)
+            let first = job.replayed(Replay::new(id, log_end, 0), &mut io);
+            assert!(matches!(first, Progress::Submit(_)), "{first:?}");
+            job
         };
-        assert!(matches!(open(vec![last.clone()]), Progress::Submit(_)), "it goes on in a new segment");
-        assert!(matches!(open(vec![last, lost]), Progress::Done(Opened::Damaged(..))));
+        let mut whole = open(vec![last.clone()]);
+        let next = whole.step(Ok(DiskReply::Done), &mut Io::default());
+        assert!(
+            matches!(next, Progress::Submit(DiskOp::Open { mode: OpenMode::CreateNew, .. })),
+            "it goes on: {next:?}"
+        );
+        let mut damaged = open(vec![last, lost]);
+        let mut io = Io::default();
+        let synced = damaged.step(Ok(DiskReply::Done), &mut io);
+        assert!(matches!(synced, Progress::Submit(DiskOp::Sync { .. })), "what is shown is made durable: {synced:?}");
+        // A disk that fails is read all the same.
+        let shown = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), &mut io);
+        assert!(matches!(shown, Progress::Done(Opened::Damaged(..))), "{shown:?}");
     }
 }
