@@ -94,8 +94,9 @@ fn doubtful_difference(expected: &State, shown: &Doubtful<'_>) -> Option<String>
             None => {}
         }
     }
-    let invented = shown.found.keys().find(|key| !expected.contains_key(*key));
-    let invented = invented
-        .or_else(|| shown.damaged.iter().find(|key| !expected.contains_key(*key)).filter(|_| !shown.is_unnamed));
-    invented.map(|key| format!("{}/{} is there, expected nothing", key.0, key.1))
+    if let Some((key, found)) = shown.found.iter().find(|(key, _)| !expected.contains_key(*key)) {
+        return Some(format!("{}/{} is {}, expected nothing", key.0, key.1, text(found)));
+    }
+    let invented = shown.damaged.iter().find(|key| !expected.contains_key(*key)).filter(|_| !shown.is_unnamed);
+    invented.map(|key| format!("{}/{} is reported as damaged and was never there", key.0, key.1))
 }

@@ -21,7 +21,7 @@ use crate::profile::ProfileName;
 use crate::run::{Setup, Verdict, run_seed};
 
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
-pub const SEEDS: u64 = 2000;
+pub const SEEDS: u64 = 3000;
 
 /// How mutants are tried.
 #[derive(Clone, Copy, Debug)]

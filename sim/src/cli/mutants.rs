@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Seeds tried on each; what survives them all is not found.
-    #[arg(long, value_name = "N", default_value = "2000", value_parser = count::parse::<u64>)]
+    #[arg(long, value_name = "N", default_value = "3000", value_parser = count::parse::<u64>)]
     seeds: u64,
     /// How many at a time, each on a core of its own.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
