@@ -117,7 +117,8 @@ fn documents_hit(damage: &Damaged) -> Vec<Vec<u8>> {
         if record.start < range.end && range.start < record.end {
             hit.push(before[start..end].to_vec());
         }
-        from = end;
+        // Not behind its end: an earlier hit may have made that of another one of it.
+        from = start + DOCUMENT_BEGINS.len();
     }
     hit
 }
