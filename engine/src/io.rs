@@ -1,7 +1,7 @@
 //! What the engine's parts want of the world, gathered for [`crate::Engine::poll_output`].
 //!
 //! It numbers operations, files and segments, and remembers whose each operation is, so that a completion
-//! finds its job. It decides nothing.
+//! finds its job. It decides nothing but these numbers.
 
 use std::collections::{BTreeMap, VecDeque};
 

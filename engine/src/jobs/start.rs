@@ -142,11 +142,13 @@ impl Start {
                     let missing = Error::new(ErrorCode::CatalogDamaged).file(path().as_str());
                     self.lost.get_or_insert(missing);
                 }
-                self.found = Some(Catalog::empty());
+                let is_lost = self.lost.is_some();
+                self.found = Some(if is_lost { Catalog::rebuilding() } else { Catalog::empty() });
                 self.list_files()
             }
             (Step::ListFiles, Ok(DiskReply::Names(names))) => {
                 self.files = names;
+                self.found_names();
                 self.open_segment(io)
             }
             (Step::OpenSegment, Ok(_)) => {
@@ -280,6 +282,17 @@ impl Start {
         let offset = self.bytes.len();
         let bytes = u32::try_from(SEGMENT_HEADER_BYTES - offset).expect("at most 4096");
         self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes })
+    }
+
+    /// One header is read, but every sealed segment tells its epoch by its name.
+    fn found_names(&mut self) {
+        let Ok(database) = DatabaseName::parse(&self.folders[self.folder]) else { return };
+        let catalog = self.found.as_mut().expect("set before the first folder is asked");
+        for name in &self.files {
+            if let Some(SegmentName::Sealed(epoch)) = SegmentName::parse(&database, name) {
+                catalog.found_epoch(epoch);
+            }
+        }
     }
 
     fn found_database(&mut self, header: SegmentHeader) -> Progress<Started> {

@@ -151,6 +151,24 @@ fn updated(machine: &mut Machine, database: DatabaseId, id: u64, bytes: usize) {
     machine.one(database, id, action).expect("nothing fails on a calm disk");
 }
 
+/// A bit turns in the document of the first batch.
+fn damage_first_batch(machine: &mut Machine) {
+    let log = machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it can be read");
+    let mut sector = log[4096..4608].to_vec();
+    sector[72 + 64 + 10] ^= 1;
+    machine.overwrite("db/a/a.wal", HEADER_BYTES, sector);
+}
+
+/// The first document is damaged, the second one whole.
+fn is_shown_before_and_after_a_power_loss(mut machine: Machine) {
+    for _ in 0..2 {
+        let database = machine.open("a").unwrap();
+        assert_eq!(machine.one(database, 1, Action::Read), Err(ErrorCode::CorruptRecord));
+        assert!(matches!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(_))));
+        machine.lose_power();
+    }
+}
+
 /// A bit turns in the last batch that was acknowledged; the one behind it, which proves that it was, stands in the
 /// cache alone.
 #[test]
@@ -158,19 +176,29 @@ fn what_is_shown_of_a_damaged_log_and_what_proves_the_damage_outlive_a_power_los
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
     machine.one(database, 1, Action::Create(text(100))).unwrap();
-    let log = machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it can be read");
-    let mut sector = log[4096..4608].to_vec();
-    sector[72 + 64 + 10] ^= 1;
-    machine.overwrite("db/a/a.wal", HEADER_BYTES, sector);
+    damage_first_batch(&mut machine);
     // Written, and not synced when the process dies.
     machine.ask(execute(database, 2, Action::Create(text(100))));
     machine.crash();
-    for _ in 0..2 {
-        let database = machine.open("a").unwrap();
-        assert_eq!(machine.one(database, 1, Action::Read), Err(ErrorCode::CorruptRecord));
-        assert!(matches!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(_))));
-        machine.lose_power();
+    is_shown_before_and_after_a_power_loss(machine);
+}
+
+/// The same, where what proves it is the header of a segment that took the place of the log's last one in the cache alone.
+#[test]
+fn the_names_that_a_damaged_log_is_shown_by_outlive_a_power_loss() {
+    let mut machine = Machine::new(Options { merge_bytes_max: 0, ..small() });
+    let database = machine.open("a").unwrap();
+    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    damage_first_batch(&mut machine);
+    machine.driver.disk.refuse = spoiled;
+    machine.ask(execute(database, 2, Action::Create(text(100))));
+    let is_sealed = |op: &DiskOp| matches!(op, DiskOp::Rename { from, .. } if from.as_str() == "db/a/a.wal");
+    while !machine.driver.disk.seen.iter().any(is_sealed) {
+        assert!(machine.driver.deliver(&mut machine.heard), "the new segment is on its way");
     }
+    machine.driver.disk.refuse = nothing;
+    machine.crash();
+    is_shown_before_and_after_a_power_loss(machine);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! survey: list the folder; of every segment: length, header
 //! read, by epoch: replay each up to the smallest start of any later one
-//! damaged -> open the last segment; sync it; done, read-only: nothing is changed on disk
+//! damaged -> open the last segment; sync it; sync the directory; done, read-only: nothing is changed on disk
 //! remove a spare that an earlier process left
 //! no `wal`, a valid `next` -> sync the directory; rename it to `wal`; sync the directory
 //! new segment from the proven end on, with everything recovered beyond it as its tail; where the last
@@ -14,13 +14,14 @@
 //! Being able to read something does not mean that it is durable, so what no later watermark proves
 //! is written again, in the new segment, before anybody sees it.
 //!
-//! A damaged log is not written again, but what is shown of it, and what proves the damage, may stand in the
-//! cache alone, so it is synced. Where that fails it is shown all the same: whoever rescues data from a failing
-//! disk is better off with what can be read.
-//!
 //! The same holds of a header: a `next` that can be read need not be durable, and after a failed sync no
 //! later one makes it so. But `wal` loses its name only when `next` is durable with its name, so a
 //! missing `wal` proves `next`; beside a `wal`, a `next` is no part of the log, and nothing rested on it.
+//!
+//! A damaged log is not written again, but what is shown of it, and what proves the damage, may stand in the
+//! cache alone, so its last segment and its names are synced. Where that fails, or an earlier sync had failed and
+//! this one succeeds in vain, it is shown all the same: whoever rescues data from a failing disk is better off with
+//! what can be read.
 
 mod read;
 mod survey;
@@ -107,6 +108,8 @@ enum Step {
     OpenDamaged(FileId),
     /// Only the last segment can have bytes that are not durable: all that the others say was, before it was made.
     SyncDamaged(FileId),
+    /// That it is the last one may be a matter of names.
+    SyncDamagedNames,
     /// A spare may be large, and the disk full.
     RemoveSpare,
     /// The names seen may not be durable; the renames build on them.
@@ -149,11 +152,12 @@ impl Opening {
                 let file = *file;
                 self.go(Step::SyncDamaged(file), DiskOp::Sync { file })
             }
-            (Step::OpenDamaged(_), Err(_)) => self.show_damaged(),
+            (Step::OpenDamaged(_), Err(_)) => self.sync_damaged_names(),
             (Step::SyncDamaged(file), Ok(_) | Err(_)) => {
                 io.close(*file);
-                self.show_damaged()
+                self.sync_damaged_names()
             }
+            (Step::SyncDamagedNames, Ok(_) | Err(_)) => self.show_damaged(),
             // Another spare takes its place sooner or later; what matters is that it was tried.
             (Step::RemoveSpare, Ok(_) | Err(_)) => self.names_or_segment(io),
             (Step::SyncNames, Ok(_)) => self.promote(),
@@ -270,8 +274,13 @@ impl Opening {
                 let file = io.new_file();
                 self.go(Step::OpenDamaged(file), DiskOp::Open { file, path, mode: OpenMode::Read })
             }
-            None => self.show_damaged(),
+            None => self.sync_damaged_names(),
         }
+    }
+
+    fn sync_damaged_names(&mut self) -> Progress<Opened> {
+        let path = self.subject.directory.clone();
+        self.go(Step::SyncDamagedNames, DiskOp::SyncDirectory { path })
     }
 
     fn show_damaged(&mut self) -> Progress<Opened> {
@@ -366,6 +375,8 @@ mod tests {
         let synced = damaged.step(Ok(DiskReply::Done), &mut io);
         assert!(matches!(synced, Progress::Submit(DiskOp::Sync { .. })), "what is shown is made durable: {synced:?}");
         // A disk that fails is read all the same.
+        let named = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), &mut io);
+        assert!(matches!(named, Progress::Submit(DiskOp::SyncDirectory { .. })), "and its names: {named:?}");
         let shown = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), &mut io);
         assert!(matches!(shown, Progress::Done(Opened::Damaged(..))), "{shown:?}");
     }
