@@ -162,7 +162,7 @@ fn damage_first_batch(machine: &mut Machine) {
 /// The first document is damaged, the second one whole.
 fn is_shown_before_and_after_a_power_loss(mut machine: Machine) {
     for _ in 0..2 {
-        let database = machine.open("a").unwrap();
+        let database = machine.open("a").expect("what is damaged is isolated, not refused");
         assert_eq!(machine.one(database, 1, Action::Read), Err(ErrorCode::CorruptRecord));
         assert!(matches!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(_))));
         machine.lose_power();
