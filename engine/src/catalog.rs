@@ -65,11 +65,6 @@ impl Catalog {
         Catalog { starts: 0, next_database: DatabaseId::FIRST, entries: BTreeMap::new() }
     }
 
-    /// One that was lost and is made anew from what there is. It allows for starts that nothing tells of.
-    pub(crate) fn rebuilding() -> Catalog {
-        Catalog { starts: STARTS_UNSEEN, ..Catalog::empty() }
-    }
-
     /// One more process starts. Says up to where epochs may have been given by those before it.
     pub(crate) fn start(&mut self) -> u64 {
         let before = self.starts.min(STARTS_MAX);
@@ -77,9 +72,19 @@ impl Catalog {
         before * EPOCHS_PER_START
     }
 
-    /// A segment of this epoch was found while the catalog is rebuilt.
+    /// A segment of this epoch was found.
     pub(crate) fn found_epoch(&mut self, epoch: u64) {
-        self.starts = self.starts.max(epoch / EPOCHS_PER_START + 1 + STARTS_UNSEEN);
+        self.starts = self.starts.max(epoch / EPOCHS_PER_START + 1);
+    }
+
+    /// A database of this id was found.
+    pub(crate) fn found_id(&mut self, id: DatabaseId) {
+        self.next_database = self.next_database.max(id.next().unwrap_or(id));
+    }
+
+    /// It was rebuilt from what there is, and there may have been starts that nothing tells of.
+    pub(crate) fn allow_for_unseen_starts(&mut self) {
+        self.starts = self.starts.saturating_add(STARTS_UNSEEN);
     }
 
     pub(crate) fn find(&self, name: &DatabaseName) -> Option<DatabaseId> {
@@ -214,13 +219,15 @@ mod tests {
         assert_eq!(catalog.start(), 0);
         let mut read = Catalog::decode(&catalog.encode()).unwrap();
         assert_eq!(read.start(), EPOCHS_PER_START);
-        let mut rebuilt = Catalog::empty();
+        let mut older = Catalog::empty();
         for epoch in [3 * EPOCHS_PER_START + 5, 7] {
-            rebuilt.found_epoch(epoch);
+            older.found_epoch(epoch);
         }
-        assert!(Catalog::rebuilding().start() > 1000 * EPOCHS_PER_START, "even where no header is left");
-        assert!(rebuilt.start() > 1000 * EPOCHS_PER_START, "there may have been more than the headers tell");
-        rebuilt.starts = u64::MAX;
-        assert!(rebuilt.start() < 1 << 62, "numbers that can be counted on from");
+        assert_eq!(older.start(), 4 * EPOCHS_PER_START);
+        older.allow_for_unseen_starts();
+        assert!(older.start() > 1000 * EPOCHS_PER_START, "there may have been more than the headers tell");
+        older.starts = u64::MAX;
+        older.allow_for_unseen_starts();
+        assert!(older.start() < 1 << 62, "numbers that can be counted on from");
     }
 }

@@ -33,7 +33,10 @@ impl Database {
         assert!(!self.open, "only a recovery is doubtful");
         let high = self.recoverable();
         let low = if shown.is_unnamed { tx.max(shown.low) } else { tx };
-        if tx > high || (tx < shown.low && !shown.is_unnamed) {
+        if tx > high {
+            return mismatch!("recovered {tx} transactions; {high} were submitted, not counting those that were lost");
+        }
+        if tx < shown.low && !shown.is_unnamed {
             let least = shown.low;
             return mismatch!(
                 "recovered {tx} transactions in silence; {least} must have survived, {high} were submitted"

@@ -3,16 +3,22 @@
 //! ```text
 //! read catalog
 //!   whole      -> make db, where it is missing
+//!                 ask every folder in db that it does not name for the header of one of its segments
 //!   none, and nothing in db -> make db, removing one that is there; sync the data directory
 //!   damaged, or none -> ask every folder in db for the header of one of its segments, and rebuild it
 //!                       a damaged one is kept as catalog.damaged, for whoever wants to look
 //! then, whatever was found, the catalog is written, before anybody is told of it
 //! ```
 //!
+//! A folder that a whole catalog does not name is what a creation left that came to nothing. Or the catalog is an older one,
+//! which a copy, a write gone astray or a lying sync brought back. Its id and epochs are not given again, lest it be
+//! taken for part of another database; it is left where it is, and no error in it keeps anybody from starting.
+//!
 //! What can be read need not be durable: the sync of its name may have failed, and then no later one has anything to
 //! write for it. So the catalog is written again, under its name, and a `db` that no catalog vouches for is made again. A
 //! catalog that was ever durable vouches for `db`, which was durable before it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
@@ -52,9 +58,14 @@ pub(crate) struct Start {
     file: FileId,
     bytes: Vec<u8>,
     found: Option<Catalog>,
+    /// Whether it is the catalog as it was read.
+    is_whole: bool,
     lost: Option<Error>,
     /// Whether the folder of the databases was made just now, or cannot be made anew.
     is_made: bool,
+    /// The last name of the last page.
+    listed_to: Arc<str>,
+    /// Those to be asked.
     folders: Vec<Arc<str>>,
     folder: usize,
     files: Vec<Arc<str>>,
@@ -83,8 +94,10 @@ impl Start {
             file,
             bytes: Vec::new(),
             found: None,
+            is_whole: false,
             lost: None,
             is_made: false,
+            listed_to: "".into(),
             folders: Vec::new(),
             folder: 0,
             files: Vec::new(),
@@ -103,7 +116,10 @@ impl Start {
             (Step::ReadCatalog, Ok(_)) => {
                 io.close(self.file);
                 match Catalog::decode(&self.bytes) {
-                    Ok(catalog) => self.found = Some(catalog),
+                    Ok(catalog) => {
+                        self.is_whole = true;
+                        self.found = Some(catalog);
+                    }
                     Err(ErrorCode::NewerFormat) => {
                         return Progress::Failed(newer_format(&path()));
                     }
@@ -118,10 +134,7 @@ impl Start {
                 self.is_made = true;
                 self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() })
             }
-            (Step::MakeFolder, Err(_)) | (Step::SyncRoot, Ok(_)) => match self.found.take() {
-                Some(catalog) => Progress::Done(Started { catalog, rebuilt: None }),
-                None => self.list_folders(),
-            },
+            (Step::MakeFolder, Err(_)) | (Step::SyncRoot, Ok(_)) => self.list_folders(),
             (Step::RemoveFolder, Ok(_)) => self.make_folder(),
             // Something is in it that no listing shows, or it is a mount point: then it is not we who made it.
             (Step::RemoveFolder, Err(error)) if error.kind == DiskErrorKind::Exists => {
@@ -130,9 +143,15 @@ impl Start {
             }
             (Step::ListFolders, Ok(DiskReply::Names(names))) => {
                 let more = names.len() as u64 == u64::from(NAMES_MAX);
-                self.folders.extend(names);
+                if let Some(last) = names.last() {
+                    self.listed_to = Arc::clone(last);
+                }
+                self.keep_unknown(names);
                 if more {
                     return self.list_folders();
+                }
+                if self.is_whole {
+                    return self.list_files();
                 }
                 let is_kept = self.is_made || planted!(LeftoverRootUsed);
                 if self.folders.is_empty() && self.lost.is_none() && !is_kept {
@@ -142,8 +161,7 @@ impl Start {
                     let missing = Error::new(ErrorCode::CatalogDamaged).file(path().as_str());
                     self.lost.get_or_insert(missing);
                 }
-                let is_lost = self.lost.is_some();
-                self.found = Some(if is_lost { Catalog::rebuilding() } else { Catalog::empty() });
+                self.found = Some(Catalog::empty());
                 self.list_files()
             }
             (Step::ListFiles, Ok(DiskReply::Names(names))) => {
@@ -164,21 +182,27 @@ impl Start {
                 match SegmentHeader::decode(&self.bytes) {
                     Some(header) => self.found_database(header),
                     // A catalog that leaves it out would give its name and id away.
-                    None if SegmentHeader::is_newer(&self.bytes) => Progress::Failed(newer_format(&self.folder_path())),
+                    None if SegmentHeader::is_newer(&self.bytes) && !self.is_whole => {
+                        Progress::Failed(newer_format(&self.folder_path()))
+                    }
                     None => self.open_segment(io),
                 }
             }
             // A catalog that leaves out what could not be read would give its name and id away.
-            (Step::ReadHeader, Err(error)) => {
+            (Step::ReadHeader, Err(error)) if !self.is_whole => {
                 io.close(self.file);
                 failed(ErrorCode::FileRead, &self.folder_path(), &error)
             }
             (Step::OpenSegment | Step::ListFiles, Err(error))
-                if matches!(error.kind, DiskErrorKind::Permission | DiskErrorKind::Transient | DiskErrorKind::Io) =>
+                if !self.is_whole
+                    && matches!(
+                        error.kind,
+                        DiskErrorKind::Permission | DiskErrorKind::Transient | DiskErrorKind::Io
+                    ) =>
             {
                 failed(ErrorCode::FileOpen, &self.folder_path(), &error)
             }
-            (Step::ReadHeader, Ok(_)) => {
+            (Step::ReadHeader, Ok(_) | Err(_)) => {
                 io.close(self.file);
                 self.open_segment(io)
             }
@@ -188,9 +212,12 @@ impl Start {
                 failed(ErrorCode::FileOpen, &path(), &error)
             }
             (Step::KeepDamaged, Ok(_) | Err(_)) => {
-                let catalog = self.found.take().expect("set before the first folder is asked");
-                Progress::Done(Started { catalog, rebuilt: self.lost.take() })
+                if self.lost.is_some() {
+                    self.catalog().allow_for_unseen_starts();
+                }
+                self.done()
             }
+            (Step::ListFolders, Ok(_) | Err(_)) if self.is_whole => self.list_files(),
             (Step::ListFolders, Ok(_)) => {
                 failed(ErrorCode::FileRead, &databases_path(), &DiskError::new(DiskErrorKind::Io))
             }
@@ -239,12 +266,27 @@ impl Start {
     }
 
     fn list_folders(&mut self) -> Progress<Started> {
-        let after = self.folders.last().cloned().unwrap_or_else(|| "".into());
+        let after = Arc::clone(&self.listed_to);
         self.go(Step::ListFolders, DiskOp::List { path: databases_path(), after, limit: NAMES_MAX })
+    }
+
+    /// Of these folders, those that the catalog does not name are asked.
+    fn keep_unknown(&mut self, names: Vec<Arc<str>>) {
+        let entries = self.found.iter().flat_map(|catalog| catalog.entries.values());
+        let known: BTreeSet<&str> = entries.map(|entry| entry.name.as_str()).collect();
+        self.folders.extend(names.into_iter().filter(|name| !known.contains(&**name)));
+    }
+
+    fn done(&mut self) -> Progress<Started> {
+        let catalog = self.found.take().expect("set before the first folder is asked");
+        Progress::Done(Started { catalog, rebuilt: self.lost.take() })
     }
 
     fn list_files(&mut self) -> Progress<Started> {
         let Some(folder) = self.folders.get(self.folder) else {
+            if self.is_whole {
+                return self.done();
+            }
             let keep = DiskOp::Rename { from: path(), to: damaged_path(), replace: true };
             return self.go(Step::KeepDamaged, keep);
         };
@@ -287,24 +329,31 @@ impl Start {
     /// One header is read, but every sealed segment tells its epoch by its name.
     fn found_names(&mut self) {
         let Ok(database) = DatabaseName::parse(&self.folders[self.folder]) else { return };
-        let catalog = self.found.as_mut().expect("set before the first folder is asked");
-        for name in &self.files {
+        let files = std::mem::take(&mut self.files);
+        for name in &files {
             if let Some(SegmentName::Sealed(epoch)) = SegmentName::parse(&database, name) {
-                catalog.found_epoch(epoch);
+                self.catalog().found_epoch(epoch);
             }
         }
+        self.files = files;
     }
 
     fn found_database(&mut self, header: SegmentHeader) -> Progress<Started> {
-        let catalog = self.found.as_mut().expect("set before the first folder is asked");
         if let Ok(name) = DatabaseName::parse(&self.folders[self.folder]) {
-            let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
-            catalog.entries.insert(header.database, entry);
+            let is_whole = self.is_whole;
+            let catalog = self.catalog();
             catalog.found_epoch(header.epoch);
-            let after = header.database.next().unwrap_or(header.database);
-            catalog.next_database = catalog.next_database.max(after);
+            catalog.found_id(header.database);
+            if !is_whole {
+                let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
+                catalog.entries.insert(header.database, entry);
+            }
         }
         self.next_folder()
+    }
+
+    fn catalog(&mut self) -> &mut Catalog {
+        self.found.as_mut().expect("set before the first folder is asked")
     }
 }
 

@@ -20,11 +20,19 @@ const BEFORE_BYTES: u64 = 4096;
 /// Bits turn so many times as often between two processes as during one operation.
 const IDLE_FACTOR: u64 = 100;
 
+/// The names that a catalog has in its life.
+const CATALOG_NAMES: [&str; 2] = ["catalog.new", "catalog"];
+
+/// How many sectors at the end of a file may turn together: a small batch, and what proves it.
+const STRETCH_SECTORS: usize = 2;
+
 /// A place whose bytes are not what was written.
 #[derive(Clone, Debug)]
 pub struct Damaged {
     /// How it came about.
     pub kind: FaultKind,
+    /// Whether it lies in the catalog, or in what was to become it.
+    pub is_of_catalog: bool,
     /// The bytes concerned, as offsets in the file.
     pub range: Range<u64>,
     /// What stood at and before the place; it ends some way behind it.
@@ -66,15 +74,21 @@ impl SimDisk {
     }
 
     /// What turned for as long as nothing ran. Often it is what was written last: what a device holds longest in its own
-    /// memory, and what a log's end rests on.
+    /// memory, and what a log's end rests on; and now and then a stretch, so that a batch goes with its proof.
     pub fn lie_idle(&mut self, choices: &mut Choices) {
         let kind = FaultKind::BitFlip;
         if choices.chance(kind.strikes(), IDLE_FACTOR * self.profile.rate(kind))
             && let Some((inode, sector)) = self.durable_sector(choices, kind.what())
         {
             let last = self.files[&inode].sectors.iter().rposition(holds_something).unwrap_or(sector);
-            let sector = [sector, last][pick(choices, kind.what(), 2)];
-            self.flip(choices, inode, sector);
+            let stretch = match pick(choices, kind.what(), 4) {
+                0 | 1 => sector..sector + 1,
+                2 => last..last + 1,
+                _ => (last + 1).saturating_sub(STRETCH_SECTORS)..last + 1,
+            };
+            for sector in stretch {
+                self.flip(choices, inode, sector);
+            }
         }
     }
 
@@ -132,7 +146,12 @@ impl SimDisk {
         }
         before.drain(..before.len().min(before_offset as usize));
         self.strike(kind, Some(inode), Some(range.start), true);
-        self.damaged.push(Damaged { kind, range, before, before_offset });
+        let is_of_catalog = self.is_of_catalog(inode);
+        self.damaged.push(Damaged { kind, is_of_catalog, range, before, before_offset });
+    }
+
+    fn is_of_catalog(&self, inode: InodeId) -> bool {
+        self.named_files().any(|(path, named)| named == inode && CATALOG_NAMES.contains(&path.as_str()))
     }
 
     /// A write lands at another place of the same alignment; the cache shows it where it should be.
@@ -151,7 +170,8 @@ impl SimDisk {
         let last = end.div_ceil(SECTOR_BYTES as u64) as usize;
         let before_offset = offset;
         self.strike(kind, Some(inode), Some(offset), true);
-        self.damaged.push(Damaged { kind, range: offset..end, before: bytes.to_vec(), before_offset });
+        let (is_of_catalog, before) = (self.is_of_catalog(inode), bytes.to_vec());
+        self.damaged.push(Damaged { kind, is_of_catalog, range: offset..end, before, before_offset });
         for sector in &mut self.file_mut(inode).sectors[first..last] {
             sector.lose();
         }

@@ -82,7 +82,11 @@ impl Checker {
                     }
                     return violation!("{name} was given the id {id}, which another database has");
                 }
-                self.databases[database].id = Some(*id);
+                let tracked = &mut self.databases[database];
+                tracked.id = Some(*id);
+                if let Some(at) = tracked.former.iter().position(|(former, _)| former == id) {
+                    tracked.model = tracked.former.swap_remove(at).1;
+                }
                 self.is_there(database, *id)
             }
             (Ok(Reply::Database(id)), Some(known)) if *id == known => self.is_there(database, *id),
@@ -120,10 +124,14 @@ impl Checker {
         }
     }
 
-    /// The database is gone as a whole: another has its id, or its name.
+    /// The database is gone as a whole: another has its id, or its name. A catalog that comes back may bring it back.
     fn lose(&mut self, database: usize) {
         let tracked = &mut self.databases[database];
-        tracked.id = None;
+        if let Some(id) = tracked.id.take() {
+            let mut former = tracked.model.clone();
+            former.crash();
+            tracked.former.push((id, former));
+        }
         tracked.is_missing = false;
         tracked.opened = false;
         tracked.batches.clear();

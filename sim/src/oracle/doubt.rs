@@ -21,7 +21,7 @@ const RECORD_HEADER_BYTES: u64 = 64;
 const SEGMENT_HEADER_BYTES: u64 = 4096;
 
 /// What a closing proved is only lost in silence with both copies of the catalog.
-const SECTORS_OF_A_PROVEN_LOSS: usize = 3;
+const SECTORS_OF_THE_CATALOG: usize = 2;
 
 /// How every document of the simulator begins and ends.
 const DOCUMENT_BEGINS: &[u8] = b"{\"n\":";
@@ -37,6 +37,8 @@ pub(super) struct Doubt {
     /// Of those, the ones behind the header of a segment. Up to there everything stands twice; so does the catalog, which
     /// is no longer.
     unique_sectors: usize,
+    /// Of all, the ones of a catalog.
+    catalog_sectors: usize,
     /// Some sync succeeded and was none.
     has_lied: bool,
     /// The documents whose records were hit.
@@ -51,6 +53,9 @@ impl Doubt {
             let bytes = damage.range.end - damage.range.start;
             let sectors = usize::try_from(bytes.div_ceil(SECTOR_BYTES as u64)).expect("a small number");
             self.sectors += sectors;
+            if damage.is_of_catalog {
+                self.catalog_sectors += sectors;
+            }
             if damage.range.end > SEGMENT_HEADER_BYTES {
                 self.unique_sectors += sectors;
             }
@@ -93,7 +98,7 @@ impl Doubt {
         let sectors = self.sectors - whole_from;
         let kept = batches.len().saturating_sub(sectors);
         let last = batches[..kept].last().copied().unwrap_or(0);
-        let is_proven = sectors <= 1 || self.sectors < SECTORS_OF_A_PROVEN_LOSS;
+        let is_proven = self.catalog_sectors < SECTORS_OF_THE_CATALOG;
         let proven = if is_proven { closed } else { 0 };
         must_survive.min(last.max(proven))
     }

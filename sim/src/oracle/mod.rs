@@ -50,6 +50,8 @@ pub struct Tracked {
     pub id: Option<DatabaseId>,
     /// What it must contain.
     pub model: Database,
+    /// What it contained under ids that a disk in doubt has lost.
+    former: Vec<(DatabaseId, Database)>,
     /// Whether it was opened since the process started.
     pub opened: bool,
     /// Whether the engine said that there is none, for which a disk in doubt may be to blame. A catalog that was read wrong
@@ -132,6 +134,7 @@ impl Checker {
             name: DatabaseName::parse(name).expect("the simulator's names are valid"),
             id: None,
             model: Database::new(),
+            former: Vec::new(),
             opened: false,
             is_missing: false,
             closes_asked: 0,
@@ -251,6 +254,7 @@ impl Checker {
                 name,
                 id,
                 model,
+                former: _,
                 opened: _,
                 visible: _,
                 closes_asked: _,
