@@ -28,6 +28,9 @@ const EPOCHS_PER_START: u64 = 1_000_000_000;
 const STARTS_MAX: u64 = (1 << 62) / EPOCHS_PER_START;
 /// How many starts a rebuilt catalog allows for that left no segment to tell of them.
 const STARTS_UNSEEN: u64 = 1_000_000;
+/// How many starts and databases a catalog that is whole may be behind. What tells of more is not of this data directory, and
+/// must not use up the numbers that are left.
+const BEHIND_MAX: u64 = 1_000_000;
 
 /// Magic, version, length of the body, checksum of version, length and body.
 const FIXED_BYTES: usize = 20;
@@ -50,6 +53,26 @@ pub(crate) struct Closed {
     pub(crate) documents: u64,
 }
 
+/// Up to where numbers may have been given that a catalog does not know of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    starts: u64,
+    databases: u64,
+}
+
+impl Reach {
+    /// Of a catalog that is lost.
+    pub(crate) const UNKNOWN: Reach = Reach { starts: u64::MAX, databases: u64::MAX };
+
+    pub(crate) fn has_epoch(self, epoch: u64) -> bool {
+        epoch / EPOCHS_PER_START < self.starts
+    }
+
+    pub(crate) fn has_id(self, id: DatabaseId) -> bool {
+        id.get() < self.databases
+    }
+}
+
 /// The catalog in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Catalog {
@@ -70,6 +93,14 @@ impl Catalog {
         let before = self.starts.min(STARTS_MAX);
         self.starts = before + 1;
         before * EPOCHS_PER_START
+    }
+
+    /// It is whole, but may be an older one.
+    pub(crate) fn reach(&self) -> Reach {
+        Reach {
+            starts: self.starts.saturating_add(BEHIND_MAX),
+            databases: self.next_database.get().saturating_add(BEHIND_MAX),
+        }
     }
 
     /// A segment of this epoch was found.

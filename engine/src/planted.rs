@@ -184,6 +184,8 @@ bugs! {
         MemoryLimitIgnored,
         /// The room that a deleted document took is not given back.
         MemoryNotGivenBack,
+        /// A folder that the catalog does not name is not asked for its id.
+        UnnamedFolderNotAsked,
         /// A catalog that can be read is taken for durable.
         ReadCatalogIsDurable,
         /// The folder that a creation left behind is used by the next one.

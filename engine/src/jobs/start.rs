@@ -3,16 +3,20 @@
 //! ```text
 //! read catalog
 //!   whole      -> make db, where it is missing
-//!                 ask every folder in db that it does not name for the header of one of its segments
+//!                 ask every folder in db that it does not name for its id and its epochs
 //!   none, and nothing in db -> make db, removing one that is there; sync the data directory
-//!   damaged, or none -> ask every folder in db for the header of one of its segments, and rebuild it
+//!   damaged, or none -> ask every folder in db for its id and its epochs, and rebuild it
 //!                       a damaged one is kept as catalog.damaged, for whoever wants to look
 //! then, whatever was found, the catalog is written, before anybody is told of it
 //! ```
 //!
+//! A folder is asked by the headers of its active and its next segment, and of a sealed one where those give no id; sealed
+//! ones tell their epochs by their names.
+//!
 //! A folder that a whole catalog does not name is what a creation left that came to nothing. Or the catalog is an older one,
-//! which a copy, a write gone astray or a lying sync brought back. Its id and epochs are not given again, lest it be
-//! taken for part of another database; it is left where it is, and no error in it keeps anybody from starting.
+//! which a copy, a write gone astray or a lying sync brought back. The folder's id and epochs are not given again, lest
+//! it be taken for part of another database; it is left where it is, and no error in it keeps anybody from starting. Numbers
+//! far beyond those that were given are passed over: a folder that somebody put there must not use them up.
 //!
 //! What can be read need not be durable: the sync of its name may have failed, and then no later one has anything to
 //! write for it. So the catalog is written again, under its name, and a `db` that no catalog vouches for is made again. A
@@ -24,7 +28,7 @@ use std::sync::Arc;
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
 use super::catalog_write::{damaged_path, path};
-use crate::catalog::{Catalog, Closed, Entry};
+use crate::catalog::{Catalog, Closed, Entry, Reach};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
@@ -34,8 +38,6 @@ use crate::planted::planted;
 const NAMES_MAX: u32 = 1024;
 /// One read of the catalog.
 const READ_BYTES_MAX: u32 = 1024 * 1024;
-/// Files of one folder that are asked for a header.
-const FOLDER_FILES_MAX: u32 = 16;
 
 /// Where the databases' folders are.
 pub(crate) fn databases_path() -> DiskPath {
@@ -60,6 +62,8 @@ pub(crate) struct Start {
     found: Option<Catalog>,
     /// Whether it is the catalog as it was read.
     is_whole: bool,
+    /// How far what it does not know of can go.
+    reach: Reach,
     lost: Option<Error>,
     /// Whether the folder of the databases was made just now, or cannot be made anew.
     is_made: bool,
@@ -68,7 +72,10 @@ pub(crate) struct Start {
     /// Those to be asked.
     folders: Vec<Arc<str>>,
     folder: usize,
-    files: Vec<Arc<str>>,
+    /// The segments of the folder; the last one is asked first.
+    segments: Vec<(SegmentName, Arc<str>)>,
+    /// Whether one of them told the folder's id.
+    is_identified: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,12 +102,14 @@ impl Start {
             bytes: Vec::new(),
             found: None,
             is_whole: false,
+            reach: Reach::UNKNOWN,
             lost: None,
             is_made: false,
             listed_to: "".into(),
             folders: Vec::new(),
             folder: 0,
-            files: Vec::new(),
+            segments: Vec::new(),
+            is_identified: false,
         };
         (job, DiskOp::Open { file, path: path(), mode: OpenMode::Read })
     }
@@ -118,6 +127,7 @@ impl Start {
                 match Catalog::decode(&self.bytes) {
                     Ok(catalog) => {
                         self.is_whole = true;
+                        self.reach = catalog.reach();
                         self.found = Some(catalog);
                     }
                     Err(ErrorCode::NewerFormat) => {
@@ -142,16 +152,13 @@ impl Start {
                 self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() })
             }
             (Step::ListFolders, Ok(DiskReply::Names(names))) => {
-                let more = names.len() as u64 == u64::from(NAMES_MAX);
-                if let Some(last) = names.last() {
-                    self.listed_to = Arc::clone(last);
-                }
+                let more = self.listed(&names);
                 self.keep_unknown(names);
                 if more {
                     return self.list_folders();
                 }
                 if self.is_whole {
-                    return self.list_files();
+                    return self.ask_folder();
                 }
                 let is_kept = self.is_made || planted!(LeftoverRootUsed);
                 if self.folders.is_empty() && self.lost.is_none() && !is_kept {
@@ -162,11 +169,15 @@ impl Start {
                     self.lost.get_or_insert(missing);
                 }
                 self.found = Some(Catalog::empty());
-                self.list_files()
+                self.ask_folder()
             }
             (Step::ListFiles, Ok(DiskReply::Names(names))) => {
-                self.files = names;
-                self.found_names();
+                let more = self.listed(&names);
+                self.keep_segments(names);
+                if more {
+                    return self.list_files();
+                }
+                self.segments.sort_unstable_by_key(|(name, _)| asked_late_to_early(*name));
                 self.open_segment(io)
             }
             (Step::OpenSegment, Ok(_)) => {
@@ -180,7 +191,10 @@ impl Start {
                 }
                 io.close(self.file);
                 match SegmentHeader::decode(&self.bytes) {
-                    Some(header) => self.found_database(header),
+                    Some(header) => {
+                        self.found_header(header);
+                        self.open_segment(io)
+                    }
                     // A catalog that leaves it out would give its name and id away.
                     None if SegmentHeader::is_newer(&self.bytes) && !self.is_whole => {
                         Progress::Failed(newer_format(&self.folder_path()))
@@ -206,8 +220,7 @@ impl Start {
                 io.close(self.file);
                 self.open_segment(io)
             }
-            (Step::ListFiles, Ok(_) | Err(_)) => self.next_folder(),
-            (Step::OpenSegment, Err(_)) => self.open_segment(io),
+            (Step::ListFiles, Ok(_) | Err(_)) | (Step::OpenSegment, Err(_)) => self.open_segment(io),
             (Step::KeepDamaged, Err(error)) if error.kind != DiskErrorKind::NotFound => {
                 failed(ErrorCode::FileOpen, &path(), &error)
             }
@@ -217,7 +230,7 @@ impl Start {
                 }
                 self.done()
             }
-            (Step::ListFolders, Ok(_) | Err(_)) if self.is_whole => self.list_files(),
+            (Step::ListFolders, Ok(_) | Err(_)) if self.is_whole => self.ask_folder(),
             (Step::ListFolders, Ok(_)) => {
                 failed(ErrorCode::FileRead, &databases_path(), &DiskError::new(DiskErrorKind::Io))
             }
@@ -266,12 +279,27 @@ impl Start {
     }
 
     fn list_folders(&mut self) -> Progress<Started> {
+        self.list(Step::ListFolders, databases_path())
+    }
+
+    fn list(&mut self, step: Step, path: DiskPath) -> Progress<Started> {
         let after = Arc::clone(&self.listed_to);
-        self.go(Step::ListFolders, DiskOp::List { path: databases_path(), after, limit: NAMES_MAX })
+        self.go(step, DiskOp::List { path, after, limit: NAMES_MAX })
+    }
+
+    /// Takes note of a page. Says whether there may be another.
+    fn listed(&mut self, names: &[Arc<str>]) -> bool {
+        if let Some(last) = names.last() {
+            self.listed_to = Arc::clone(last);
+        }
+        names.len() as u64 == u64::from(NAMES_MAX)
     }
 
     /// Of these folders, those that the catalog does not name are asked.
     fn keep_unknown(&mut self, names: Vec<Arc<str>>) {
+        if planted!(UnnamedFolderNotAsked) && self.is_whole {
+            return;
+        }
         let entries = self.found.iter().flat_map(|catalog| catalog.entries.values());
         let known: BTreeSet<&str> = entries.map(|entry| entry.name.as_str()).collect();
         self.folders.extend(names.into_iter().filter(|name| !known.contains(&**name)));
@@ -291,7 +319,7 @@ impl Start {
             return self.go(Step::KeepDamaged, keep);
         };
         let path = databases_path().join(folder);
-        self.go(Step::ListFiles, DiskOp::List { path, after: "".into(), limit: FOLDER_FILES_MAX })
+        self.list(Step::ListFiles, path)
     }
 
     fn folder_path(&self) -> DiskPath {
@@ -300,24 +328,44 @@ impl Start {
 
     fn next_folder(&mut self) -> Progress<Started> {
         self.folder += 1;
+        self.ask_folder()
+    }
+
+    /// Begins with a folder, if there is one left.
+    fn ask_folder(&mut self) -> Progress<Started> {
+        self.listed_to = "".into();
+        self.segments.clear();
+        self.is_identified = false;
         self.list_files()
     }
 
-    /// Opens the next file of this folder that may be a segment.
-    fn open_segment(&mut self, io: &mut Io) -> Progress<Started> {
-        let folder = Arc::clone(&self.folders[self.folder]);
-        let Ok(database) = DatabaseName::parse(&folder) else { return self.next_folder() };
-        while let Some(name) = self.files.pop() {
-            match SegmentName::parse(&database, &name) {
-                Some(SegmentName::Active | SegmentName::Next | SegmentName::Sealed(_)) => {
-                    self.file = io.new_file();
-                    let path = databases_path().join(&folder).join(&name);
-                    return self.go(Step::OpenSegment, DiskOp::Open { file: self.file, path, mode: OpenMode::Read });
+    /// Of these files, those that may be segments are asked.
+    fn keep_segments(&mut self, names: Vec<Arc<str>>) {
+        let Ok(database) = DatabaseName::parse(&self.folders[self.folder]) else { return };
+        for file in names {
+            match SegmentName::parse(&database, &file) {
+                Some(name @ SegmentName::Sealed(epoch)) => {
+                    self.found_epoch(epoch);
+                    self.segments.push((name, file));
                 }
+                Some(name @ (SegmentName::Active | SegmentName::Next)) => self.segments.push((name, file)),
                 Some(SegmentName::Spare) | None => {}
             }
         }
-        self.next_folder()
+    }
+
+    /// Opens the next segment of this folder that has something to tell.
+    fn open_segment(&mut self, io: &mut Io) -> Progress<Started> {
+        match self.segments.pop() {
+            // It has told its epoch.
+            Some((SegmentName::Sealed(_), _)) if self.is_identified => self.next_folder(),
+            Some((_, file)) => {
+                self.file = io.new_file();
+                let path = self.folder_path().join(&file);
+                self.go(Step::OpenSegment, DiskOp::Open { file: self.file, path, mode: OpenMode::Read })
+            }
+            None => self.next_folder(),
+        }
     }
 
     fn read_header(&mut self) -> Progress<Started> {
@@ -326,34 +374,38 @@ impl Start {
         self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes })
     }
 
-    /// One header is read, but every sealed segment tells its epoch by its name.
-    fn found_names(&mut self) {
-        let Ok(database) = DatabaseName::parse(&self.folders[self.folder]) else { return };
-        let files = std::mem::take(&mut self.files);
-        for name in &files {
-            if let Some(SegmentName::Sealed(epoch)) = SegmentName::parse(&database, name) {
-                self.catalog().found_epoch(epoch);
-            }
+    fn found_epoch(&mut self, epoch: u64) {
+        if self.reach.has_epoch(epoch) {
+            self.catalog().found_epoch(epoch);
         }
-        self.files = files;
     }
 
-    fn found_database(&mut self, header: SegmentHeader) -> Progress<Started> {
-        if let Ok(name) = DatabaseName::parse(&self.folders[self.folder]) {
-            let is_whole = self.is_whole;
-            let catalog = self.catalog();
-            catalog.found_epoch(header.epoch);
-            catalog.found_id(header.database);
-            if !is_whole {
-                let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
-                catalog.entries.insert(header.database, entry);
-            }
+    fn found_header(&mut self, header: SegmentHeader) {
+        self.found_epoch(header.epoch);
+        if std::mem::replace(&mut self.is_identified, true) {
+            return;
         }
-        self.next_folder()
+        if self.reach.has_id(header.database) {
+            self.catalog().found_id(header.database);
+        }
+        if !self.is_whole {
+            let name = DatabaseName::parse(&self.folders[self.folder]).expect("only then files of it are kept");
+            let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
+            self.catalog().entries.insert(header.database, entry);
+        }
     }
 
     fn catalog(&mut self) -> &mut Catalog {
         self.found.as_mut().expect("set before the first folder is asked")
+    }
+}
+
+/// The active segment is known to be the database's; a next one may show what stood there before.
+fn asked_late_to_early(name: SegmentName) -> (u8, u64) {
+    match name {
+        SegmentName::Sealed(epoch) => (0, epoch),
+        SegmentName::Spare | SegmentName::Next => (1, 0),
+        SegmentName::Active => (2, 0),
     }
 }
 

@@ -222,6 +222,11 @@ impl SimDisk {
         contents
     }
 
+    /// How each file begins, by its names as they are seen.
+    pub(crate) fn beginnings(&self, bytes: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
+        self.named_files().map(move |(name, file)| (name, self.files[&file].read(0, bytes)))
+    }
+
     /// The number in [`Unit`] of each file, by its names as they are seen.
     #[must_use]
     pub fn file_numbers(&self) -> BTreeMap<String, u64> {

@@ -6,7 +6,8 @@ use docdb_engine::RequestId;
 use docdb_models::{Allowance, Mismatch};
 use docdb_protocol::{DatabaseId, ErrorCode, OperationReply, Reply, Response, TxId};
 
-use super::{Asked, Checker, Recovered, Violation, space, violation};
+use super::{Asked, Checker, Former, Recovered, Violation, ids, space, violation};
+use crate::disk::SimDisk;
 
 impl Checker {
     /// The engine answered. Says what was recovered when the answer tells whose a view was that readers see already.
@@ -17,15 +18,15 @@ impl Checker {
         &mut self,
         id: RequestId,
         response: &Response,
-        device_failed: bool,
+        disk: &SimDisk,
     ) -> Result<Option<Recovered>, Violation> {
         let damaged = self.doubt.is_any();
-        let device_failed = device_failed || damaged;
+        let device_failed = disk.injected() > 0 || damaged;
         let Some(asked) = self.asked.remove(&id) else {
             return violation!("request {} was answered, but nobody waits for it: {response:?}", id.0);
         };
         match asked {
-            Asked::Open { database } => self.opened(database, response, device_failed),
+            Asked::Open { database } => self.opened(database, response, disk),
             Asked::Close { database } => {
                 let tracked = &mut self.databases[database];
                 tracked.closes_waiting -= 1;
@@ -64,28 +65,28 @@ impl Checker {
         }
     }
 
-    fn opened(
-        &mut self,
-        database: usize,
-        response: &Response,
-        device_failed: bool,
-    ) -> Result<Option<Recovered>, Violation> {
+    fn opened(&mut self, database: usize, response: &Response, disk: &SimDisk) -> Result<Option<Recovered>, Violation> {
         let name = self.databases[database].name.clone();
         let known = self.databases[database].id;
         match (response, known) {
             (Ok(Reply::Database(id)), None) => {
                 if let Some(other) = self.databases.iter().position(|tracked| tracked.id == Some(*id)) {
-                    if self.doubt.may_lose_a_database() {
+                    if self.doubt.may_lose_a_database() && !self.databases[other].opened {
                         // The other one is gone, and nobody has asked for it yet.
                         self.lose(other);
-                        return self.opened(database, response, device_failed);
+                        return self.opened(database, response, disk);
                     }
                     return violation!("{name} was given the id {id}, which another database has");
                 }
+                if !self.doubt.is_any() {
+                    ids::is_new(*id, &name, &self.databases, disk)?;
+                }
                 let tracked = &mut self.databases[database];
                 tracked.id = Some(*id);
-                if let Some(at) = tracked.former.iter().position(|(former, _)| former == id) {
-                    tracked.model = tracked.former.swap_remove(at).1;
+                if let Some(at) = tracked.former.iter().position(|former| former.id == *id) {
+                    let Former { id: _, model, batches, stored, whole_from } = tracked.former.swap_remove(at);
+                    (tracked.model, tracked.batches) = (model, batches);
+                    (tracked.stored, tracked.whole_from) = (stored, whole_from);
                 }
                 self.is_there(database, *id)
             }
@@ -93,11 +94,11 @@ impl Checker {
             (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
                 // The old one is gone, and whoever asked to have it made got another.
                 self.lose(database);
-                self.opened(database, response, device_failed)
+                self.opened(database, response, disk)
             }
             (Ok(Reply::Database(id)), Some(known)) => violation!("{name} has the id {known}, and now {id}"),
             (Err(error), known) => {
-                let excused = device_failed || self.stopping;
+                let excused = disk.injected() > 0 || self.doubt.is_any() || self.stopping;
                 let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
                 let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
                 if lost && self.doubt.may_lose_a_database() {
@@ -128,9 +129,10 @@ impl Checker {
     fn lose(&mut self, database: usize) {
         let tracked = &mut self.databases[database];
         if let Some(id) = tracked.id.take() {
-            let mut former = tracked.model.clone();
-            former.crash();
-            tracked.former.push((id, former));
+            let mut model = tracked.model.clone();
+            model.crash();
+            let (batches, stored) = (std::mem::take(&mut tracked.batches), tracked.stored);
+            tracked.former.push(Former { id, model, batches, stored, whole_from: tracked.whole_from });
         }
         tracked.is_missing = false;
         tracked.opened = false;

@@ -4,8 +4,8 @@
 //!   bytes of its record were hit, unless a lost part of the log names no documents. Of what was acknowledged, only the
 //!   last batches may be missing in silence, one for each sector damaged since their log was last found to be whole: the
 //!   proof that they were durable is a later record, and that may be what was hit. What a closing proved is missing in
-//!   silence only when the catalog was hit as well, both its copies. One damaged sector of what stands twice, a header or
-//!   the catalog, is no reason for anything to be missing.
+//!   silence only when catalogs were hit as well, in two sectors: those may have been both copies of one. One damaged
+//!   sector of what stands twice, a header or the catalog, is no reason for anything to be missing.
 //! - *Lies*: a prefix of what was committed, or an explicit error.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ const RECORD_HEADER_BYTES: u64 = 64;
 /// The header of a segment, with both its copies.
 const SEGMENT_HEADER_BYTES: u64 = 4096;
 
-/// What a closing proved is only lost in silence with both copies of the catalog.
+/// What a closing proved is only lost in silence with both copies of the catalog. It is not told which copy was hit.
 const SECTORS_OF_THE_CATALOG: usize = 2;
 
 /// How every document of the simulator begins and ends.

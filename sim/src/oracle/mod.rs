@@ -9,6 +9,7 @@
 mod answers;
 mod difference;
 mod doubt;
+mod ids;
 pub(crate) mod progress;
 mod published;
 pub(crate) mod space;
@@ -50,8 +51,8 @@ pub struct Tracked {
     pub id: Option<DatabaseId>,
     /// What it must contain.
     pub model: Database,
-    /// What it contained under ids that a disk in doubt has lost.
-    former: Vec<(DatabaseId, Database)>,
+    /// What it was under ids that a disk in doubt has lost.
+    former: Vec<Former>,
     /// Whether it was opened since the process started.
     pub opened: bool,
     /// Whether the engine said that there is none, for which a disk in doubt may be to blame. A catalog that was read wrong
@@ -74,6 +75,16 @@ pub struct Tracked {
     whole_from: usize,
     closes_asked: u64,
     closes_waiting: u64,
+}
+
+/// What a database was whose id was lost.
+#[derive(Clone, Debug)]
+struct Former {
+    id: DatabaseId,
+    model: Database,
+    batches: Vec<u64>,
+    stored: u64,
+    whole_from: usize,
 }
 
 /// What became of what had not been acknowledged when a database was opened.

@@ -25,7 +25,7 @@
 mod catalog;
 mod database;
 mod possible;
-mod written;
+pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

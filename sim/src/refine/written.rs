@@ -1,22 +1,25 @@
 //! What the engine wrote, read back from the bytes of its writes by FORMAT.md's tables.
 //!
-//! It shares no code with the engine's own reading and checks no checksum: it is asked about what was
-//! submitted, not about what a disk gave back. Bytes that are none of ours read as `None`.
+//! It shares no code with the engine's own reading and checks no checksum, but for [`whole_header`]: it is asked about what
+//! was submitted, not about what a disk gave back. Bytes that are none of ours read as `None`.
 
 use docdb_engine::Buffer;
 
 /// Where the first batch of a segment begins in its file.
-pub(super) const SEGMENT_HEADER_BYTES: u64 = 4096;
+pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4096;
 
 const SECTOR_BYTES: u64 = 512;
+const HEADER_COPY_BYTES: usize = 48;
+/// How far behind the first copy of a header the second one stands.
+const SECOND_COPY_OFFSET: usize = 2048;
 const BATCH_FIXED_BYTES: usize = 72;
 const RECORD_BYTES: usize = 64;
 const COMMIT: u8 = 5;
 
 /// A segment's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) database: u64,
+pub(crate) struct Header {
+    pub(crate) database: u64,
     pub(super) epoch: u64,
     pub(super) start_lsn: u64,
 }
@@ -41,6 +44,15 @@ pub(super) fn bytes_of(buffers: &[Buffer]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(buffers.iter().map(Buffer::len).sum());
     buffers.iter().for_each(|buffer| bytes.extend_from_slice(buffer.as_slice()));
     bytes
+}
+
+/// The header of a file that begins with these bytes, when one of its copies is whole.
+pub(crate) fn whole_header(bytes: &[u8]) -> Option<Header> {
+    [0, SECOND_COPY_OFFSET].into_iter().find_map(|offset| {
+        let copy = bytes.get(offset..offset + HEADER_COPY_BYTES)?;
+        let (covered, checksum) = copy.split_last_chunk()?;
+        (crc32fast::hash(covered) == u32::from_le_bytes(*checksum)).then(|| header(copy))?
+    })
 }
 
 pub(super) fn header(bytes: &[u8]) -> Option<Header> {

@@ -261,7 +261,7 @@ impl World {
                 Event::Answered { id, response } => {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
                     blame::answered(&response, self.driver.disk.faults())?;
-                    let recovered = self.checker.answered(id, &response, device_failed)?;
+                    let recovered = self.checker.answered(id, &response, &self.driver.disk)?;
                     self.recovered(recovered);
                     self.tally.acknowledged += written(&response).count() as u64;
                 }

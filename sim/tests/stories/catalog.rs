@@ -1,14 +1,14 @@
 //! A catalog that is gone: rebuilt from the folders, and never without what could be read later.
 
 use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, Engine, OpId};
-use docdb_protocol::{Action, DatabaseId, DatabaseName, IfMissing, OperationReply, Request};
+use docdb_protocol::{Action, DatabaseName, IfMissing, OperationReply, Request};
 use docdb_sim::choice::Choices;
 use docdb_sim::disk::{FaultKind, Profile, SimDisk};
 
 use crate::machine::{Machine, Refuse, nothing, small, text};
 
 /// A machine whose database `a` holds document 1, and whose catalog is gone.
-fn without_catalog(profile: Profile) -> Machine {
+pub(crate) fn without_catalog(profile: Profile) -> Machine {
     let mut machine = Machine::new(small());
     let database = machine.open("a").expect("nothing fails yet");
     machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
@@ -49,68 +49,6 @@ fn a_rebuilt_catalog_leaves_out_nothing_that_may_be_read_later() {
         assert_eq!(machine.files(), files, "nothing was changed");
         machine.driver.disk.refuse = nothing;
         machine.restart();
-        let database = machine.open("a").unwrap();
-        assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
-    }
-}
-
-/// A machine that has databases `a` and `b`, with documents in each, and the catalog of the time before `b`; the id of `b`.
-fn with_an_older_catalog() -> (Machine, DatabaseId) {
-    let mut machine = Machine::new(small());
-    let database = machine.open("a").expect("nothing fails yet");
-    machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
-    let contents = machine.driver.disk.disk.contents();
-    let older = contents["catalog"].clone().expect("it is a file");
-    machine.restart();
-    machine.open("b").expect("nothing fails yet");
-    machine.restart();
-    let database = machine.open("b").expect("nothing fails yet");
-    for id in 1..60 {
-        machine.one(database, id, Action::Create(text(1000))).expect("nothing fails yet");
-    }
-    machine.restart();
-    machine.overwrite("catalog", 0, older);
-    (machine, database)
-}
-
-/// The largest epoch that a name of a segment of this database tells.
-fn epoch_by_name(machine: &Machine, database: &str) -> u64 {
-    let sealed = format!("db/{database}/{database}.wal.");
-    let epochs = machine.files().into_iter().filter_map(|path| path.strip_prefix(&sealed)?.parse().ok());
-    epochs.max().expect("it has sealed segments")
-}
-
-#[test]
-fn a_catalog_that_is_older_than_a_folder_gives_neither_its_id_nor_its_epochs_again() {
-    let (mut machine, second) = with_an_older_catalog();
-    let files = machine.files();
-    machine.crash();
-    assert!(files.iter().all(|file| machine.files().contains(file)), "what it does not name stays where it is");
-    let third = machine.open("c").unwrap();
-    assert!(third > second, "the id of b is given again: {third:?}");
-    for id in 1..60 {
-        machine.one(third, id, Action::Create(text(1000))).unwrap();
-    }
-    let (second, third) = (epoch_by_name(&machine, "b"), epoch_by_name(&machine, "c"));
-    assert!(third > second, "an epoch of b is given again: {third}");
-}
-
-#[test]
-fn an_error_in_a_folder_that_the_catalog_does_not_name_keeps_nobody_from_starting() {
-    for refuse in [
-        (|op| matches!(op, DiskOp::List { path, .. } if path.as_str() == "db").then_some(DiskErrorKind::Permission))
-            as Refuse,
-        |op| matches!(op, DiskOp::List { path, .. } if path.as_str() == "db/b").then_some(DiskErrorKind::Io),
-        |op| {
-            matches!(op, DiskOp::Open { path, .. } if path.as_str() == "db/b/b.wal")
-                .then_some(DiskErrorKind::Permission)
-        },
-        |op| matches!(op, DiskOp::Read { offset: 0, bytes: 4096, .. }).then_some(DiskErrorKind::Io),
-    ] {
-        let (mut machine, _) = with_an_older_catalog();
-        machine.driver.disk.refuse = refuse;
-        machine.crash();
-        machine.driver.disk.refuse = nothing;
         let database = machine.open("a").unwrap();
         assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
     }

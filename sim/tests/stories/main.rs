@@ -7,3 +7,4 @@ mod full_disk;
 mod machine;
 mod segments;
 mod sessions;
+mod strays;
