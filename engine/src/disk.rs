@@ -229,8 +229,11 @@ pub enum DiskErrorKind {
     NoSpace,
     /// Not allowed, or the file system is mounted read-only.
     Permission,
-    /// Too little of something that comes back: memory, descriptors, a busy device, a time-out.
+    /// A busy device, a time-out: the same again may succeed.
     Transient,
+    /// The process or the machine has no descriptor or no memory left for it. Nothing was begun, and nothing is wrong
+    /// with the disk: what has not been written yet can be refused and leaves no doubt.
+    Shortage,
     /// The device failed, or anything else.
     Io,
 }
@@ -260,6 +263,7 @@ impl fmt::Display for DiskError {
             DiskErrorKind::NoSpace => "no space left",
             DiskErrorKind::Permission => "permission denied",
             DiskErrorKind::Transient => "temporarily unavailable",
+            DiskErrorKind::Shortage => "too few descriptors or too little memory",
             DiskErrorKind::Io => "input/output error",
         };
         if self.os_code == 0 {

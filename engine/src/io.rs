@@ -138,7 +138,11 @@ pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) ->
         DiskErrorKind::Io if planted!(FailedSyncToldAsFullDisk) && code == ErrorCode::FileSync => ErrorCode::DiskFull,
         DiskErrorKind::NoSpace => ErrorCode::DiskFull,
         DiskErrorKind::Permission => ErrorCode::PermissionDenied,
-        DiskErrorKind::NotFound | DiskErrorKind::Exists | DiskErrorKind::Transient | DiskErrorKind::Io => code,
+        DiskErrorKind::NotFound
+        | DiskErrorKind::Exists
+        | DiskErrorKind::Transient
+        | DiskErrorKind::Shortage
+        | DiskErrorKind::Io => code,
     };
     let advice = match code {
         ErrorCode::DiskFull => "; make room and try again",

@@ -218,7 +218,7 @@ impl NewSegment {
     }
 
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
-        let is_transient = error.kind == DiskErrorKind::Transient;
+        let is_transient = matches!(error.kind, DiskErrorKind::Transient | DiskErrorKind::Shortage);
         let error: Error = disk_error(code, &self.next(), error);
         let removed = if self.step <= Step::Seal || planted!(UndoAfterSeal) { vec![self.next()] } else { Vec::new() };
         self.failed = Some(Failure { at: self.step, is_transient, undo: Undo::new(error, removed) });

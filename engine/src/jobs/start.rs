@@ -211,7 +211,10 @@ impl Start {
                 if !self.is_whole
                     && matches!(
                         error.kind,
-                        DiskErrorKind::Permission | DiskErrorKind::Transient | DiskErrorKind::Io
+                        DiskErrorKind::Permission
+                            | DiskErrorKind::Transient
+                            | DiskErrorKind::Shortage
+                            | DiskErrorKind::Io
                     ) =>
             {
                 failed(ErrorCode::FileOpen, &self.folder_path(), &error)

@@ -8,9 +8,8 @@ pub(super) fn disk_error(errno: Errno) -> DiskError {
     let kind = match errno {
         Errno::NOSPC | Errno::DQUOT => DiskErrorKind::NoSpace,
         Errno::ACCESS | Errno::PERM | Errno::ROFS => DiskErrorKind::Permission,
-        Errno::AGAIN | Errno::NOMEM | Errno::TIMEDOUT | Errno::MFILE | Errno::NFILE | Errno::BUSY => {
-            DiskErrorKind::Transient
-        }
+        Errno::AGAIN | Errno::TIMEDOUT | Errno::BUSY => DiskErrorKind::Transient,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => DiskErrorKind::Shortage,
         Errno::NOENT => DiskErrorKind::NotFound,
         Errno::EXIST => DiskErrorKind::Exists,
         _ => DiskErrorKind::Io,
@@ -29,7 +28,10 @@ mod tests {
             (Errno::DQUOT, DiskErrorKind::NoSpace),
             (Errno::ACCESS, DiskErrorKind::Permission),
             (Errno::ROFS, DiskErrorKind::Permission),
-            (Errno::MFILE, DiskErrorKind::Transient),
+            (Errno::BUSY, DiskErrorKind::Transient),
+            (Errno::MFILE, DiskErrorKind::Shortage),
+            (Errno::NFILE, DiskErrorKind::Shortage),
+            (Errno::NOMEM, DiskErrorKind::Shortage),
             (Errno::NOENT, DiskErrorKind::NotFound),
             (Errno::EXIST, DiskErrorKind::Exists),
             (Errno::IO, DiskErrorKind::Io),

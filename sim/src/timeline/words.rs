@@ -157,6 +157,7 @@ pub(super) fn error(kind: DiskErrorKind) -> &'static str {
         DiskErrorKind::NoSpace => "no space",
         DiskErrorKind::Permission => "not allowed",
         DiskErrorKind::Transient => "not now",
+        DiskErrorKind::Shortage => "too few descriptors",
         DiskErrorKind::Io => "I/O error",
     }
 }
@@ -235,7 +236,11 @@ pub(super) fn outcome(op: &DiskOp, result: &Result<DiskReply, DiskErrorKind>) ->
 pub(super) fn is_news(kind: DiskErrorKind) -> bool {
     match kind {
         DiskErrorKind::NotFound | DiskErrorKind::Exists => true,
-        DiskErrorKind::NoSpace | DiskErrorKind::Permission | DiskErrorKind::Transient | DiskErrorKind::Io => false,
+        DiskErrorKind::NoSpace
+        | DiskErrorKind::Permission
+        | DiskErrorKind::Transient
+        | DiskErrorKind::Shortage
+        | DiskErrorKind::Io => false,
     }
 }
 
