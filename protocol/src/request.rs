@@ -142,14 +142,15 @@ pub struct DatabaseInfo {
     pub id: DatabaseId,
     /// When it was created, in nanoseconds since 1970-01-01 UTC.
     pub created_at_unix_ns: u64,
-    /// Whether it is open. The counts below are current when it is, else those of its last closing.
+    /// Whether it is open. The counts below are current when it is, else those of its last closing. One that went without
+    /// a closing since it was opened last, as when power fails, is not counted before it is opened again.
     pub open: bool,
     /// Whether it refuses writes.
     pub read_only: bool,
-    /// Bytes of log that an opening has to replay.
-    pub log_bytes: u64,
+    /// Bytes of log that an opening has to replay; `None` when that is not known before it is opened.
+    pub log_bytes: Option<u64>,
     /// Bytes of documents and their index in memory; zero when closed.
     pub memory_bytes: u64,
-    /// Documents that can be read.
-    pub documents: u64,
+    /// Documents that can be read; `None` when that is not known before it is opened.
+    pub documents: Option<u64>,
 }

@@ -164,7 +164,8 @@ impl Session {
             }
         }
         for ListedDatabase { name, id, created_at, log_bytes, documents, .. } in self.backend.databases()? {
-            let (id, documents, log_bytes) = (id.to_string(), documents.to_string(), log_bytes.to_string());
+            let known = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+            let (id, documents, log_bytes) = (id.to_string(), known(documents), known(log_bytes));
             table.add_row([name.as_str().to_owned(), id, documents, log_bytes, created_at]);
         }
         self.output.line(table.trim_fmt().as_bytes())

@@ -201,10 +201,10 @@ impl Database {
         if self.is_open() {
             info.open = true;
             info.read_only = self.read_only.is_some();
-            info.documents = self.published.documents();
+            info.documents = Some(self.published.documents());
             info.memory_bytes = self.memory_bytes();
             if !matches!(self.phase, Phase::ReadOnly) {
-                info.log_bytes = self.log_bytes();
+                info.log_bytes = Some(self.log_bytes());
             }
         }
     }

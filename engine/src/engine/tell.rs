@@ -36,9 +36,9 @@ impl Engine {
             created_at_unix_ns: entry.created_at.0,
             open: false,
             read_only: false,
-            log_bytes: entry.closed.log_bytes,
+            log_bytes: Some(entry.closed.log_bytes),
             memory_bytes: 0,
-            documents: entry.closed.documents,
+            documents: Some(entry.closed.documents),
         };
         if let Some(database) = self.databases.get(&id) {
             database.describe(&mut info);

@@ -22,12 +22,12 @@ pub struct ListedDatabase {
     pub id: DatabaseId,
     /// When it was created, in RFC 3339.
     pub created_at: String,
-    /// Bytes of log that an opening has to replay.
-    pub log_bytes: u64,
+    /// Bytes of log that an opening has to replay; `None` when that is not known.
+    pub log_bytes: Option<u64>,
     /// Bytes of documents and their index in memory.
     pub memory_bytes: u64,
-    /// Documents that can be read.
-    pub documents: u64,
+    /// Documents that can be read; `None` when that is not known.
+    pub documents: Option<u64>,
 }
 
 /// The entry on the wire.
@@ -39,12 +39,14 @@ struct Entry {
     id: u64,
     #[serde(rename = "CreatedAt")]
     created_at: String,
+    /// `null` when it is not known.
     #[serde(rename = "WALSize")]
-    log_bytes: u64,
+    log_bytes: Option<u64>,
     #[serde(rename = "MemoryUsed")]
     memory_bytes: u64,
+    /// `null` when it is not known.
     #[serde(rename = "DocsLive")]
-    documents: u64,
+    documents: Option<u64>,
 }
 
 /// The answer to ListDBs.
@@ -189,15 +191,20 @@ mod tests {
             created_at_unix_ns: 0,
             open: true,
             read_only: false,
-            log_bytes: u64::MAX,
+            log_bytes: Some(u64::MAX),
             memory_bytes: 2,
-            documents: 3,
+            documents: Some(3),
         };
         let json = databases_to_json(std::slice::from_ref(&info));
         let expected = r#"[{"Name":"a \"b\"","ID":1,"CreatedAt":"1970-01-01T00:00:00Z","WALSize":18446744073709551615,"MemoryUsed":2,"DocsLive":3}]"#;
         assert_eq!(String::from_utf8(json.clone()).unwrap(), expected);
         let listed = databases_from_json(&json).unwrap();
-        assert_eq!((&listed[0].name, listed[0].id, listed[0].log_bytes), (&info.name, info.id, u64::MAX));
+        assert_eq!((&listed[0].name, listed[0].id, listed[0].log_bytes), (&info.name, info.id, Some(u64::MAX)));
+        let unknown = DatabaseInfo { open: false, log_bytes: None, documents: None, ..info };
+        let json = databases_to_json(&[unknown]);
+        assert!(json.ends_with(br#""WALSize":null,"MemoryUsed":2,"DocsLive":null}]"#));
+        let listed = databases_from_json(&json).unwrap();
+        assert_eq!((listed[0].log_bytes, listed[0].documents), (None, None), "not known is not none");
         assert_eq!(databases_from_json(b"[{}]").unwrap_err().code(), ErrorCode::InvalidFrame);
         assert_eq!(databases_to_json(&[]), b"[]");
     }
