@@ -1,10 +1,9 @@
 //! Running the operations of a request against a state: pure, and where every answer is decided.
 //!
-//! Whether a document exists is decided against the newest pending state, so that two creates of
-//! one batch cannot both succeed; reads see the published state, so that nobody is shown what a power
-//! loss could take back. Within a request, a read sees what the operations before it wrote.
-
-use std::collections::BTreeSet;
+//! A request that writes is decided against the newest pending state, its reads too: two creates of one batch cannot
+//! both succeed, and no transaction reads the state before another whose documents it overwrites. Its answer waits until
+//! all that it rests on is durable. A request that only reads sees the published state and is answered at once:
+//! nobody is shown what a power loss could take back.
 
 use docdb_protocol::limits::COLLECTIONS_PER_DATABASE_MAX;
 use docdb_protocol::{
@@ -43,8 +42,10 @@ pub(crate) fn execute(
     atomicity: Atomicity,
     bounds: &Bounds,
 ) -> Executed {
-    let mut run =
-        Run { pending, published, bounds, records: Vec::new(), written: BTreeSet::new(), rests_on_pending: false };
+    let is_write = |operation: &Operation| !matches!(operation.action, Action::Read);
+    let sees_pending = operations.iter().any(is_write) && !planted!(TransactionReadsPublished);
+    let sees_pending = sees_pending || planted!(ReadsSeePending);
+    let mut run = Run { pending, published, bounds, sees_pending, records: Vec::new(), rests_on_pending: false };
     let results = match atomicity {
         Atomicity::EachAlone => Ok(operations.iter().map(|operation| run.alone(operation)).collect()),
         Atomicity::AllOrNothing => run.together(operations),
@@ -56,9 +57,9 @@ struct Run<'run> {
     pending: &'run mut View,
     published: &'run View,
     bounds: &'run Bounds,
+    /// Whether its reads see the state that its writes are decided against.
+    sees_pending: bool,
     records: Vec<Record>,
-    /// What this request wrote, for the reads behind it.
-    written: BTreeSet<Key>,
     rests_on_pending: bool,
 }
 
@@ -123,14 +124,23 @@ impl Run<'_> {
     }
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
-        let own = self.key(operation).is_some_and(|key| self.written.contains(&key));
-        let own = if own { !planted!(OwnWritesUnseen) } else { planted!(ReadsSeePending) };
-        let view = if own { &*self.pending } else { self.published };
+        if self.sees_pending && !planted!(ReadsSeePending) && !planted!(PendingReadNotAwaited) {
+            let key = self.key(operation);
+            let newest = key.and_then(|key| self.pending.version(key));
+            self.rests_on(key, newest.map(|version| version.tx));
+        }
+        let view = if self.sees_pending { &*self.pending } else { self.published };
         match view.lookup(operation.collection.as_str(), operation.document_id) {
             Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
             Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(operation.document_id)),
             Lookup::Damaged(error) => Err(error),
         }
+    }
+
+    /// Notes that an answer says which version of a document is the newest: it waits when that is not durable.
+    fn rests_on(&mut self, key: Option<Key>, newest: Option<TxId>) {
+        let durable = key.and_then(|key| self.published.version(key)).map(|version| version.tx);
+        self.rests_on_pending |= newest != durable;
     }
 
     fn write(
@@ -154,8 +164,8 @@ impl Run<'_> {
             _ => None,
         };
         if let Some(code) = refused {
-            let durable = key.and_then(|key| self.published.version(key)).map(|version| version.tx);
-            self.rests_on_pending |= newest.map(|version| version.tx) != durable;
+            let newest = newest.map(|version| version.tx);
+            self.rests_on(key, newest);
             return Err(Error::new(code).document(operation.document_id));
         }
         if let Some(document) = document {
@@ -198,7 +208,6 @@ impl Run<'_> {
             }
         };
         self.records.push(Record { kind, tx, collection, document: operation.document_id, payload });
-        self.written.insert(key);
         Ok(OperationReply::Written(tx))
     }
 }
@@ -238,6 +247,37 @@ mod tests {
         // What does not grow is taken whatever is free.
         assert_eq!(refused(&mut view, 0, operation("_default", 1, Action::Update(document("654321")))), None);
         assert_eq!(refused(&mut view, 0, operation("_default", 1, Action::Update(document("1")))), None);
+    }
+
+    /// One transaction writes x and y; before it is durable, another overwrites y and reads x.
+    #[test]
+    fn a_transaction_reads_the_state_that_its_writes_are_decided_against() {
+        let bounds = Bounds { read_only: None, memory_bytes_free: 1 << 20 };
+        let mut pending = View::empty();
+        let both = [1, 2].map(|id| operation("_default", id, Action::Create(document("1"))));
+        execute(&mut pending, &View::empty(), &both, Atomicity::AllOrNothing, &bounds);
+        let published = pending.clone();
+        let both = [1, 2].map(|id| operation("_default", id, Action::Update(document("2"))));
+        execute(&mut pending, &published, &both, Atomicity::AllOrNothing, &bounds);
+        let read = operation("_default", 1, Action::Read);
+        let overwrite = operation("_default", 2, Action::Update(document("3")));
+        for atomicity in [Atomicity::AllOrNothing, Atomicity::EachAlone] {
+            let operations = [read.clone(), overwrite.clone()];
+            let executed = execute(&mut pending.clone(), &published, &operations, atomicity, &bounds);
+            let read = executed.results.expect("nothing stands against it").remove(0);
+            assert_eq!(read.expect("it is there"), OperationReply::Document(document("2")), "{atomicity:?}");
+            assert!(executed.rests_on_pending, "what was read is not durable");
+        }
+        // A refused write leaves nothing to wait for but what was read before it.
+        let refused = operation("_default", 3, Action::Delete);
+        let operations = [read.clone(), refused];
+        let executed = execute(&mut pending, &published, &operations, Atomicity::EachAlone, &bounds);
+        assert!(executed.records.is_empty() && executed.rests_on_pending);
+        // Whoever only reads waits for nothing, and sees what is durable.
+        let executed = execute(&mut pending, &published, &[read], Atomicity::AllOrNothing, &bounds);
+        let read = executed.results.expect("nothing stands against it").remove(0);
+        assert_eq!(read.expect("it is there"), OperationReply::Document(document("1")));
+        assert!(!executed.rests_on_pending);
     }
 
     #[test]

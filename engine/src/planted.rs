@@ -70,8 +70,10 @@ bugs! {
         TransactionNotRolledBack,
         /// A transaction that is refused leaves its first operations in the batch.
         RefusedRecordsKept,
-        /// A read does not see what the same request wrote before it.
-        OwnWritesUnseen,
+        /// Reads of a request that writes see the published state, not the one that its writes are decided against.
+        TransactionReadsPublished,
+        /// An answer is given at once although a read of it saw what is not durable yet.
+        PendingReadNotAwaited,
         /// Reads see what is not durable yet.
         ReadsSeePending,
         /// Whether a document exists is decided against the published state.
