@@ -434,7 +434,7 @@ impl Engine {
         match made {
             Ok(segment) => {
                 let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
-                let mut database = Database::created(id, &entry, segment, header.epoch);
+                let mut database = Database::created(id, &entry, segment, header.epoch, &self.options);
                 database.publish(&mut self.io);
                 database.queue.extend(waiting);
                 self.databases.insert(id, database);

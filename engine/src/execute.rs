@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_document_may_fill_memory_to_the_last_byte_and_no_further() {
-        let mut view = View::empty();
+        let mut view = View::empty(4);
         let full = ErrorCode::MemoryLimit;
         assert_eq!(refused(&mut view, 4, operation("_default", 1, Action::Create(document("12345")))), Some(full));
         assert_eq!(refused(&mut view, 5, operation("_default", 1, Action::Create(document("12345")))), None);
@@ -253,9 +253,9 @@ mod tests {
     #[test]
     fn a_transaction_reads_the_state_that_its_writes_are_decided_against() {
         let bounds = Bounds { read_only: None, memory_bytes_free: 1 << 20 };
-        let mut pending = View::empty();
+        let mut pending = View::empty(4);
         let both = [1, 2].map(|id| operation("_default", id, Action::Create(document("1"))));
-        execute(&mut pending, &View::empty(), &both, Atomicity::AllOrNothing, &bounds);
+        execute(&mut pending, &View::empty(4), &both, Atomicity::AllOrNothing, &bounds);
         let published = pending.clone();
         let both = [1, 2].map(|id| operation("_default", id, Action::Update(document("2"))));
         execute(&mut pending, &published, &both, Atomicity::AllOrNothing, &bounds);
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_last_collection_is_taken_and_no_more() {
-        let mut view = View::empty();
+        let mut view = View::empty(4);
         for number in 1..COLLECTIONS_PER_DATABASE_MAX - 1 {
             let id = CollectionId(u32::try_from(number).unwrap());
             view.add_collection(CollectionName::parse(&format!("c{number}")).unwrap(), id);

@@ -5,13 +5,13 @@
 //! for as long as they like, and a simulator can fork the engine at every step.
 //!
 //! Invariants: keys are strictly increasing; every leaf hangs at the same depth; no node is empty
-//! but a root that is a leaf; no node holds more than [`FANOUT`] entries. A leaf that becomes empty
+//! but a root that is a leaf; no node holds more entries than the map's fan-out. A leaf that becomes empty
 //! is removed and others are not merged ("free at empty", Johnson and Shasha 1993).
 
 use std::sync::Arc;
 
-/// Entries of one node at most. Copying a path copies a few nodes of this size.
-const FANOUT: usize = 64;
+/// A node that is split leaves at least two entries on one side.
+const FANOUT_MIN: usize = 3;
 
 /// Keys lie apart from what they lead to, so that a search touches few cache lines.
 #[derive(Debug)]
@@ -50,13 +50,13 @@ impl<K: Copy + Ord, T> Entries<K, T> {
 
     /// Splits what has grown too long: in the middle, or before the last entry when entries arrive in
     /// ascending order, so that nodes filled in order stay full.
-    fn split_off(&mut self, inserted_at: usize) -> Option<(K, Entries<K, T>)> {
+    fn split_off(&mut self, inserted_at: usize, fanout: usize) -> Option<(K, Entries<K, T>)> {
         let len = self.keys.len();
-        if len <= FANOUT {
+        if len <= fanout {
             return None;
         }
         let at = if inserted_at + 1 == len { len - 1 } else { len / 2 };
-        let mut right = Entries { keys: Vec::with_capacity(FANOUT + 1), values: Vec::with_capacity(FANOUT + 1) };
+        let mut right = Entries::new();
         right.keys.extend(self.keys.drain(at..));
         right.values.extend(self.values.drain(at..));
         Some((right.keys[0], right))
@@ -67,7 +67,7 @@ impl<K: Copy, T: Clone> Clone for Entries<K, T> {
     /// Leaves room for the entry that is usually added next.
     fn clone(&self) -> Entries<K, T> {
         fn roomy<T: Clone>(values: &[T]) -> Vec<T> {
-            let mut copy = Vec::with_capacity(FANOUT + 1);
+            let mut copy = Vec::with_capacity(values.len() + 1);
             copy.extend_from_slice(values);
             copy
         }
@@ -89,11 +89,14 @@ impl<K: Copy, V: Clone> Clone for Node<K, V> {
 pub(crate) struct Map<K, V> {
     root: Arc<Node<K, V>>,
     len: usize,
+    /// Entries of one node at most. Copying a path copies a few nodes of this size.
+    fanout: usize,
 }
 
 impl<K: Copy + Ord, V: Clone> Map<K, V> {
-    pub(crate) fn new() -> Map<K, V> {
-        Map { root: Arc::new(Node::Leaf(Entries::new())), len: 0 }
+    /// `fanout` is the number of entries of one node at most; it is at least [`FANOUT_MIN`].
+    pub(crate) fn new(fanout: usize) -> Map<K, V> {
+        Map { root: Arc::new(Node::Leaf(Entries::new())), len: 0, fanout: fanout.max(FANOUT_MIN) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -115,7 +118,7 @@ impl<K: Copy + Ord, V: Clone> Map<K, V> {
 
     /// Puts a value and returns the one it replaces.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let (replaced, split) = insert(&mut self.root, key, value);
+        let (replaced, split) = insert(&mut self.root, key, value, self.fanout);
         if let Some((bound, right)) = split {
             let left = Arc::clone(&self.root);
             self.root = Arc::new(Node::Inner(Entries { keys: vec![bound, bound], values: vec![left, right] }));
@@ -165,21 +168,26 @@ impl<K: Copy + Ord, V: Clone> Map<K, V> {
 
 type Split<K, V> = Option<(K, Arc<Node<K, V>>)>;
 
-fn insert<K: Copy + Ord, V: Clone>(node: &mut Arc<Node<K, V>>, key: K, value: V) -> (Option<V>, Split<K, V>) {
+fn insert<K: Copy + Ord, V: Clone>(
+    node: &mut Arc<Node<K, V>>,
+    key: K,
+    value: V,
+    fanout: usize,
+) -> (Option<V>, Split<K, V>) {
     match Arc::make_mut(node) {
         Node::Leaf(entries) => match entries.keys.binary_search(&key) {
             Ok(at) => (Some(std::mem::replace(&mut entries.values[at], value)), None),
             Err(at) => {
                 entries.insert(at, key, value);
-                (None, entries.split_off(at).map(|(bound, right)| (bound, Arc::new(Node::Leaf(right)))))
+                (None, entries.split_off(at, fanout).map(|(bound, right)| (bound, Arc::new(Node::Leaf(right)))))
             }
         },
         Node::Inner(children) => {
             let at = children.child_of(&key);
-            let (replaced, split) = insert(&mut children.values[at], key, value);
+            let (replaced, split) = insert(&mut children.values[at], key, value, fanout);
             let Some((bound, right)) = split else { return (replaced, None) };
             children.insert(at + 1, bound, right);
-            (replaced, children.split_off(at + 1).map(|(bound, right)| (bound, Arc::new(Node::Inner(right)))))
+            (replaced, children.split_off(at + 1, fanout).map(|(bound, right)| (bound, Arc::new(Node::Inner(right)))))
         }
     }
 }
@@ -260,8 +268,9 @@ mod tests {
         fn agrees_with_the_standard_map_and_leaves_clones_alone(
             steps in prop::collection::vec((0_u32..300, any::<bool>()), 0..2000),
             from in 0_u32..300,
+            fanout in 0_usize..70,
         ) {
-            let (mut ours, mut theirs) = (Map::new(), BTreeMap::new());
+            let (mut ours, mut theirs) = (Map::new(fanout), BTreeMap::new());
             let half = steps.len() / 2;
             let mut kept = (ours.clone(), theirs.clone());
             for (index, (key, is_insert)) in steps.into_iter().enumerate() {
@@ -285,7 +294,7 @@ mod tests {
 
     #[test]
     fn holds_many_entries_in_order() {
-        let mut map = Map::new();
+        let mut map = Map::new(64);
         for key in 0..100_000_u64 {
             map.insert(key, key);
         }

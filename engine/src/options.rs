@@ -18,6 +18,8 @@ pub struct Options {
     pub pending_requests_max: usize,
     /// Bytes of requests that may wait in the engine.
     pub pending_bytes_max: usize,
+    /// Entries of one node of the map of documents at most; at least three.
+    pub map_fanout: usize,
     /// How long after the last batch its durability is proven by a record of its own, in nanoseconds.
     pub watermark_delay_ns: u64,
     /// Seeds the jitter of retries.
@@ -37,6 +39,7 @@ impl Default for Options {
             memory_bytes_max: 4 * 1024 * 1024 * 1024,
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,
             pending_bytes_max: docdb_protocol::limits::PENDING_BYTES_MAX,
+            map_fanout: 64,
             watermark_delay_ns: 50_000_000,
             seed: 0,
             #[cfg(feature = "planted-bugs")]

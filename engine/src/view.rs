@@ -158,10 +158,11 @@ impl View {
         &self.damage.parts
     }
 
-    pub(crate) fn empty() -> View {
+    /// `map_fanout` is [`crate::Options::map_fanout`].
+    pub(crate) fn empty(map_fanout: usize) -> View {
         let collections = BTreeMap::from([(CollectionName::default_collection(), CollectionId::DEFAULT)]);
         View {
-            documents: Map::new(),
+            documents: Map::new(map_fanout),
             collections: Arc::new(collections),
             last_tx: TxId(0),
             document_bytes: 0,

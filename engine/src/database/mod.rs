@@ -138,11 +138,11 @@ impl Database {
         };
         let (job, first) = Opening::new(subject, options, io);
         io.submit(Owner::Log(id), first);
-        Database::new(id, entry, Phase::Opening(Box::new(job)))
+        Database::new(id, entry, Phase::Opening(Box::new(job)), options)
     }
 
     /// A database just created: its one segment is durable, empty and open.
-    pub(crate) fn created(id: DatabaseId, entry: &Entry, segment: Made, epoch: u64) -> Database {
+    pub(crate) fn created(id: DatabaseId, entry: &Entry, segment: Made, epoch: u64, options: &Options) -> Database {
         let log = Log {
             segment,
             epoch,
@@ -153,17 +153,18 @@ impl Database {
             proven_end: Lsn(0),
             is_spoiled: false,
         };
-        Database::new(id, entry, Phase::Open(log, Work::Idle))
+        Database::new(id, entry, Phase::Open(log, Work::Idle), options)
     }
 
-    fn new(id: DatabaseId, entry: &Entry, phase: Phase) -> Database {
+    fn new(id: DatabaseId, entry: &Entry, phase: Phase, options: &Options) -> Database {
+        let empty = View::empty(options.map_fanout);
         Database {
             id,
             name: entry.name.clone(),
             directory: databases_path().join(entry.name.as_str()),
             created_at: entry.created_at,
-            pending: View::empty(),
-            published: View::empty(),
+            pending: empty.clone(),
+            published: empty,
             phase,
             spare: SpareState::None,
             batches: VecDeque::new(),

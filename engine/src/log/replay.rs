@@ -16,6 +16,7 @@ use super::merge::{Merge, Read};
 use super::record::{Place, Record};
 use super::{BatchPlace, Encoded, Lsn, Payload, RecordKind, SEGMENT_HEADER_BYTES, SegmentHeader, encode};
 use crate::disk::SECTOR_BYTES;
+use crate::options::Options;
 use crate::planted::planted;
 use crate::view::{Content, Damage, Key, Version, View};
 
@@ -135,7 +136,7 @@ impl Replay {
     pub(crate) fn new(database: DatabaseId, end: Lsn, merge_bytes_max: u64) -> Replay {
         Replay {
             database,
-            view: View::empty(),
+            view: View::empty(Options::default().map_fanout),
             lsn: Lsn(0),
             proven: if planted!(StoredEndIgnored) { Lsn(0) } else { end },
             last_proven: None,
@@ -144,6 +145,12 @@ impl Replay {
             damage: Damage::default(),
             first_damage: None,
         }
+    }
+
+    /// Replays into a map of this fan-out. Called before the first segment.
+    pub(crate) fn with_fanout(mut self, map_fanout: usize) -> Replay {
+        self.view = View::empty(map_fanout);
+        self
     }
 
     /// Replays one segment. `file` names it in errors; `bytes` are those behind its header; `limit` is

@@ -46,7 +46,7 @@ impl ReadLog {
         if !planted!(SegmentsUnsorted) {
             segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
         }
-        let replay = Replay::new(subject.id, subject.log_end, options.merge_bytes_max);
+        let replay = Replay::new(subject.id, subject.log_end, options.merge_bytes_max).with_fanout(options.map_fanout);
         let (file, bytes) = (io.new_file(), Vec::new());
         let mut job = ReadLog { subject, segments, at: 0, file, bytes, step: Step::Open, replay: Some(replay) };
         let first = job.open(io);
