@@ -1,10 +1,12 @@
 //! Frames from a byte stream: a length, then that many bytes.
 //!
 //! Owns the connection's read buffer. The memory grows with the bytes that have arrived, never with
-//! the length announced. [`Frames::next`] may be dropped at any await and called again: nothing is lost.
+//! the length announced, and so do the bytes taken from the budget; the first [`READ_CHUNK_BYTES`] of a
+//! frame are the connection's own and counted when the frame is complete. [`Frames::next`] may be dropped at any await and called again: nothing is lost.
 //! It never looks into a body, except for the request id of a frame that is refused.
 
 use std::io;
+use std::time::Duration;
 
 use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -38,16 +40,19 @@ pub(crate) struct Frames<R> {
     /// Where the unread bytes of `buffer` begin.
     start: usize,
     begun: Option<Instant>,
-    /// Since when the frame begun waits for its share.
+    /// Since when the frame begun waits for bytes of the budget.
     waiting: Option<Instant>,
     share: Option<Share>,
+    /// Up to how many bytes of the long frame begun are taken from the budget.
+    readable: usize,
     budget: Budget,
     limits: Limits,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(stream: R, budget: Budget, limits: Limits) -> Frames<R> {
-        Frames { stream, buffer: Vec::new(), start: 0, begun: None, waiting: None, share: None, budget, limits }
+        let buffer = Vec::new();
+        Frames { stream, buffer, start: 0, begun: None, waiting: None, share: None, readable: 0, budget, limits }
     }
 
     /// The next frame. Waits for its first byte without a bound; the caller has one for that.
@@ -66,17 +71,19 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             return Frame::TooLarge(self.refused_id().await);
         }
         let frame_bytes = LENGTH_BYTES + body_bytes;
-        if self.share.is_none() {
-            let since = *self.waiting.get_or_insert_with(Instant::now);
-            self.share = Some(self.budget.take(frame_bytes).await);
-            // That wait was ours, and is not taken from the client's time.
-            self.begun = self.begun.map(|begun| begun + since.elapsed());
-            self.waiting = None;
-        }
-        match self.within_time(frame_bytes).await {
+        let whole = if frame_bytes <= READ_CHUNK_BYTES {
+            self.within_time(frame_bytes).await
+        } else {
+            self.arrive(frame_bytes).await
+        };
+        match whole {
             Ok(true) => {}
             Ok(false) => return Frame::End,
             Err(_) => return Frame::Slow,
+        }
+        if self.share.is_none() {
+            // A short frame is complete by now: what it waits for here is not taken from its client's time.
+            self.share = Some(self.budget.take(frame_bytes).await);
         }
         let body = if self.start == 0 && self.buffer.len() == frame_bytes {
             // Large frames come alone; their memory is handed on and not kept for small ones.
@@ -90,8 +97,31 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         };
         // What is left in the buffer belongs to a frame whose time begins now.
         self.begun = None;
-        let share = self.share.take().expect("taken above, before the body was read");
+        self.readable = 0;
+        let share = self.share.take().expect("taken above, before the body is handed on");
         Frame::Body(body, share)
+    }
+
+    /// Reads a long frame, whose bytes are taken from the budget as they arrive.
+    async fn arrive(&mut self, frame_bytes: usize) -> Result<bool, Elapsed> {
+        while self.unread().len() < frame_bytes {
+            let there = self.unread().len();
+            if there >= READ_CHUNK_BYTES.max(self.readable) {
+                self.waiting.get_or_insert_with(Instant::now);
+                if self.share.is_none() {
+                    self.share = Some(self.budget.begin(frame_bytes).await);
+                }
+                let share = self.share.as_mut().expect("taken above");
+                self.readable = there + share.grow(there, frame_bytes - there).await;
+                // That wait was the daemon's, and is not taken from the client's time.
+                let waited = self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
+                self.begun = self.begun.map(|begun| begun + waited);
+            }
+            if !self.within_time(there + 1).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the next frame has begun to arrive.
@@ -140,16 +170,16 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         // Only the part of a frame is left here, so that little is moved, and once a read.
         self.buffer.drain(..self.start);
         self.start = 0;
-        self.buffer.reserve(READ_CHUNK_BYTES);
-        self.stream.read_buf(&mut self.buffer).await
+        // Never beyond what is taken from the budget, so that memory follows it.
+        let count = self.readable.max(READ_CHUNK_BYTES).saturating_sub(self.buffer.len()).max(1);
+        self.buffer.reserve_exact(count);
+        (&mut self.stream).take(count as u64).read_buf(&mut self.buffer).await
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::sleep;
 
@@ -204,20 +234,50 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_wait_for_bytes_to_hold_is_not_the_clients() {
         let limits = Limits { connection_bytes_max: 0, ..Limits::default() };
-        let (mut client, mut frames, budget) = frames(&limits);
-        let all = budget.take(FRAME_BODY_BYTES_MAX + LENGTH_BYTES).await;
-        let begun = Instant::now();
-        let patience = limits.frame_time_max * 10;
+        for length in [4, READ_CHUNK_BYTES * 3] {
+            let (mut client, mut frames, budget) = frames(&limits);
+            let all = budget.take(FRAME_BODY_BYTES_MAX + LENGTH_BYTES).await;
+            let begun = Instant::now();
+            let patience = limits.frame_time_max * 10;
+            let sent = vec![b'x'; length];
+            let sending = frame(&sent);
+            tokio::spawn(async move {
+                // A long frame goes on only when it is read, hence beside the wait.
+                tokio::join!(async { client.write_all(&sending).await.unwrap() }, async {
+                    sleep(patience).await;
+                    drop(all);
+                });
+                // Kept open until the other side is done with it.
+                sleep(patience).await;
+            });
+            assert_eq!(body(&mut frames).await, sent);
+            assert_eq!(begun.elapsed(), patience);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_follows_what_arrived_and_a_long_frame_is_whole() {
+        let limits = Limits::default();
+        let (mut client, mut frames, _) = frames(&limits);
+        let sent: Vec<u8> = (0..FRAME_BODY_BYTES_MAX).map(|index| index as u8 ^ (index >> 8) as u8).collect();
+        let sending = [frame(&sent), frame(b"next")].concat();
+        let middle = READ_CHUNK_BYTES * 5;
+        client.write_all(&sending[..100]).await.unwrap();
+        assert!(timeout(Duration::from_millis(1), frames.next()).await.is_err());
+        assert!(frames.share.is_none() && frames.buffer.capacity() <= READ_CHUNK_BYTES, "it is only announced");
+        let rest = sending.clone();
+        let (pause, paused) = tokio::sync::oneshot::channel::<()>();
         tokio::spawn(async move {
-            client.write_all(&frame(b"body")[..6]).await.unwrap();
-            sleep(patience).await;
-            drop(all);
-            client.write_all(&frame(b"body")[6..]).await.unwrap();
-            // Kept open until the other side is done with it.
-            sleep(patience).await;
+            client.write_all(&rest[100..middle]).await.unwrap();
+            paused.await.unwrap();
+            client.write_all(&rest[middle..]).await.unwrap();
         });
-        assert_eq!(body(&mut frames).await, b"body");
-        assert_eq!(begun.elapsed(), patience);
+        assert!(timeout(Duration::from_millis(1), frames.next()).await.is_err());
+        assert_eq!(frames.buffer.len(), middle);
+        assert!(frames.buffer.capacity() <= 2 * middle, "{} bytes for {middle}", frames.buffer.capacity());
+        pause.send(()).unwrap();
+        assert!(body(&mut frames).await == sent);
+        assert_eq!(body(&mut frames).await, b"next");
     }
 
     #[tokio::test(start_paused = true)]
