@@ -142,6 +142,7 @@ pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) ->
         | DiskErrorKind::Exists
         | DiskErrorKind::Transient
         | DiskErrorKind::Shortage
+        | DiskErrorKind::Gone
         | DiskErrorKind::Io => code,
     };
     let advice = match code {

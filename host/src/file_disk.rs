@@ -6,32 +6,47 @@
 //! it, [`FileDisk::finish`] under it again.
 //!
 //! Operations on bytes run in any order, beside each other. Operations on names run one at a time and
-//! in their order, because each has to see the names as the ones before left them.
+//! in their order, because each has to see the names as the ones before left them. Zero-filling runs in pieces, one
+//! at a time over all databases, what is nearly done first.
+//!
+//! A sync that succeeds says that the bytes will be found: it fails when the data directory's path names another
+//! directory by then, or none.
 //!
 //! Never starts a thread, never waits, never retries what failed.
 
 mod failure;
+mod folders;
+mod ground;
+#[doc(hidden)]
+pub mod kernel;
 mod names;
 mod task;
 mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use docdb_engine::{Completion, Disk, DiskError, DiskOp, FileId, OpId};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 
+use folders::{Folder, Folders};
+use ground::Ground;
+pub(crate) use ground::Root;
+use kernel::{Kernel, System};
+use task::{Change, End, TaskKind, Work};
 pub use task::{Finished, Task};
-use task::{TaskKind, Work};
 
 /// A longer read is not tried within `submit`: copying it would hold the engine's lock for too long.
 const READ_AT_ONCE_BYTES_MAX: u32 = 256 * 1024;
 
 /// Filling more than this with zeros is left to the lanes.
 const ALLOCATE_BRIEFLY_BYTES_MAX: u64 = 64 * 1024;
+
+/// A long operation lets no more shorter ones than this go first.
+const PASSED_MAX: u32 = 8;
 
 /// Who asks for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +57,21 @@ pub enum Worker {
     Lane,
 }
 
+/// An open file, and the directory it is in, which stays open with it.
 #[derive(Debug)]
 struct OpenFile {
     file: Arc<File>,
-    /// Much was allocated since the last sync, so the next one has much to do.
-    much_unsynced: bool,
+    _folder: Option<Arc<Folder>>,
+    /// How much was allocated since the last sync: the next one has as much to do.
+    unsynced_bytes: u64,
 }
 
 /// All files below one directory.
 #[derive(Debug)]
 pub struct FileDisk {
-    root: Arc<OwnedFd>,
+    ground: Arc<Ground>,
     files: BTreeMap<FileId, OpenFile>,
+    folders: Folders,
     bytes: VecDeque<Task>,
     names: VecDeque<Task>,
     long: VecDeque<Task>,
@@ -69,11 +87,32 @@ impl FileDisk {
     /// # Errors
     /// When the directory cannot be opened.
     pub fn open(root: &Path) -> Result<FileDisk, DiskError> {
+        FileDisk::over(root, Arc::new(System))
+    }
+
+    /// As [`FileDisk::open`], with other system calls.
+    ///
+    /// # Errors
+    /// As [`FileDisk::open`].
+    #[doc(hidden)]
+    pub fn over(root: &Path, kernel: Arc<dyn Kernel>) -> Result<FileDisk, DiskError> {
+        Ok(FileDisk::open_locked(root, None, kernel)?.0)
+    }
+
+    /// The disk below a directory that is locked by the file of this name, and what tells whether it is still in
+    /// its place.
+    pub(crate) fn open_locked(
+        path: &Path,
+        lock: Option<(&str, BorrowedFd<'_>)>,
+        kernel: Arc<dyn Kernel>,
+    ) -> Result<(FileDisk, Root), DiskError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty()).map_err(failure::disk_error)?;
-        Ok(FileDisk {
-            root: Arc::new(root),
+        let root = kernel.open(CWD, path, flags, Mode::empty()).map_err(failure::disk_error)?;
+        let place = Root::new(path, root.as_fd(), lock).map_err(failure::disk_error)?;
+        let disk = FileDisk {
+            ground: Arc::new(Ground::new(kernel, root, lock.is_some().then(|| place.clone()))),
             files: BTreeMap::new(),
+            folders: Folders::default(),
             bytes: VecDeque::new(),
             names: VecDeque::new(),
             long: VecDeque::new(),
@@ -81,7 +120,8 @@ impl FileDisk {
             long_in_flight: false,
             in_flight: 0,
             done: VecDeque::new(),
-        })
+        };
+        Ok((disk, place))
     }
 
     /// How many tasks this worker could take now.
@@ -100,11 +140,16 @@ impl FileDisk {
 
     /// The next operation to carry out outside the lock.
     pub fn take(&mut self, worker: Worker) -> Option<Task> {
-        let task = self.take_queued(worker)?;
+        let mut task = self.take_queued(worker)?;
         match task.kind {
             TaskKind::Bytes | TaskKind::DirectorySync => {}
             TaskKind::Name => self.name_in_flight = true,
-            TaskKind::Long => self.long_in_flight = true,
+            TaskKind::Long { .. } => self.long_in_flight = true,
+        }
+        match &mut task.work {
+            Work::Open { path, folder, .. } => *folder = path.parent().and_then(|parent| self.folders.find(&parent)),
+            Work::SyncDirectory { path, folder } => *folder = self.folders.find(path),
+            _ => {}
         }
         self.in_flight += 1;
         Some(task)
@@ -117,22 +162,51 @@ impl FileDisk {
         if !self.name_in_flight && !self.names.is_empty() {
             return self.names.pop_front();
         }
-        if worker == Worker::Lane && !self.long_in_flight { self.long.pop_front() } else { None }
+        if worker == Worker::Lane && !self.long_in_flight { self.take_long() } else { None }
+    }
+
+    /// The shortest one, unless that has happened too often to the first: a small database does not wait until
+    /// a large one is done, and none waits for ever.
+    fn take_long(&mut self) -> Option<Task> {
+        let size = |task: &Task| match task.kind {
+            TaskKind::Long { bytes, .. } => bytes,
+            TaskKind::Bytes | TaskKind::Name | TaskKind::DirectorySync => 0,
+        };
+        let shortest = (0..self.long.len()).min_by_key(|index| size(&self.long[*index]))?;
+        let first = self.long.front_mut()?;
+        match &mut first.kind {
+            TaskKind::Long { passed, .. } if shortest > 0 && *passed < PASSED_MAX => *passed += 1,
+            _ => return self.long.pop_front(),
+        }
+        self.long.remove(shortest)
     }
 
     /// Takes a task back that was carried out. [`Disk::poll`] delivers its completion.
     pub fn finish(&mut self, finished: Finished) {
-        match finished.kind {
+        let Finished { kind, end, change } = finished;
+        match kind {
             TaskKind::Bytes | TaskKind::DirectorySync => {}
             TaskKind::Name => self.name_in_flight = false,
-            TaskKind::Long => self.long_in_flight = false,
+            TaskKind::Long { .. } => self.long_in_flight = false,
         }
-        if let Some((id, file)) = finished.opened {
-            let earlier = self.files.insert(id, OpenFile { file: Arc::new(file), much_unsynced: false });
-            assert!(earlier.is_none(), "the engine never uses a file id twice");
+        match change {
+            Some(Change::Opened { id, file, path, folder }) => {
+                if let (Some(folder), Some(parent)) = (&folder, path.parent()) {
+                    self.folders.keep(parent, folder, self.files.len());
+                }
+                let open = OpenFile { file: Arc::new(file), _folder: folder, unsynced_bytes: 0 };
+                let earlier = self.files.insert(id, open);
+                assert!(earlier.is_none(), "the engine never uses a file id twice");
+            }
+            Some(Change::Found { path, folder }) => self.folders.keep(path, &folder, self.files.len()),
+            Some(Change::Moved(paths)) => paths.iter().for_each(|path| self.folders.forget(path)),
+            None => {}
         }
         self.in_flight -= 1;
-        self.done.push_back(finished.completion);
+        match end {
+            End::Done(completion) => self.done.push_back(completion),
+            End::Continues(task) => self.long.push_back(task),
+        }
     }
 
     fn open_file(&mut self, file: FileId) -> &mut OpenFile {
@@ -147,9 +221,9 @@ impl FileDisk {
         let queue = match kind {
             TaskKind::Bytes => &mut self.bytes,
             TaskKind::Name | TaskKind::DirectorySync => &mut self.names,
-            TaskKind::Long => &mut self.long,
+            TaskKind::Long { .. } => &mut self.long,
         };
-        queue.push_back(Task { id, kind, work });
+        queue.push_back(Task { id, kind, ground: Arc::clone(&self.ground), work });
     }
 
     fn submit_read(&mut self, id: OpId, file: FileId, offset: u64, bytes: u32) {
@@ -164,18 +238,24 @@ impl FileDisk {
             self.push(id, TaskKind::Bytes, Work::Read { file, offset, bytes });
         }
     }
+
+    /// Much to do is left to the lanes.
+    fn kind_of(bytes: u64) -> TaskKind {
+        if bytes > ALLOCATE_BRIEFLY_BYTES_MAX { TaskKind::Long { bytes, passed: 0 } } else { TaskKind::Bytes }
+    }
 }
 
 impl Disk for FileDisk {
     fn submit(&mut self, id: OpId, op: DiskOp) {
-        let root = Arc::clone(&self.root);
         match op {
-            DiskOp::Open { file, path, mode } => self.push(id, TaskKind::Name, Work::Open { root, file, path, mode }),
+            DiskOp::Open { file, path, mode } => {
+                self.push(id, TaskKind::Name, Work::Open { file, path, mode, folder: None });
+            }
             DiskOp::Close { file } => {
-                let file = self.files.remove(&file).expect("the engine closes files that are open").file;
+                let file = self.files.remove(&file).expect("the engine closes files that are open");
                 self.push(id, TaskKind::Bytes, Work::Close { file });
             }
-            DiskOp::MakeDirectory { path } => self.push(id, TaskKind::Name, Work::MakeDirectory { root, path }),
+            DiskOp::MakeDirectory { path } => self.push(id, TaskKind::Name, Work::MakeDirectory { path }),
             DiskOp::Read { file, offset, bytes } => self.submit_read(id, file, offset, bytes),
             DiskOp::Write { file, offset, buffers } => {
                 let file = self.share(file);
@@ -184,10 +264,8 @@ impl Disk for FileDisk {
             DiskOp::Allocate { file, offset, bytes } => {
                 let open = self.open_file(file);
                 let file = Arc::clone(&open.file);
-                let long = bytes > ALLOCATE_BRIEFLY_BYTES_MAX;
-                open.much_unsynced |= long;
-                let kind = if long { TaskKind::Long } else { TaskKind::Bytes };
-                self.push(id, kind, Work::Allocate { file, offset, bytes });
+                open.unsynced_bytes += bytes;
+                self.push(id, FileDisk::kind_of(bytes), Work::Allocate { file, offset, bytes });
             }
             DiskOp::Length { file } => {
                 let file = self.share(file);
@@ -196,21 +274,21 @@ impl Disk for FileDisk {
             DiskOp::Sync { file } => {
                 let open = self.open_file(file);
                 let file = Arc::clone(&open.file);
-                let kind = if std::mem::take(&mut open.much_unsynced) { TaskKind::Long } else { TaskKind::Bytes };
+                let kind = FileDisk::kind_of(std::mem::take(&mut open.unsynced_bytes));
                 self.push(id, kind, Work::Sync { file });
             }
             DiskOp::List { path, after, limit } => {
-                self.push(id, TaskKind::Name, Work::List { root, path, after, limit });
+                self.push(id, TaskKind::Name, Work::List { path, after, limit });
             }
             DiskOp::Rename { from, to, replace } => {
-                self.push(id, TaskKind::Name, Work::Rename { root, from, to, replace });
+                self.push(id, TaskKind::Name, Work::Rename { from, to, replace });
             }
-            DiskOp::Link { from, to } => self.push(id, TaskKind::Name, Work::Link { root, from, to }),
-            DiskOp::Unlink { path } => self.push(id, TaskKind::Name, Work::Unlink { root, path }),
+            DiskOp::Link { from, to } => self.push(id, TaskKind::Name, Work::Link { from, to }),
+            DiskOp::Unlink { path } => self.push(id, TaskKind::Name, Work::Unlink { path }),
             DiskOp::SyncDirectory { path } => {
-                self.push(id, TaskKind::DirectorySync, Work::SyncDirectory { root, path });
+                self.push(id, TaskKind::DirectorySync, Work::SyncDirectory { path, folder: None });
             }
-            DiskOp::FreeSpace => self.push(id, TaskKind::Bytes, Work::FreeSpace { root }),
+            DiskOp::FreeSpace => self.push(id, TaskKind::Bytes, Work::FreeSpace),
         }
     }
 

@@ -29,6 +29,7 @@
 
 mod core;
 mod database;
+pub mod descriptors;
 mod desk;
 pub mod file_disk;
 mod lock;
@@ -51,7 +52,8 @@ pub use options::{AlertHook, Options};
 pub use system_clock::SystemClock;
 
 use crate::core::Core;
-use crate::file_disk::FileDisk;
+use crate::file_disk::kernel::{Kernel, System};
+use crate::file_disk::{FileDisk, Root};
 use crate::lock::DirectoryLock;
 
 /// An open data directory. Clones share it; the last one that is dropped closes it.
@@ -63,6 +65,7 @@ pub struct DocDb {
 /// Stops the engine with the last handle, of whichever kind.
 struct Running {
     core: Arc<Core>,
+    root: Root,
 }
 
 impl Drop for Running {
@@ -89,12 +92,20 @@ impl DocDb {
     /// - [`ErrorCode::NewerFormat`] when a later version wrote it.
     /// - [`ErrorCode::PermissionDenied`], and whatever else keeps the catalog from being read.
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<DocDb, Error> {
-        let path = path.as_ref();
-        let directory = DirectoryLock::take(path, &options.program)?;
-        let disk = FileDisk::open(path).map_err(|error| {
+        DocDb::open_over(path.as_ref(), options, Arc::new(System))
+    }
+
+    /// As [`DocDb::open_with`], with other system calls: for tests of what the files are asked to keep.
+    ///
+    /// # Errors
+    /// See [`DocDb::open_with`].
+    #[doc(hidden)]
+    pub fn open_over(path: &Path, options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
+        let directory = DirectoryLock::take(path, &options.program, &*kernel)?;
+        let (disk, root) = FileDisk::open_locked(path, Some(directory.file()), kernel).map_err(|error| {
             Error::new(ErrorCode::FileOpen).detail(format!("cannot open the directory {}: {error}", path.display()))
         })?;
-        let running = Running { core: Core::start(disk, directory, options)? };
+        let running = Running { core: Core::start(disk, directory, options)?, root };
         let docdb = DocDb { running: Arc::new(running) };
         // The engine answers once the catalog is loaded, or says why it cannot be.
         docdb.stats()?;
@@ -174,10 +185,17 @@ impl DocDb {
     /// tell of trouble.
     ///
     /// # Errors
-    /// [`ErrorCode::PoolStopped`] when the engine had stopped on an internal error before.
+    /// [`ErrorCode::PoolStopped`] when the engine had stopped on an internal error before;
+    /// [`ErrorCode::FileOpen`] when the directory is not in its place any more.
     pub fn close(self) -> Result<(), Error> {
+        // While the directory is still open, so that no other one can have its number.
+        let in_place = self.running.root.check();
         self.running.core.stop();
-        self.running.core.failure().map_or(Ok(()), Err)
+        self.running.core.failure().map_or(Ok(()), Err)?;
+        in_place.map_err(|_| {
+            let detail = "the data directory was removed or replaced while it was open: what it held is not there";
+            Error::new(ErrorCode::FileOpen).detail(detail)
+        })
     }
 }
 

@@ -7,13 +7,16 @@
 //! `LOCK` is never removed: a process that had it open would lock a file that nobody else can find.
 
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use docdb_engine::{CATALOG_MAGIC, FORMAT_VERSION};
 use docdb_protocol::{Error, ErrorCode};
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::file_disk::kernel::Kernel;
 
 /// The file that is locked.
 const LOCK: &str = "LOCK";
@@ -24,26 +27,38 @@ const OUR_NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", L
 
 const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + size_of::<u32>();
 
+/// The owner changes things, the group may look.
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
+
 /// The holder's pid and program, as far as they are read back.
 const HOLDER_BYTES_MAX: usize = 256;
 
 /// The lock on a data directory; dropping it lets the next process in.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
     /// Looks at `path`, makes it if needed, locks it, and checks that its format is one we know.
-    pub(crate) fn take(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
+    pub(crate) fn take(path: &Path, program: &str, kernel: &dyn Kernel) -> Result<DirectoryLock, Error> {
         look(path)?;
         check_format(path)?;
-        make(path)?;
+        if path.is_dir() {
+            keep_name(path, kernel)?;
+        } else {
+            make(path, kernel)?;
+        }
         let lock = lock(path, program)?;
         // Again, since another process may have been at work until the lock was ours.
         look(path)?;
         check_format(path)?;
         Ok(lock)
+    }
+
+    /// The file that is locked, and its name in the directory.
+    pub(crate) fn file(&self) -> (&str, BorrowedFd<'_>) {
+        (LOCK, self.file.as_fd())
     }
 }
 
@@ -123,7 +138,7 @@ fn not_ours(path: &Path, why: &str) -> Error {
 }
 
 /// Makes the directory and those above it, each one's name durable before anything is put into it.
-fn make(path: &Path) -> Result<(), Error> {
+fn make(path: &Path, kernel: &dyn Kernel) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }
@@ -132,14 +147,28 @@ fn make(path: &Path) -> Result<(), Error> {
         Some(parent) => parent,
         None => return Err(failed(path, "create the directory", &std::io::ErrorKind::NotFound.into())),
     };
-    make(parent)?;
-    match std::fs::DirBuilder::new().mode(0o750).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(path, "create the directory", &error)),
+    make(parent, kernel)?;
+    match kernel.make_directory(CWD, path, DIRECTORY_MODE) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(failed(path, "create the directory", &errno.into())),
     }
-    let synced = File::open(parent).and_then(|parent| parent.sync_all());
-    synced.map_err(|error| failed(parent, "sync the directory", &error))
+    sync(parent, kernel).map_err(|errno| failed(parent, "sync the directory", &errno.into()))
+}
+
+/// The name of a directory that is there already may not be durable: whoever made it may have died before it was.
+fn keep_name(path: &Path, kernel: &dyn Kernel) -> Result<(), Error> {
+    let parent = path.join("..");
+    match sync(&parent, kernel) {
+        // Whoever may not look into the directory above has to see to the name; ours is what lies below it.
+        Ok(()) | Err(Errno::ACCESS | Errno::PERM) => Ok(()),
+        Err(errno) => Err(failed(&parent, "sync the directory", &errno.into())),
+    }
+}
+
+fn sync(directory: &Path, kernel: &dyn Kernel) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = kernel.open(CWD, directory, flags, Mode::empty())?;
+    kernel.sync_directory(directory.as_fd())
 }
 
 fn lock(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
@@ -171,7 +200,7 @@ fn lock(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
         Err(error) if error.kind() != std::io::ErrorKind::StorageFull => {
             Err(failed(&lock_path, "write the lock", &error))
         }
-        _ => Ok(DirectoryLock { _file: file }),
+        _ => Ok(DirectoryLock { file }),
     }
 }
 

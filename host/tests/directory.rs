@@ -161,3 +161,36 @@ fn a_damaged_version_in_one_copy_of_the_catalog_is_no_newer_format() {
         docdb.close().unwrap();
     }
 }
+
+/// What is acknowledged in a directory that nobody finds any more is lost: it went on unnoticed, and ended with success.
+#[test]
+fn a_directory_that_was_removed_or_replaced_acknowledges_nothing_more() {
+    let moved = |data: &Path| std::fs::rename(data, data.with_extension("away")).unwrap();
+    let removed = |data: &Path| std::fs::remove_dir_all(data).unwrap();
+    let replaced = |data: &Path| {
+        std::fs::rename(data, data.with_extension("away")).unwrap();
+        std::fs::create_dir(data).unwrap();
+    };
+    let lock_replaced = |data: &Path| {
+        std::fs::remove_file(data.join("LOCK")).unwrap();
+        std::fs::write(data.join("LOCK"), "").unwrap();
+    };
+    let ways: [&dyn Fn(&Path); 4] = [&moved, &removed, &replaced, &lock_replaced];
+    for (number, way) in ways.iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let (tell, told) = std::sync::mpsc::channel();
+        let on_alert: docdb::AlertHook = std::sync::Arc::new(move |alert| {
+            let _ = tell.send(format!("{alert:?}"));
+        });
+        let docdb = DocDb::open_with(&data, Options { on_alert: Some(on_alert), ..Options::default() }).unwrap();
+        let database = docdb.database("a").unwrap();
+        database.create("_default", 1, b"{}").unwrap();
+        way(&data);
+        database.create("_default", 2, b"{}").expect_err("nobody would find it");
+        assert!(told.recv().unwrap().contains("data directory was removed or replaced"), "way {number}");
+        database.create("_default", 3, b"{}").expect_err("and no other one");
+        assert!(database.get("_default", 1).unwrap().is_some(), "what is in memory can still be read");
+        assert_eq!(docdb.close().unwrap_err().code(), ErrorCode::FileOpen, "way {number}");
+    }
+}

@@ -5,12 +5,17 @@
 
 mod support;
 
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::Arc;
 
+use docdb::file_disk::kernel::{Kernel, System};
 use docdb_engine::{Buffer, Disk, DiskErrorKind, DiskOp, DiskReply, FileId, OpId, OpenMode};
 use docdb_sim::choice::Choices;
 use docdb_sim::disk::{Profile, SimDisk};
 use proptest::prelude::*;
+use rustix::fs::RenameFlags;
+use rustix::io::Errno;
 use support::{Direct, path};
 
 /// Few names, so that they collide; `a/x` needs `a` to be a directory.
@@ -149,23 +154,44 @@ proptest! {
 
     #[test]
     fn both_disks_answer_alike(steps in prop::collection::vec(steps(), 1..80)) {
-        let directory = tempfile::tempdir().unwrap();
-        let mut real = Direct::open(directory.path());
-        let mut simulated =
-            Simulated { disk: SimDisk::new(Profile::CALM), choices: Choices::seeded(0), operations: 0 };
-        let mut slots = Slots::default();
-        for step in steps {
-            let opening = match &step {
-                Step::Open { slot, mode, .. } => Some((*slot, *mode)),
-                _ => None,
-            };
-            let Some(op) = slots.op(step) else { continue };
-            let theirs = simulated.run(op.clone());
-            let ours = real.kind(op.clone());
-            prop_assert_eq!(comparable(&ours), comparable(&theirs), "{:?}", op);
-            if let Some((slot, mode)) = opening && ours.is_ok() {
-                slots.open[slot as usize] = Some((FileId(slots.ids), mode != OpenMode::Read));
-            }
+        agree(steps, Arc::new(System))?;
+    }
+
+    #[test]
+    fn both_answer_alike_where_no_rename_can_refuse_to_replace(steps in prop::collection::vec(steps(), 1..80)) {
+        agree(steps, Arc::new(WithoutNoReplace))?;
+    }
+}
+
+/// A file system, or a kernel, without `RENAME_NOREPLACE`.
+#[derive(Debug)]
+struct WithoutNoReplace;
+
+impl Kernel for WithoutNoReplace {
+    fn rename(&self, at: BorrowedFd<'_>, from: &Path, to: &Path, flags: RenameFlags) -> Result<(), Errno> {
+        if flags.contains(RenameFlags::NOREPLACE) { Err(Errno::INVAL) } else { System.rename(at, from, to, flags) }
+    }
+}
+
+fn agree(steps: Vec<Step>, kernel: Arc<dyn Kernel>) -> Result<(), TestCaseError> {
+    let directory = tempfile::tempdir().unwrap();
+    let mut real = Direct::over(directory.path(), kernel);
+    let mut simulated = Simulated { disk: SimDisk::new(Profile::CALM), choices: Choices::seeded(0), operations: 0 };
+    let mut slots = Slots::default();
+    for step in steps {
+        let opening = match &step {
+            Step::Open { slot, mode, .. } => Some((*slot, *mode)),
+            _ => None,
+        };
+        let Some(op) = slots.op(step) else { continue };
+        let theirs = simulated.run(op.clone());
+        let ours = real.kind(op.clone());
+        prop_assert_eq!(comparable(&ours), comparable(&theirs), "{:?}", op);
+        if let Some((slot, mode)) = opening
+            && ours.is_ok()
+        {
+            slots.open[slot as usize] = Some((FileId(slots.ids), mode != OpenMode::Read));
         }
     }
+    Ok(())
 }

@@ -2,10 +2,17 @@
 
 mod support;
 
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use docdb::file_disk::kernel::{Kernel, System};
 use docdb::file_disk::{FileDisk, Worker};
 use docdb_engine::{Buffer, Disk, DiskErrorKind, DiskOp, DiskReply, FileId, OpId, OpenMode};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use support::{Direct, path};
 
 fn open(file: u64, at: &str, mode: OpenMode) -> DiskOp {
@@ -195,4 +202,150 @@ fn names_are_worked_on_in_their_order_and_long_work_is_left_to_lanes() {
     disk.finish(sync.run());
     disk.submit(OpId(7), DiskOp::Sync { file: FileId(1) });
     assert!(disk.take(Worker::Caller).is_some(), "the next one is brief");
+}
+
+/// A process that runs out of descriptors.
+#[derive(Debug, Default)]
+struct Few {
+    /// There are none any more.
+    none: AtomicBool,
+    /// So many openings fail, as if others had taken the descriptors.
+    refusals: AtomicUsize,
+    duplicated: AtomicUsize,
+}
+
+impl Kernel for Few {
+    fn open(&self, at: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let refused =
+            self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |refusals| refusals.checked_sub(1)).is_ok();
+        if refused || self.none.load(Ordering::SeqCst) {
+            return Err(Errno::MFILE);
+        }
+        System.open(at, path, flags, mode)
+    }
+
+    fn duplicate(&self, of: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+        if self.none.load(Ordering::SeqCst) {
+            return Err(Errno::MFILE);
+        }
+        self.duplicated.fetch_add(1, Ordering::SeqCst);
+        System.duplicate(of)
+    }
+}
+
+#[test]
+fn syncing_the_directory_of_an_open_file_needs_no_descriptor() {
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = Arc::new(Few::default());
+    let mut disk = Direct::over(directory.path(), Arc::clone(&kernel) as Arc<dyn Kernel>);
+    for name in ["db", "db/a"] {
+        disk.run(DiskOp::MakeDirectory { path: path(name) }).unwrap();
+    }
+    disk.run(open(1, "db/a/a.wal", OpenMode::CreateNew)).unwrap();
+    // Others come and go meanwhile.
+    for number in 0..20 {
+        disk.run(DiskOp::MakeDirectory { path: path(&format!("db/b{number}")) }).unwrap();
+    }
+    kernel.none.store(true, Ordering::SeqCst);
+    for name in ["db/a", "db", ""] {
+        assert_eq!(disk.kind(DiskOp::SyncDirectory { path: path(name) }), Ok(DiskReply::Done), "{name:?}");
+    }
+    assert_eq!(disk.kind(DiskOp::Sync { file: FileId(1) }), Ok(DiskReply::Done));
+    // What begins something is refused, and nothing is left of it.
+    assert_eq!(disk.kind(DiskOp::MakeDirectory { path: path("db/c") }), Err(DiskErrorKind::Shortage));
+    assert_eq!(disk.kind(open(2, "db/a/a.wal", OpenMode::Read)), Err(DiskErrorKind::Shortage));
+    assert!(!directory.path().join("db/c").exists());
+    kernel.none.store(false, Ordering::SeqCst);
+    disk.run(DiskOp::MakeDirectory { path: path("db/c") }).unwrap();
+}
+
+#[test]
+fn what_goes_on_uses_descriptors_that_were_kept_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = Arc::new(Few::default());
+    let mut disk = Direct::over(directory.path(), Arc::clone(&kernel) as Arc<dyn Kernel>);
+    disk.run(DiskOp::MakeDirectory { path: path("a") }).unwrap();
+    let reserved = kernel.duplicated.load(Ordering::SeqCst);
+    assert!(reserved > 0);
+    kernel.refusals.store(2, Ordering::SeqCst);
+    assert_eq!(disk.kind(open(1, "a/a.wal.next", OpenMode::CreateNew)), Ok(DiskReply::Done));
+    // They are taken again as soon as something is closed.
+    disk.run(DiskOp::Close { file: FileId(1) }).unwrap();
+    assert_eq!(kernel.duplicated.load(Ordering::SeqCst), reserved + 2);
+    // More than were kept back are not there.
+    kernel.refusals.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(disk.kind(open(2, "a/b", OpenMode::CreateNew)), Err(DiskErrorKind::Shortage));
+    assert!(!directory.path().join("a/b").exists());
+}
+
+#[test]
+fn a_folder_made_anew_under_its_name_is_the_one_that_is_synced() {
+    #[derive(Debug, Default)]
+    struct Synced(std::sync::Mutex<Vec<u64>>);
+    impl Kernel for Synced {
+        fn sync_directory(&self, directory: BorrowedFd<'_>) -> Result<(), Errno> {
+            self.0.lock().unwrap().push(rustix::fs::fstat(directory)?.st_ino);
+            Ok(())
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = Arc::new(Synced::default());
+    let mut disk = Direct::over(directory.path(), Arc::clone(&kernel) as Arc<dyn Kernel>);
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(directory.path().join("a")).unwrap());
+    let mut expected = Vec::new();
+    disk.run(DiskOp::MakeDirectory { path: path("a") }).unwrap();
+    disk.run(open(1, "a/x", OpenMode::CreateNew)).unwrap();
+    for by_us in [true, false] {
+        disk.run(DiskOp::SyncDirectory { path: path("a") }).unwrap();
+        expected.push(inode());
+        // Once through the disk, once behind its back.
+        if by_us {
+            disk.run(DiskOp::Rename { from: path("a"), to: path("gone"), replace: false }).unwrap();
+            disk.run(DiskOp::MakeDirectory { path: path("a") }).unwrap();
+        } else {
+            std::fs::rename(directory.path().join("a"), directory.path().join("away")).unwrap();
+            std::fs::create_dir(directory.path().join("a")).unwrap();
+        }
+    }
+    disk.run(DiskOp::SyncDirectory { path: path("a") }).unwrap();
+    expected.push(inode());
+    assert_eq!(*kernel.0.lock().unwrap(), expected);
+}
+
+/// A database's spare of a few hundred KiB once waited until another's of hundreds of MiB was filled.
+#[test]
+fn little_to_fill_goes_before_much_and_much_is_not_forgotten() {
+    const MIB: u64 = 1024 * 1024;
+    let directory = tempfile::tempdir().unwrap();
+    let mut disk = FileDisk::open(directory.path()).unwrap();
+    let run = |disk: &mut FileDisk| {
+        let task = disk.take(Worker::Lane)?;
+        let finished = task.run();
+        disk.finish(finished);
+        Some(disk.poll())
+    };
+    for file in 1..=3 {
+        disk.submit(OpId(file), open(file, &file.to_string(), OpenMode::CreateNew));
+        run(&mut disk).unwrap().unwrap();
+    }
+    let fill = |file: u64, bytes: u64| DiskOp::Allocate { file: FileId(file), offset: 0, bytes };
+    disk.submit(OpId(10), fill(1, 20 * MIB));
+    let begun = disk.take(Worker::Lane).unwrap();
+    disk.submit(OpId(11), fill(2, MIB / 4));
+    let finished = begun.run();
+    disk.finish(finished);
+    assert_eq!(disk.poll(), None, "one piece of it is done");
+    assert_eq!(run(&mut disk).unwrap().unwrap().id, OpId(11));
+    // One small one after the other does not keep the large one from ever ending.
+    let mut small = 0;
+    loop {
+        disk.submit(OpId(100 + small), fill(3, MIB / 4));
+        small += 1;
+        let done = std::iter::from_fn(|| run(&mut disk)).flatten().take(1).next().unwrap();
+        if done.id == OpId(10) {
+            break;
+        }
+        assert!(small < 1000, "the large one waits for ever");
+    }
+    assert_eq!(std::fs::metadata(directory.path().join("1")).unwrap().len(), 20 * MIB);
 }

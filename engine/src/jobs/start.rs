@@ -214,6 +214,7 @@ impl Start {
                         DiskErrorKind::Permission
                             | DiskErrorKind::Transient
                             | DiskErrorKind::Shortage
+                            | DiskErrorKind::Gone
                             | DiskErrorKind::Io
                     ) =>
             {

@@ -12,6 +12,8 @@ pub(super) fn disk_error(errno: Errno) -> DiskError {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => DiskErrorKind::Shortage,
         Errno::NOENT => DiskErrorKind::NotFound,
         Errno::EXIST => DiskErrorKind::Exists,
+        // Of the checks in `ground`, and of network file systems, for which it means the same.
+        Errno::STALE => DiskErrorKind::Gone,
         _ => DiskErrorKind::Io,
     };
     DiskError { kind, os_code: errno.raw_os_error() }
@@ -34,6 +36,7 @@ mod tests {
             (Errno::NOMEM, DiskErrorKind::Shortage),
             (Errno::NOENT, DiskErrorKind::NotFound),
             (Errno::EXIST, DiskErrorKind::Exists),
+            (Errno::STALE, DiskErrorKind::Gone),
             (Errno::IO, DiskErrorKind::Io),
             (Errno::LOOP, DiskErrorKind::Io),
         ] {

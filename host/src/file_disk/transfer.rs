@@ -4,10 +4,13 @@
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use docdb_engine::{Buffer, DiskReply};
-use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwrite, pwritev, retry_on_intr};
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
+
+use super::kernel::Kernel;
 
 /// One read answers at most this much, so that no request makes us set memory aside without end.
 const READ_BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -39,7 +42,7 @@ fn read_with(bytes: u32, read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -
 }
 
 /// Writes the buffers one behind the other and says how many bytes were taken.
-pub(super) fn write(file: &File, offset: u64, buffers: &[Buffer]) -> Result<DiskReply, Errno> {
+pub(super) fn write(kernel: &dyn Kernel, file: &File, offset: u64, buffers: &[Buffer]) -> Result<DiskReply, Errno> {
     let mut written = 0;
     for group in buffers.chunks(BUFFERS_PER_CALL_MAX) {
         let slices: Vec<IoSlice<'_>> = group.iter().map(|buffer| IoSlice::new(buffer.as_slice())).collect();
@@ -47,7 +50,7 @@ pub(super) fn write(file: &File, offset: u64, buffers: &[Buffer]) -> Result<Disk
         if group_bytes == 0 {
             continue;
         }
-        let taken = retry_on_intr(|| pwritev(file, &slices, offset + written))? as u64;
+        let taken = kernel.write(file.as_fd(), &slices, offset + written)? as u64;
         written += taken;
         // A short write is the engine's to judge: carrying on here could hide a device that lies.
         if taken < group_bytes {
@@ -59,15 +62,15 @@ pub(super) fn write(file: &File, offset: u64, buffers: &[Buffer]) -> Result<Disk
 
 /// Writes zeros, for real: only blocks that were written once are overwritten without a journal commit,
 /// and that halves the cost of a durable commit. `fallocate` would leave that work to every first write.
-pub(super) fn write_zeros(file: &File, offset: u64, bytes: u64) -> Result<DiskReply, Errno> {
+pub(super) fn write_zeros(kernel: &dyn Kernel, file: &File, offset: u64, bytes: u64) -> Result<(), Errno> {
     let zeros = vec![0; ZEROS_PER_CALL.min(usize::try_from(bytes).unwrap_or(ZEROS_PER_CALL))];
     let mut done = 0;
     while done < bytes {
         let count = usize::try_from(bytes - done).map_or(zeros.len(), |rest| rest.min(zeros.len()));
-        match retry_on_intr(|| pwrite(file, &zeros[..count], offset + done))? {
+        match kernel.write(file.as_fd(), &[IoSlice::new(&zeros[..count])], offset + done)? {
             0 => return Err(Errno::IO),
             taken => done += taken as u64,
         }
     }
-    Ok(DiskReply::Done)
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Drives a disk one operation at a time, as no engine would: submit, carry out, see the answer.
 
+use docdb::file_disk::kernel::Kernel;
 use docdb::file_disk::{FileDisk, Worker};
 use docdb_engine::{Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, OpId};
 
@@ -10,8 +11,14 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
+    #[allow(dead_code, reason = "not every test leaves the system calls as they are")]
     pub(crate) fn open(root: &std::path::Path) -> Direct {
         Direct { disk: FileDisk::open(root).expect("the directory exists"), operations: 0 }
+    }
+
+    #[allow(dead_code, reason = "not every test has system calls of its own")]
+    pub(crate) fn over(root: &std::path::Path, kernel: std::sync::Arc<dyn Kernel>) -> Direct {
+        Direct { disk: FileDisk::over(root, kernel).expect("the directory exists"), operations: 0 }
     }
 
     /// Runs one operation to its end.

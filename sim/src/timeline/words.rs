@@ -158,6 +158,7 @@ pub(super) fn error(kind: DiskErrorKind) -> &'static str {
         DiskErrorKind::Permission => "not allowed",
         DiskErrorKind::Transient => "not now",
         DiskErrorKind::Shortage => "too few descriptors",
+        DiskErrorKind::Gone => "the directory is gone",
         DiskErrorKind::Io => "I/O error",
     }
 }
@@ -240,6 +241,7 @@ pub(super) fn is_news(kind: DiskErrorKind) -> bool {
         | DiskErrorKind::Permission
         | DiskErrorKind::Transient
         | DiskErrorKind::Shortage
+        | DiskErrorKind::Gone
         | DiskErrorKind::Io => false,
     }
 }
