@@ -22,3 +22,4 @@ mod store;
 pub use args::Args;
 pub use limits::Limits;
 pub use server::{Config, Server, Stopped};
+pub use store::raise_descriptor_limit;

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    docdbd::raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -54,7 +55,16 @@ async fn serve(args: Args) -> ExitCode {
         }
     };
     let (databases, socket) = (server.databases(), server.socket_path().display().to_string());
-    eprintln!("{PROGRAM}: data directory {}, {databases} databases, listening on {socket}", data_dir.display());
+    let connections = server.connections_max();
+    eprintln!(
+        "{PROGRAM}: data directory {}, {databases} databases, up to {connections} connections, listening on {socket}",
+        data_dir.display()
+    );
+    if let Some(limit) = server.few_descriptors() {
+        eprintln!(
+            "{PROGRAM}: note: fewer connections than configured, for at most {limit} files may be open (ulimit -n)"
+        );
+    }
     let stop = async {
         let name = tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
         eprintln!("{PROGRAM}: {name}, stopping");

@@ -2,7 +2,8 @@
 //!
 //! Order at the start: the data directory first, which takes its lock; the socket only with the lock held.
 //! Order at the end: no new connections, no new requests, everything outstanding answered, the directory
-//! synced and closed, the socket removed. It never touches a frame.
+//! synced and closed, the socket removed. It takes no more connections than leave descriptors for the files of open
+//! databases. It never touches a frame.
 
 use std::fmt;
 use std::io;
@@ -20,7 +21,7 @@ use crate::budget::TotalBudget;
 use crate::connection::{self, Shared};
 use crate::limits::Limits;
 use crate::socket::{self, SocketFile};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// How long accepting rests after the operating system refused a connection, for lack of descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,6 +45,7 @@ pub struct Server {
     socket_path: PathBuf,
     databases: usize,
     limits: Limits,
+    few_descriptors: Option<u64>,
 }
 
 /// How a server ended.
@@ -61,7 +63,10 @@ impl Server {
     /// # Errors
     /// Of the host for the directory; [`ErrorCode::FileOpen`] naming the socket for the socket.
     pub async fn open(config: Config) -> Result<Server, Error> {
-        let Config { data_dir, socket, limits } = config;
+        let Config { data_dir, socket, mut limits } = config;
+        let (descriptors, room) = store::descriptors();
+        let few_descriptors = (limits.connections_max > room).then_some(descriptors);
+        limits.connections_max = limits.connections_max.min(room);
         let (store, databases, data_dir) = tokio::task::spawn_blocking(move || {
             let store = Store::open(&data_dir)?;
             let databases = store.databases()?.len();
@@ -71,7 +76,7 @@ impl Server {
         .map_err(|error| Error::new(ErrorCode::FileOpen).detail(error.to_string()))??;
         match bind(&data_dir, socket) {
             Ok((listener, socket, socket_path)) => {
-                Ok(Server { store, listener, socket, socket_path, databases, limits })
+                Ok(Server { store, listener, socket, socket_path, databases, limits, few_descriptors })
             }
             Err(error) => {
                 // The reason to give is the socket's; the directory was only opened.
@@ -91,6 +96,18 @@ impl Server {
     #[must_use]
     pub fn databases(&self) -> usize {
         self.databases
+    }
+
+    /// How many connections it takes at one time.
+    #[must_use]
+    pub fn connections_max(&self) -> usize {
+        self.limits.connections_max
+    }
+
+    /// The process's limit of descriptors, when fewer connections than configured are taken because of it.
+    #[must_use]
+    pub fn few_descriptors(&self) -> Option<u64> {
+        self.few_descriptors
     }
 
     /// Serves until `stop` is done, then ends in order, within the time the limits allow.

@@ -17,6 +17,18 @@ pub(crate) use docdb::Lookup;
 /// A published state, held for as long as an answer needs it.
 pub(crate) type SharedView = Arc<View>;
 
+/// Raises the process's limit of descriptors to the hardest one it may have.
+pub fn raise_descriptor_limit() {
+    // What it came to is asked again by whoever goes by it.
+    let _ = docdb::descriptors::raise_limit();
+}
+
+/// The process's limit of descriptors, and how many connections it has room for.
+pub(crate) fn descriptors() -> (u64, usize) {
+    let limit = docdb::descriptors::limit();
+    (limit, docdb::descriptors::connections_max(limit))
+}
+
 /// One open data directory. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Store(DocDb);

@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
 use common::{Client, Daemon, one};
 use docdb_protocol::wire::WireAction;
 
@@ -32,4 +35,46 @@ fn large_frames_that_are_only_announced_keep_nobody_waiting() {
         let answer = client.receive();
         assert_eq!((answer.request_id, answer.status), (0, 1), "{}", answer.text());
     }
+}
+
+/// With few descriptors a daemon once latched a healthy database read-only, and hung.
+#[test]
+fn a_daemon_with_few_descriptors_takes_fewer_connections_and_goes_on() {
+    const LIMIT: u32 = 64;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\" --data-dir \"$1\""), env!("CARGO_BIN_EXE_docdbd")]);
+    limited.arg(&data).stdin(Stdio::null()).stdout(Stdio::null());
+    let daemon = Daemon::start_as(limited, &data);
+    let up_to: usize = daemon.first_line.split("up to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(up_to < LIMIT as usize, "{}", daemon.first_line);
+    let mut writer = daemon.connect();
+    let db = writer.open("a");
+    // As many as there is room for, each of them served; one more is told so, again and again.
+    let mut others: Vec<Client> = (1..up_to).map(|_| daemon.connect()).collect();
+    for other in &mut others {
+        assert_eq!(other.open("a"), db);
+    }
+    for _ in 0..up_to * 2 {
+        assert_eq!(daemon.connect().receive().text(), "too many connections");
+    }
+    // Two rotations of the log of 64 MiB, and other databases as far as they find room.
+    let document = [b"\"".to_vec(), vec![b'x'; 15 * 1024 * 1024], b"\"".to_vec()].concat();
+    for id in 0..10 {
+        assert_eq!(writer.ask(&one(id, db, WireAction::Create, b"", id, &document)).parts(), [b""], "document {id}");
+        let name = docdb_protocol::DatabaseName::parse(&format!("other{id}")).unwrap();
+        let answer = writer.ask(&docdb_protocol::wire::WireRequest::open_database(id, &name));
+        if answer.status != 0 {
+            assert!(!answer.text().is_empty());
+        }
+    }
+    for other in &mut others {
+        assert!(other.ask(&one(1, db, WireAction::Read, b"", 9, b"")).parts() == [document.clone()]);
+    }
+    drop(others);
+    let (status, said) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("fewer connections than configured") && !said.contains("ReadOnly"), "{said}");
+    drop(UnixStream::connect(dir.path().join("data.sock")).unwrap_err());
 }

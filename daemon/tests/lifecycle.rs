@@ -126,3 +126,19 @@ fn a_stop_with_nothing_to_do_is_orderly() {
     let (status, said) = daemon.terminate();
     assert!(status.success(), "{said}");
 }
+
+#[test]
+fn a_data_directory_that_is_gone_ends_writes_and_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let daemon = Daemon::start(&data);
+    let mut client = daemon.connect();
+    let db = client.open("a");
+    assert_eq!(client.ask(&one(1, db, WireAction::Create, b"", 1, b"{}")).status, 0);
+    std::fs::remove_dir_all(&data).unwrap();
+    let answer = client.ask(&one(2, db, WireAction::Create, b"", 2, b"{}"));
+    assert_ne!(answer.status, 0, "{}", answer.text());
+    let (status, said) = daemon.terminate();
+    assert_eq!(status.code(), Some(3), "{said}");
+    assert!(said.contains("alert") && said.contains("the data directory was removed or replaced"), "{said}");
+}

@@ -15,6 +15,8 @@ const CANNOT_OPEN: u8 = 2;
 const COMMAND_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
+    // What it came to is not asked: a refusal says when descriptors run out.
+    let _ = docdb::descriptors::raise_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

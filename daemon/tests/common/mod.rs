@@ -13,6 +13,7 @@ use docdb_protocol::{DatabaseId, DatabaseName};
 pub struct Daemon {
     pub child: Child,
     pub socket: PathBuf,
+    pub first_line: String,
     log: BufReader<ChildStderr>,
 }
 
@@ -23,12 +24,18 @@ impl Daemon {
     }
 
     pub fn start_with(data_dir: &Path, flags: &[&str]) -> Daemon {
-        let mut child = command(data_dir).args(flags).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = command(data_dir);
+        command.args(flags);
+        Daemon::start_as(command, data_dir)
+    }
+
+    pub fn start_as(mut command: Command, data_dir: &Path) -> Daemon {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         log.read_line(&mut line).unwrap();
         assert!(line.contains("listening on"), "{line}");
-        Daemon { child, socket: data_dir.with_extension("sock"), log }
+        Daemon { child, socket: data_dir.with_extension("sock"), first_line: line, log }
     }
 
     pub fn connect(&self) -> Client {
