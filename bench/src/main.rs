@@ -21,6 +21,12 @@ use report::Report;
 /// How many writers share a log.
 pub(crate) const WRITERS: u64 = 64;
 
+/// Rows of runs with fewer writers: rate, processor time, how many.
+const FEWER_WRITERS: [(&str, &str, u64); 2] = [
+    ("docdb, 4 writers", "docdb, processor us a commit, 4 writers", 4),
+    ("docdb, 16 writers", "docdb, processor us a commit, 16 writers", 16),
+];
+
 /// Measures DocDB side by side with hand-written logs.
 #[derive(Parser)]
 struct Arguments {
@@ -70,6 +76,14 @@ fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report, Bo
         report.add("docdb, one writer", None, one.per_second);
         report.add("ratio, one writer", Some(0.85), one.per_second / raw_one);
 
+        report.add("docdb, processor us a commit, one writer", None, one.processor_us_per_commit);
+
+        for (rate, processor, writers) in FEWER_WRITERS {
+            let few = docdb.write(writers, duration)?;
+            report.add(rate, None, few.per_second);
+            report.add(processor, None, few.processor_us_per_commit);
+        }
+
         let many = docdb.write(WRITERS, duration)?;
         let raw_many = raw.grouped(many.log_bytes_per_commit, duration)?;
         let group = usize::try_from(WRITERS)?;
@@ -79,8 +93,12 @@ fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report, Bo
         report.add("raw log, groups of 64 by one thread", None, raw_groups);
         report.add("docdb, 64 writers", None, many.per_second);
         report.add("ratio, 64 writers", Some(0.6), many.per_second / raw_many);
+        report.add("docdb, processor us a commit, 64 writers", None, many.processor_us_per_commit);
 
-        report.add("docdb, point reads by one thread", Some(1e6), docdb.read(duration)?);
+        let (one_reader, two_readers) = (docdb.read(1, duration)?, docdb.read(2, duration)?);
+        report.add("docdb, point reads by one thread", Some(1e6), one_reader);
+        report.add("docdb, point reads by two threads", None, two_readers);
+        report.add("ratio, two reading threads", Some(1.8), two_readers / one_reader);
         docdb.close()?;
         std::fs::remove_dir_all(&data)?;
     }

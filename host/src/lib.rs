@@ -28,12 +28,18 @@
 //! the engine's. It never prints, and installs no signal handler.
 
 mod core;
+#[cfg(test)]
+mod core_tests;
 mod database;
 pub mod descriptors;
 mod desk;
 pub mod file_disk;
 mod lock;
+mod messages;
 mod options;
+mod planted;
+mod seat;
+mod sync;
 mod system_clock;
 mod views;
 
@@ -167,8 +173,9 @@ impl DocDb {
         self.running.core.request(request)
     }
 
-    /// Asks without waiting. `then` is called exactly once, on a thread of DocDB's or of another caller;
-    /// it must return soon and may submit again, but must not wait for DocDB.
+    /// Asks without waiting. `then` is called exactly once: by this thread, where there is nothing to wait
+    /// for, else by a thread that DocDB has for such calls alone. It may submit again and may drop the last
+    /// handle; while it runs, other answers to what was submitted wait, but nothing of the disk does.
     pub fn submit(&self, request: Request, then: impl FnOnce(Response) + Send + 'static) {
         self.running.core.submit(request, Box::new(then));
     }

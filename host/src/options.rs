@@ -15,7 +15,8 @@ pub struct Options {
     pub engine: docdb_engine::Options,
     /// Written into `LOCK`, so that whoever finds the directory in use learns by whom.
     pub program: String,
-    /// Called with every alert, on one of DocDB's own threads or on that of a caller; must return soon.
+    /// Called with every alert, by a thread that DocDB has for such calls or by one that submits. While it runs,
+    /// answers to what was submitted wait, but nothing of the disk does. It may drop the last handle.
     pub on_alert: Option<AlertHook>,
 }
 

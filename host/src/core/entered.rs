@@ -1,39 +1,62 @@
 //! Being inside the engine's lock, and leaving it properly.
 //!
-//! Leaving decides, still under the lock, who has to be called, and calls them after releasing it. A
-//! panic inside (a bug of ours) fails everyone who waits, so that nobody sleeps for ever.
+//! The lock is released in two ways alone: by dropping an [`Entered`], and by [`Entered::rest`]. Both ask
+//! [`State::errands`] first, under the lock: whoever has to be called is called right after a release, and
+//! nobody sleeps with an errand undone. So a change of the state needs no thought of whom to tell.
+//!
+//! A thread takes an operation of the disk only when it has nobody to tell; while it has, it goes first.
+//! A panic inside (a bug of ours) fails everyone who waits, so that nobody sleeps for ever.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, LockResult, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use docdb_engine::{Input, Instant};
+use docdb_engine::{Clock, Instant};
 use docdb_protocol::{Error, ErrorCode};
 
 use super::{Core, Phase, State, failed};
 use crate::desk::Outbox;
-use crate::file_disk::{Finished, Worker};
-
-/// The value of a lock, poisoned or not: a panic in the engine is noted in [`Phase::Failed`], which
-/// everyone looks at; no other value is ever half changed.
-pub(super) fn whole<T>(result: LockResult<T>) -> T {
-    result.unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The engine's lock, held.
-pub(super) struct Entered<'core> {
+use crate::file_disk::{Task, Worker};
+use crate::messages;
+use crate::planted::planted;
+use crate::sync::{MutexGuard, wait_timeout, whole};
+/// The engine's lock, held. Dropping it does the errands that have come up.
+pub(crate) struct Entered<'core> {
     core: &'core Core,
     /// Empty only while this thread waits or leaves.
     guard: Option<MutexGuard<'core, State>>,
     panicking_before: bool,
 }
 
-/// What to do after the lock was released.
+/// Whom to call after the lock was released.
 struct Errands {
-    outbox: Outbox,
     lanes: usize,
     timer: bool,
+    messenger: bool,
     over: bool,
+    outbox: Outbox,
+}
+
+/// Where a thread rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A lane, until there is an operation.
+    Lane,
+    /// The timer, until the engine's time has come or there is an earlier one.
+    Timer,
+    /// The messenger, until there is a message.
+    Messenger,
+    /// Whoever closes, until all is over.
+    Closer,
+}
+
+/// What a thread that can carry operations out does now.
+pub(super) enum Next {
+    /// This operation; nobody has to be told before.
+    Task(Task),
+    /// Others wait to be told: release the lock first.
+    Errands,
+    /// Nothing.
+    Rest,
 }
 
 impl<'core> Entered<'core> {
@@ -58,80 +81,144 @@ impl<'core> Entered<'core> {
         }
     }
 
-    /// Takes a carried-out task back and lets the engine go on.
-    pub(super) fn finish(&mut self, finished: Finished) {
+    /// What this thread does next.
+    pub(super) fn next(&mut self, worker: Worker) -> Next {
         let state = &mut **self;
+        let tells = state.desk.outbox.is_awaited() || state.calls_messenger() || state.calls_timer();
+        if tells && !planted!(TaskTakenWithWakesUndone) {
+            return Next::Errands;
+        }
+        // A failed engine gives out no more work, but what others took still has to come back.
+        let task = if state.phase == Phase::Failed { None } else { state.driver.disk.take(worker) };
+        task.map_or(Next::Rest, Next::Task)
+    }
+
+    /// Carries an operation out, without the lock, and lets the engine go on.
+    pub(super) fn carry_out(self, task: Task) -> Entered<'core> {
+        let core = self.core;
+        if planted!(TaskHeldDuringCallbacks) {
+            let mut entered = self;
+            let taken = std::mem::take(&mut entered.desk.messages);
+            drop(entered);
+            messages::deliver(taken, core.on_alert.as_ref());
+        } else {
+            drop(self);
+        }
+        let finished = task.run();
+        let mut entered = core.enter();
+        let state = &mut *entered;
         state.driver.disk.finish(finished);
         if state.phase != Phase::Failed {
             while state.driver.deliver(&mut state.desk) {}
         }
+        entered
     }
 
-    /// The time, if the engine's wish for a timer is due; its wish is then fulfilled.
-    pub(super) fn timer_is_due(&mut self) -> bool {
-        if self.phase == Phase::Failed || self.desk.stopped {
-            // Nothing follows; an old wish must not keep the timer awake.
-            self.desk.wake_at = None;
-        }
-        let now = docdb_engine::Clock::monotonic(&self.driver.clock);
-        let due = self.desk.wake_at.is_some_and(|time| time <= now);
-        if due {
-            self.desk.wake_at = None;
-            self.handle(Input::Timer);
-        }
-        due
+    /// Does the errands, and comes back.
+    pub(super) fn again(self) -> Entered<'core> {
+        let core = self.core;
+        drop(self);
+        core.enter()
     }
 
-    /// How long until the engine wants its timer; `None` while it wants none.
-    pub(super) fn until_timer(&mut self) -> Option<Duration> {
-        let now = docdb_engine::Clock::monotonic(&self.driver.clock);
-        self.timer_sleeps_until = self.desk.wake_at.unwrap_or(Instant(u64::MAX));
-        self.desk.wake_at.map(|time| Duration::from_nanos(time.0.saturating_sub(now.0)))
-    }
-
-    /// Releases the lock until `condvar` is notified.
-    pub(super) fn wait(&mut self, condvar: &Condvar) {
-        let guard = self.guard.take().expect("the lock is held");
-        self.guard = Some(whole(condvar.wait(guard)));
-    }
-
-    /// As [`Entered::wait`], but not for longer than `duration`.
-    pub(super) fn wait_timeout(&mut self, condvar: &Condvar, duration: Duration) {
-        let guard = self.guard.take().expect("the lock is held");
-        self.guard = Some(whole(condvar.wait_timeout(guard, duration)).0);
-    }
-
-    /// Releases the lock, then wakes, calls and tells everyone concerned.
-    pub(super) fn leave(mut self) {
+    /// Does the errands, if there are any; else sleeps until this place is called. Look again afterwards.
+    pub(super) fn rest(mut self, place: Place) -> Entered<'core> {
         let core = self.core;
         let errands = self.errands();
-        drop(self);
-        for _ in 0..errands.lanes {
-            core.lanes.notify_one();
+        if errands.any() && !planted!(RestWithErrandsUndone) {
+            drop(self.guard.take());
+            errands.carry_out(core);
+            return core.enter();
         }
-        if errands.timer {
-            core.timer.notify_one();
-        }
-        if errands.over {
-            core.lanes.notify_all();
-            core.timer.notify_all();
-            core.over.notify_all();
-        }
-        errands.outbox.deliver(core.on_alert.as_ref());
+        let mut guard = self.guard.take().expect("the lock is held");
+        let guard = match place {
+            Place::Lane => {
+                guard.lanes_idle += 1;
+                guard = whole(core.lanes.wait(guard));
+                guard.lanes_idle -= 1;
+                guard.lanes_called = guard.lanes_called.saturating_sub(1);
+                guard
+            }
+            Place::Timer => {
+                guard.timer_sleeps_until = guard.desk.wake_at.unwrap_or(Instant(u64::MAX));
+                match guard.desk.wake_at {
+                    Some(time) => {
+                        let now = guard.driver.clock.monotonic();
+                        wait_timeout(&core.timer, guard, Duration::from_nanos(time.0.saturating_sub(now.0)))
+                    }
+                    None => whole(core.timer.wait(guard)),
+                }
+            }
+            Place::Messenger => {
+                guard.messenger_sleeps = true;
+                guard = whole(core.messenger.wait(guard));
+                guard.messenger_sleeps = false;
+                guard
+            }
+            Place::Closer => whole(core.over.wait(guard)),
+        };
+        self.guard = Some(guard);
+        self
+    }
+}
+
+impl State {
+    /// Whether the messenger sleeps although there is a message.
+    fn calls_messenger(&self) -> bool {
+        self.messenger_sleeps && !self.desk.messages.is_empty()
     }
 
+    /// Whether the timer sleeps for longer than the engine wants.
+    fn calls_timer(&self) -> bool {
+        self.desk.wake_at.is_some_and(|time| time < self.timer_sleeps_until)
+    }
+
+    /// Whom to call. Whoever asks calls them: they are noted as called.
     fn errands(&mut self) -> Errands {
-        let state = &mut **self;
-        let idle = state.lanes_idle.saturating_sub(state.lanes_called);
-        let unattended = state.driver.disk.ready(Worker::Lane).saturating_sub(state.lanes_called);
-        let lanes = if state.phase == Phase::Failed { 0 } else { idle.min(unattended) };
-        state.lanes_called += lanes;
-        // The timer is told of an earlier time only: waking up too early costs it nothing but a look.
-        let timer = state.desk.wake_at.is_some_and(|time| time < state.timer_sleeps_until);
+        let idle = self.lanes_idle.saturating_sub(self.lanes_called);
+        let unattended = self.driver.disk.ready(Worker::Lane).saturating_sub(self.lanes_called);
+        let lanes = if self.phase == Phase::Failed { 0 } else { idle.min(unattended) };
+        self.lanes_called += lanes;
+        let timer = self.calls_timer();
         if timer {
-            state.timer_sleeps_until = Instant(0);
+            // It looks at the time before it sleeps again.
+            self.timer_sleeps_until = Instant(0);
         }
-        Errands { outbox: std::mem::take(&mut state.desk.outbox), lanes, timer, over: state.is_over() }
+        let messenger = self.calls_messenger();
+        if messenger {
+            self.messenger_sleeps = false;
+        }
+        Errands { lanes, timer, messenger, over: self.is_over(), outbox: std::mem::take(&mut self.desk.outbox) }
+    }
+}
+
+impl Errands {
+    fn any(&self) -> bool {
+        self.lanes > 0 || self.timer || self.messenger || self.over || self.outbox.is_awaited()
+    }
+
+    /// Calls everyone. The disk's next operation comes first, whoever waits for an answer last.
+    fn carry_out(self, core: &Core) {
+        if !planted!(LaneNotCalled) {
+            for _ in 0..self.lanes {
+                core.lanes.notify_one();
+            }
+        }
+        if self.messenger && !planted!(MessengerNotCalled) {
+            core.messenger.notify_one();
+        }
+        if self.timer && !planted!(WishNotPassedOn) {
+            core.timer.notify_one();
+        }
+        if self.over {
+            core.lanes.notify_all();
+            core.timer.notify_all();
+            core.messenger.notify_all();
+            if !planted!(CloserNotCalled) {
+                core.over.notify_all();
+            }
+        }
+        self.outbox.deliver();
     }
 }
 
@@ -150,16 +237,14 @@ impl DerefMut for Entered<'_> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        if self.panicking_before || !std::thread::panicking() {
-            return;
-        }
-        // The engine's state is unknown. Those who wait are told by a lane; all others at their next call.
-        if let Some(state) = self.guard.as_deref_mut() {
+        let Some(mut state) = self.guard.take() else { return };
+        if std::thread::panicking() && !self.panicking_before {
+            // The engine's state is unknown. All others hear of it at their next call.
             state.phase = Phase::Failed;
             state.desk.refuse_all(&failed());
         }
-        self.core.lanes.notify_all();
-        self.core.timer.notify_all();
-        self.core.over.notify_all();
+        let errands = state.errands();
+        drop(state);
+        errands.carry_out(self.core);
     }
 }

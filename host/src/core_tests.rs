@@ -6,7 +6,8 @@ use docdb_engine::{Completion, DiskReply, Input, OpId};
 use docdb_protocol::{DatabaseName, ErrorCode, IfMissing, Request};
 
 use crate::DocDb;
-use crate::desk::{Then, Waiter};
+use crate::desk::Waiter;
+use crate::messages::Then;
 
 #[test]
 fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
@@ -14,6 +15,9 @@ fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
     let docdb = DocDb::open(directory.path()).expect("a fresh directory opens");
     let database = docdb.database("d").expect("it is made");
     database.create("c", 1, b"1").expect("it is written");
+
+    // From here on there is somebody to call foreign code.
+    docdb.submit(Request::Stats, |response| drop(response));
 
     let (told, answers) = mpsc::channel();
     let core = &docdb.running.core;

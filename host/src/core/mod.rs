@@ -11,26 +11,26 @@
 //!
 //! The invariant that keeps everything moving: when the lock is released and an operation could be
 //! taken, then either the thread that releases it takes one before it sleeps, or a lane was called, or
-//! every lane is at work and will look again.
+//! every lane is at work and will look again. `entered` is the one place where the lock is released.
 
 mod entered;
-#[cfg(test)]
-mod tests;
 mod threads;
 
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::{JoinHandle, ThreadId};
+use std::sync::Arc;
 
 use docdb_engine::{Driver, Engine, Input, Instant, View};
 use docdb_protocol::{DatabaseId, Error, ErrorCode, Request, Response};
 
-use crate::desk::{Desk, Seat, Then, Waiter};
+use crate::desk::{Desk, Waiter};
 use crate::file_disk::{FileDisk, Worker};
 use crate::lock::DirectoryLock;
+use crate::messages::{self, MESSAGES_WAITING_MAX, Message, Then};
 use crate::options::{AlertHook, Options};
+use crate::seat::Seat;
+use crate::sync::{Condvar, JoinHandle, Mutex, current, whole};
 use crate::system_clock::SystemClock;
 use crate::views::{ViewCell, Views};
-use entered::Entered;
+use entered::{Entered, Next, Place};
 
 /// One for a long operation, one for the log, one to spare.
 const LANES: usize = 3;
@@ -47,9 +47,9 @@ enum Phase {
 }
 
 /// What the lock protects.
-struct State {
+pub(crate) struct State {
     driver: Driver<FileDisk, SystemClock>,
-    desk: Desk,
+    pub(crate) desk: Desk,
     phase: Phase,
     /// Lanes that sleep.
     lanes_idle: usize,
@@ -57,12 +57,21 @@ struct State {
     lanes_called: usize,
     /// Until when the timer sleeps; the end of time when it waits to be told.
     timer_sleeps_until: Instant,
+    /// Whether there is a messenger: only who submits, or hears alerts, needs one.
+    has_messenger: bool,
+    /// Whether the messenger sleeps and has not been called.
+    messenger_sleeps: bool,
 }
 
 impl State {
-    fn handle(&mut self, input: Input) {
+    pub(crate) fn handle(&mut self, input: Input) {
         self.driver.handle(input, &mut self.desk);
         while self.driver.deliver(&mut self.desk) {}
+    }
+
+    /// The engine wants nothing more of the time.
+    fn nothing_follows(&self) -> bool {
+        self.phase == Phase::Failed || self.desk.stopped
     }
 
     /// Nothing more will happen: the threads may go.
@@ -83,6 +92,8 @@ pub(crate) struct Core {
     lanes: Condvar,
     /// The timer waits here for an earlier time.
     timer: Condvar,
+    /// The messenger waits here for messages.
+    messenger: Condvar,
     /// Those who close wait here for the end.
     over: Condvar,
     views: Arc<Views>,
@@ -101,26 +112,32 @@ impl Core {
         let views = Arc::new(Views::default());
         let state = State {
             driver: Driver::new(Engine::new(options.engine), disk, clock),
-            desk: Desk::new(Arc::clone(&views)),
+            desk: Desk::new(Arc::clone(&views), options.on_alert.is_some()),
             phase: Phase::Running,
             lanes_idle: 0,
             lanes_called: 0,
             timer_sleeps_until: Instant(u64::MAX),
+            has_messenger: false,
+            messenger_sleeps: false,
         };
         let core = Arc::new(Core {
             state: Mutex::new(state),
             lanes: Condvar::new(),
             timer: Condvar::new(),
+            messenger: Condvar::new(),
             over: Condvar::new(),
             views,
             on_alert: options.on_alert,
             threads: Mutex::default(),
             directory: Mutex::new(Some(directory)),
         });
-        let started = threads::start(&core, LANES);
-        let mut entered = core.enter();
-        entered.begin();
-        entered.leave();
+        let mut threads = whole(core.threads.lock());
+        let mut started = threads::start(&core, LANES, &mut threads);
+        drop(threads);
+        if core.on_alert.is_some() {
+            started = started.and_then(|()| core.need_messenger());
+        }
+        core.enter().begin();
         if let Err(error) = started {
             core.stop();
             return Err(error);
@@ -128,50 +145,75 @@ impl Core {
         Ok(core)
     }
 
-    fn enter(&self) -> Entered<'_> {
+    pub(crate) fn enter(&self) -> Entered<'_> {
         Entered::new(self)
+    }
+
+    /// Starts the messenger, unless there is one.
+    fn need_messenger(self: &Arc<Core>) -> Result<(), Error> {
+        // Held throughout: whoever comes second finds a messenger, or tries again.
+        let mut threads = whole(self.threads.lock());
+        if !self.enter().has_messenger {
+            threads.push(threads::start_messenger(self)?);
+            self.enter().has_messenger = true;
+        }
+        Ok(())
     }
 
     /// Asks, and carries out what follows until the answer is there or others do it.
     pub(crate) fn request(&self, request: Request) -> Response {
-        let seat = Seat::new();
         let mut entered = self.enter();
         if let Some(refusal) = entered.refusal() {
             return Err(refusal);
         }
+        let seat = Seat::take_place();
         let id = entered.desk.expect(Waiter::Caller(Arc::clone(&seat)));
         entered.handle(Input::Request { id, request });
-        loop {
-            if let Some(response) = seat.take() {
-                entered.leave();
-                return response;
+        let response = loop {
+            if let Some(response) = seat.look() {
+                drop(entered);
+                break response;
             }
-            match entered.driver.disk.take(Worker::Caller) {
-                Some(task) => {
-                    entered.leave();
-                    let finished = task.run();
-                    entered = self.enter();
-                    entered.finish(finished);
-                }
-                None => {
+            entered = match entered.next(Worker::Caller) {
+                Next::Task(task) => entered.carry_out(task),
+                Next::Errands => entered.again(),
+                Next::Rest => {
                     seat.will_park();
-                    entered.leave();
-                    return seat.park();
+                    drop(entered);
+                    break seat.park();
                 }
-            }
-        }
+            };
+        };
+        seat.leave();
+        response
     }
 
-    /// Asks; `then` gets the answer on whichever thread has it. Never waits for the disk.
-    pub(crate) fn submit(&self, request: Request, then: Then) {
+    /// Asks; `then` gets the answer, from this thread before this returns where there is nothing to wait
+    /// for, else from the messenger. Never waits for the disk.
+    pub(crate) fn submit(self: &Arc<Core>, request: Request, then: Then) {
+        let refuse = |then: Then, refusal| {
+            messages::deliver(vec![Message::Answer(then, Err(refusal))], self.on_alert.as_ref());
+        };
         let mut entered = self.enter();
-        if let Some(refusal) = entered.refusal() {
+        if !entered.has_messenger {
             drop(entered);
-            return then(Err(refusal));
+            if let Err(error) = self.need_messenger() {
+                return refuse(then, error);
+            }
+            entered = self.enter();
+        }
+        let is_crowded = entered.desk.messages.len() >= MESSAGES_WAITING_MAX;
+        let crowded = || is_crowded.then(|| Error::new(ErrorCode::QueueFull));
+        if let Some(refusal) = entered.refusal().or_else(crowded) {
+            drop(entered);
+            return refuse(then, refusal);
         }
         let id = entered.desk.expect(Waiter::Then(then));
+        let before = entered.desk.messages.len();
         entered.handle(Input::Request { id, request });
-        entered.leave();
+        let at_once = entered.desk.messages.split_off(before);
+        drop(entered);
+        messages::deliver(at_once, self.on_alert.as_ref());
     }
 
     /// Shuts down: answers what is pending, closes every database, ends the threads, frees the directory.
@@ -181,25 +223,21 @@ impl Core {
             entered.phase = Phase::Stopping;
             entered.handle(Input::Shutdown);
         }
-        entered.leave();
-        let mut entered = self.enter();
         while !entered.is_over() {
-            entered.wait(&self.over);
+            entered = entered.rest(Place::Closer);
         }
+        // Whoever waits for the time, for work or for messages looks again, and finds that it is over.
         drop(entered);
-        // Whoever waits for the time or for work looks again, and finds that it is over.
-        self.lanes.notify_all();
-        self.timer.notify_all();
-        let this_thread: ThreadId = std::thread::current().id();
-        let threads = std::mem::take(&mut *entered::whole(self.threads.lock()));
+        let this_thread = current().id();
+        let threads = std::mem::take(&mut *whole(self.threads.lock()));
         for thread in threads {
-            // A callback may drop the last handle on a thread of ours, which cannot wait for itself.
+            // The messenger's callbacks may drop the last handle, and it cannot wait for itself.
             if thread.thread().id() != this_thread {
                 let _ = thread.join();
             }
         }
         // Only now: no operation is in flight, so the next process finds files that nobody else writes.
-        drop(entered::whole(self.directory.lock()).take());
+        drop(whole(self.directory.lock()).take());
     }
 
     /// The error that a failed engine leaves behind, if it failed.
