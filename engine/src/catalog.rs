@@ -81,11 +81,13 @@ pub(crate) struct Catalog {
     /// The id for the next database; larger than every id ever given.
     pub(crate) next_database: DatabaseId,
     pub(crate) entries: BTreeMap<DatabaseId, Entry>,
+    /// Which entry has this name.
+    names: BTreeMap<DatabaseName, DatabaseId>,
 }
 
 impl Catalog {
     pub(crate) fn empty() -> Catalog {
-        Catalog { starts: 0, next_database: DatabaseId::FIRST, entries: BTreeMap::new() }
+        Catalog { starts: 0, next_database: DatabaseId::FIRST, entries: BTreeMap::new(), names: BTreeMap::new() }
     }
 
     /// One more process starts. Says up to where epochs may have been given by those before it.
@@ -119,7 +121,18 @@ impl Catalog {
     }
 
     pub(crate) fn find(&self, name: &DatabaseName) -> Option<DatabaseId> {
-        self.entries.iter().find(|(_, entry)| entry.name == *name).map(|(id, _)| *id)
+        self.names.get(name).copied()
+    }
+
+    /// Takes a database in. One of the same id makes way for it; one of the same name is not found by it any more.
+    pub(crate) fn insert(&mut self, id: DatabaseId, entry: Entry) {
+        self.names.insert(entry.name.clone(), id);
+        if let Some(before) = self.entries.insert(id, entry.clone())
+            && before.name != entry.name
+            && self.names.get(&before.name) == Some(&id)
+        {
+            self.names.remove(&before.name);
+        }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -178,16 +191,16 @@ fn decode_copy(bytes: &[u8]) -> Option<Result<Catalog, ErrorCode>> {
     let starts = if version < VERSION_WITH_STARTS { 1 } else { fields.u64()? };
     let next_database = DatabaseId::new(fields.u64()?)?;
     let count = fields.u32()? as usize;
-    let mut entries = BTreeMap::new();
+    let mut catalog = Catalog { starts, next_database, ..Catalog::empty() };
     for _ in 0..count.min(DATABASES_MAX) {
         let id = DatabaseId::new(fields.u64()?)?;
         let created_at = WallTime(fields.u64()?);
         let closed = Closed { log_end: Lsn(fields.count()?), log_bytes: fields.u64()?, documents: fields.u64()? };
         let name_bytes = fields.u8()? as usize;
         let name = DatabaseName::parse(std::str::from_utf8(fields.bytes(name_bytes)?).ok()?).ok()?;
-        entries.insert(id, Entry { name, created_at, closed });
+        catalog.insert(id, Entry { name, created_at, closed });
     }
-    Some(Ok(Catalog { starts, next_database, entries }))
+    Some(Ok(catalog))
 }
 
 const _: () = assert!(FIXED_BYTES == CATALOG_MAGIC.len() + 12);
@@ -203,7 +216,7 @@ mod tests {
             let id = DatabaseId::new(number).unwrap();
             let name = DatabaseName::parse(&format!("database {number}")).unwrap();
             let closed = Closed { log_end: Lsn(number * 512), log_bytes: number, documents: 3 };
-            catalog.entries.insert(id, Entry { name, created_at: WallTime(number), closed });
+            catalog.insert(id, Entry { name, created_at: WallTime(number), closed });
             catalog.next_database = id.next().unwrap();
         }
         let bytes = catalog.encode();
@@ -222,8 +235,8 @@ mod tests {
         let id = DatabaseId::new(7).unwrap();
         let (name, closed) =
             (DatabaseName::parse("a").unwrap(), Closed { log_end: Lsn(512), log_bytes: 5, documents: 3 });
-        let entries = BTreeMap::from([(id, Entry { name, created_at: WallTime(9), closed })]);
-        let catalog = Catalog { starts: 1, next_database: DatabaseId::new(8).unwrap(), entries };
+        let mut catalog = Catalog { starts: 1, next_database: DatabaseId::new(8).unwrap(), ..Catalog::empty() };
+        catalog.insert(id, Entry { name, created_at: WallTime(9), closed });
         let body: Vec<u8> = [8_u64.to_le_bytes().as_slice(), &[1, 0, 0, 0]]
             .into_iter()
             .chain([7_u64, 9, 512, 5, 3].map(u64::to_le_bytes).each_ref().map(<[u8; 8]>::as_slice))

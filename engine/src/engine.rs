@@ -3,6 +3,7 @@
 //!
 //! What happens within one database is that database's. Nothing here touches a log.
 
+mod open;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,7 @@ use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::options::Options;
 use crate::planted::planted;
 use crate::view::View;
+use open::OpenDatabases;
 
 /// Names a request in flight; chosen by the driver's user, never twice at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,14 +90,13 @@ pub struct Engine {
     catalog: Catalog,
     writing: Option<CatalogWrite>,
     /// Who waits for the catalog being written, and who for the next one.
-    writing_for: Vec<CatalogWaiter>,
-    next_for: Vec<CatalogWaiter>,
-    /// Databases that a durable catalog may not name yet.
-    unsettled: BTreeSet<DatabaseId>,
-    /// The first one is under way. One at a time: all of them sync the one folder, and the failure of a sync takes every
-    /// name along that it was to make durable.
-    creating: VecDeque<Creating>,
-    databases: BTreeMap<DatabaseId, Database>,
+    writing_for: BTreeSet<CatalogWaiter>,
+    next_for: BTreeSet<CatalogWaiter>,
+    creating: BTreeMap<DatabaseName, Creating>,
+    /// In their order. The first one is under way. One at a time: all of them sync the one folder, and the failure of a sync
+    /// takes every name along that it was to make durable.
+    creations: VecDeque<DatabaseName>,
+    databases: OpenDatabases,
     /// Requests that came before the catalog was read.
     early: VecDeque<(RequestId, Request)>,
     /// What waits for its answer, with the bytes it takes up.
@@ -119,14 +120,13 @@ enum Phase {
 
 #[derive(Clone, Debug)]
 struct Creating {
-    name: DatabaseName,
     id: DatabaseId,
     /// Once it is under way.
     job: Option<Create>,
     waiting: Vec<(RequestId, Request)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum CatalogWaiter {
     /// Everybody: the one that was found, the first of a directory, or a rebuilt one.
     Started,
@@ -149,11 +149,11 @@ impl Engine {
             phase: Phase::Starting(Box::new(start)),
             catalog: Catalog::empty(),
             writing: None,
-            writing_for: Vec::new(),
-            next_for: Vec::new(),
-            unsettled: BTreeSet::new(),
-            creating: VecDeque::new(),
-            databases: BTreeMap::new(),
+            writing_for: BTreeSet::new(),
+            next_for: BTreeSet::new(),
+            creating: BTreeMap::new(),
+            creations: VecDeque::new(),
+            databases: OpenDatabases::default(),
             early: VecDeque::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
@@ -172,14 +172,17 @@ impl Engine {
             Input::Completed(completion) => self.completed(now, completion),
             Input::Timer => {
                 self.io.woken();
-                let ids: Vec<DatabaseId> = self.databases.keys().copied().collect();
-                for id in ids {
-                    self.advance(now, id);
-                }
+                self.visit_due(now);
             }
             Input::Shutdown => self.shutdown(now),
         }
+        if let Some(due) = self.databases.next_due() {
+            self.io.set_timer(due);
+        }
         self.maybe_stopped();
+        if cfg!(debug_assertions) {
+            self.databases.check();
+        }
     }
 
     /// The next thing to do, or `None` when nothing is to be done before the next input.
@@ -190,6 +193,16 @@ impl Engine {
             self.waiting_bytes -= bytes;
         }
         Some(output)
+    }
+
+    /// Lets every database go on whose time has come.
+    fn visit_due(&mut self, now: Now) {
+        while let Some(id) = self.databases.pop_due(now.monotonic) {
+            self.advance(now, id);
+            if planted!(OneTimerVisited) {
+                while self.databases.pop_due(now.monotonic).is_some() {}
+            }
+        }
     }
 
     /// Bounds what waits, then runs the request or lets it wait.
@@ -263,67 +276,78 @@ impl Engine {
 
     /// Carries a request into its database, which is opened first where need be.
     fn enter(&mut self, now: Now, id: DatabaseId, request_id: RequestId, request: Request) {
-        if !self.databases.contains_key(&id) {
+        if self.databases.get(id).is_none() {
             if matches!(request, Request::CloseDatabase { .. }) {
                 return self.io.respond(request_id, Ok(Reply::Closed));
             }
             let entry = self.catalog.entries.get(&id).expect("the caller looked it up");
             let database = Database::opening(id, entry, &self.options, &mut self.io);
-            self.databases.insert(id, database);
+            self.databases.insert(database, true, &mut self.io);
         }
-        let database = self.databases.get_mut(&id).expect("inserted when it was missing");
-        if self.unsettled.contains(&id) {
-            database.queue.push_back((request_id, request));
+        if !self.databases.is_settled(id) {
+            self.queue(id, request_id, request);
             if !self.writing_for.contains(&CatalogWaiter::Created(id)) {
                 self.write_catalog(CatalogWaiter::Created(id));
             }
             return;
         }
-        if !database.is_open() {
-            return database.queue.push_back((request_id, request));
+        if !self.databases.get(id).is_some_and(Database::is_open) {
+            return self.queue(id, request_id, request);
         }
         self.run_in(id, request_id, request);
         self.advance(now, id);
     }
 
+    /// Lets a request wait until its database is open, or closed.
+    fn queue(&mut self, id: DatabaseId, request_id: RequestId, request: Request) {
+        let queued = self.databases.touch(id, &mut self.io, |database, _| {
+            database.queue.push_back((request_id, request));
+        });
+        queued.expect("the caller looked it up");
+    }
+
     /// Runs a request in a database that is open.
     fn run_in(&mut self, id: DatabaseId, request_id: RequestId, request: Request) {
-        let others: u64 =
-            self.databases.iter().filter(|(other, _)| **other != id).map(|(_, other)| other.memory_bytes()).sum();
-        let database = self.databases.get_mut(&id).expect("the caller looked it up");
-        match request {
-            Request::OpenDatabase { .. } => self.io.respond(request_id, Ok(Reply::Database(id))),
+        let (options, others) = (&self.options, self.databases.memory_bytes_besides(id));
+        let ran = self.databases.touch(id, &mut self.io, |database, io| match request {
+            Request::OpenDatabase { .. } => io.respond(request_id, Ok(Reply::Database(id))),
             Request::CloseDatabase { .. } => database.close(Some(request_id)),
             Request::Execute { operations, atomicity, .. } => {
-                let free = self.options.memory_bytes_max.saturating_sub(others);
-                database.execute(request_id, operations, atomicity, free, &self.options, &mut self.io);
+                let free = options.memory_bytes_max.saturating_sub(others);
+                database.execute(request_id, operations, atomicity, free, options, io);
             }
             Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
-        }
+        });
+        ran.expect("the caller looked it up");
+    }
+
+    /// Takes no more requests in a database, and closes it when all is durable.
+    fn close(&mut self, id: DatabaseId) {
+        self.databases.touch(id, &mut self.io, |database, _| database.close(None));
     }
 
     /// Lets a database go on, runs what waited for it, and ends its closing.
     fn advance(&mut self, now: Now, id: DatabaseId) {
         loop {
-            let Some(database) = self.databases.get_mut(&id) else { return };
-            database.advance(now, &self.options, &mut self.io);
-            if let Some(closed) = database.closed() {
-                return self.closed(id, closed);
-            }
-            if !database.is_open() || self.unsettled.contains(&id) {
-                return;
-            }
-            match database.queue.pop_front() {
-                Some((request_id, request)) => self.run_in(id, request_id, request),
-                // What came to be open while the engine is stopping is closed again.
-                None if matches!(self.phase, Phase::Stopping(_)) => database.close(None),
+            let (options, is_settled) = (&self.options, self.databases.is_settled(id));
+            let advanced = self.databases.touch(id, &mut self.io, |database, io| {
+                database.advance(now, options, io);
+                let runs = database.is_open() && is_settled;
+                (database.closed(), runs, if runs { database.queue.pop_front() } else { None })
+            });
+            match advanced {
                 None => return,
+                Some((Some(closed), _, _)) => return self.closed(id, closed),
+                Some((None, _, Some((request_id, request)))) => self.run_in(id, request_id, request),
+                // What came to be open while the engine is stopping is closed again.
+                Some((None, true, None)) if matches!(self.phase, Phase::Stopping(_)) => self.close(id),
+                Some((None, _, None)) => return,
             }
         }
     }
 
     fn create(&mut self, now: Now, name: DatabaseName, request_id: RequestId, request: Request) {
-        if let Some(creating) = self.creating.iter_mut().find(|creating| creating.name == name) {
+        if let Some(creating) = self.creating.get_mut(&name) {
             return creating.waiting.push((request_id, request));
         }
         let id = self.catalog.next_database;
@@ -337,17 +361,22 @@ impl Engine {
         if !planted!(IdUsedAgain) {
             self.catalog.next_database = after;
         }
-        self.creating.push_back(Creating { name, id, job: None, waiting: vec![(request_id, request)] });
+        self.creations.push_back(name.clone());
+        self.creating.insert(name, Creating { id, job: None, waiting: vec![(request_id, request)] });
         self.create_next(now);
     }
 
     /// Begins with the first creation, unless it is under way.
     fn create_next(&mut self, now: Now) {
-        let Some(creating) = self.creating.front_mut().filter(|creating| creating.job.is_none()) else { return };
+        let Some(name) = self.creations.front() else { return };
+        let creating = self.creating.get_mut(name).expect("each that stands in the order is there");
+        if creating.job.is_some() {
+            return;
+        }
         let epoch = self.io.new_epoch(0);
         let header = SegmentHeader { database: creating.id, epoch, start_lsn: Lsn(0), created_at: now.wall };
         let files = [self.io.new_file(), self.io.new_file()];
-        let (job, first) = Create::new(header, creating.name.clone(), files, &self.options);
+        let (job, first) = Create::new(header, name.clone(), files, &self.options);
         self.io.submit(Owner::Create, first);
         creating.job = Some(job);
     }
@@ -359,15 +388,18 @@ impl Engine {
             Owner::Catalog => self.catalog_completed(now, result),
             Owner::Create => self.create_completed(now, result),
             Owner::Log(id) => {
-                let database = self.databases.get_mut(&id).expect("stays while its log has something in flight");
-                if let Some(error) = database.completed(now, result, &self.options, &mut self.io) {
+                let options = &self.options;
+                let completed =
+                    self.databases.touch(id, &mut self.io, |database, io| database.completed(now, result, options, io));
+                if let Some(error) = completed.expect("stays while its log has something in flight") {
                     return self.opening_failed(id, &error);
                 }
                 self.advance(now, id);
             }
             Owner::Spare(id) => {
-                let database = self.databases.get_mut(&id).expect("stays while its spare has something in flight");
-                database.spare_completed(result, &mut self.io);
+                let completed =
+                    self.databases.touch(id, &mut self.io, |database, io| database.spare_completed(result, io));
+                completed.expect("stays while its spare has something in flight");
                 self.advance(now, id);
             }
             Owner::Nobody => {}
@@ -422,7 +454,8 @@ impl Engine {
     }
 
     fn create_completed(&mut self, now: Now, result: DiskResult) {
-        let job = self.creating.front_mut().and_then(|creating| creating.job.as_mut());
+        let name = self.creations.front().cloned().expect("its operation was in flight");
+        let job = self.creating.get_mut(&name).and_then(|creating| creating.job.as_mut());
         let job = job.expect("the operation of the first one was in flight");
         let made = match job.step(result) {
             Progress::Submit(op) => return self.io.submit(Owner::Create, op),
@@ -430,19 +463,17 @@ impl Engine {
             Progress::Failed(error) => Err(error),
         };
         let (header, opened) = (job.header, job.opened());
-        let Creating { name, id, waiting, .. } = self.creating.pop_front().expect("seen just now");
+        self.creations.pop_front();
+        let Creating { id, waiting, .. } = self.creating.remove(&name).expect("seen just now");
         match made {
             Ok(segment) => {
                 let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
                 let mut database = Database::created(id, &entry, segment, header.epoch, &self.options);
                 database.publish(&mut self.io);
                 database.queue.extend(waiting);
-                self.databases.insert(id, database);
-                self.catalog.entries.insert(id, entry);
                 // Nobody is told of it before a durable catalog names it.
-                if !planted!(CreatedBeforeCatalog) {
-                    self.unsettled.insert(id);
-                }
+                self.databases.insert(database, planted!(CreatedBeforeCatalog), &mut self.io);
+                self.catalog.insert(id, entry);
                 self.write_catalog(CatalogWaiter::Created(id));
                 self.advance(now, id);
             }
@@ -460,7 +491,7 @@ impl Engine {
     }
 
     fn opening_failed(&mut self, id: DatabaseId, error: &Error) {
-        let mut database = self.databases.remove(&id).expect("its opening was in flight");
+        let mut database = self.databases.remove(id).expect("its opening was in flight");
         let closers = database.take_closers().into_iter();
         let skipped = usize::from(planted!(OpeningQueueLost));
         let waiting = database.queue.into_iter().skip(skipped).map(|(request_id, _)| request_id);
@@ -484,11 +515,10 @@ impl Engine {
     /// Writes the catalog for `waiter`; while one is being written, the next waits.
     fn write_catalog(&mut self, waiter: CatalogWaiter) {
         if planted!(CatalogWaitersTooSoon) && self.writing.is_some() {
-            return self.writing_for.push(waiter);
+            self.writing_for.insert(waiter);
+            return;
         }
-        if !self.next_for.contains(&waiter) {
-            self.next_for.push(waiter);
-        }
+        self.next_for.insert(waiter);
         if self.writing.is_none() {
             let (job, first) = CatalogWrite::new(self.catalog.encode(), self.io.new_file());
             self.io.submit(Owner::Catalog, first);
@@ -511,8 +541,7 @@ impl Engine {
         };
         // Whoever asks for another catalog meanwhile waits for the next one, and finds who still
         // waits for this one.
-        while !self.writing_for.is_empty() {
-            let waiter = self.writing_for.remove(0);
+        while let Some(waiter) = self.writing_for.pop_first() {
             self.catalog_written(now, waiter, &outcome);
         }
         self.writing = None;
@@ -529,27 +558,24 @@ impl Engine {
             },
             CatalogWaiter::Created(id) => {
                 match outcome {
-                    Err(_) if planted!(CatalogFailureIgnored) => {
-                        self.unsettled.remove(&id);
-                    }
-                    Ok(()) => {
-                        self.unsettled.remove(&id);
-                    }
+                    Err(_) if planted!(CatalogFailureIgnored) => self.databases.settle(id, &mut self.io),
+                    Ok(()) => self.databases.settle(id, &mut self.io),
                     Err(error) => {
-                        let database = self.databases.get_mut(&id).expect("stays until it is closed");
-                        for (request_id, _) in std::mem::take(&mut database.queue) {
+                        let queue =
+                            self.databases.touch(id, &mut self.io, |database, _| std::mem::take(&mut database.queue));
+                        for (request_id, _) in queue.expect("stays until it is closed") {
                             self.io.respond(request_id, Err(error.clone()));
                         }
                         // Nobody will ask for another catalog.
                         if matches!(self.phase, Phase::Stopping(_)) && !planted!(UnsettledNeverCloses) {
-                            database.close(None);
+                            self.close(id);
                         }
                     }
                 }
                 self.advance(now, id);
             }
             CatalogWaiter::Closed(id) => {
-                let mut database = self.databases.remove(&id).expect("stays until its closing is recorded");
+                let mut database = self.databases.remove(id).expect("stays until its closing is recorded");
                 self.io.push(Output::Publish { database: id, view: None });
                 let reply = outcome.clone().map(|()| Reply::Closed);
                 for request_id in database.take_closers() {
@@ -579,16 +605,13 @@ impl Engine {
             Phase::Stopping(job) => Phase::Stopping(job),
             Phase::Unproven | Phase::Running | Phase::Failed(_) => Phase::Stopping(None),
         };
-        for creating in self.creating.split_off(self.creating.len().min(1)) {
-            for (id, _) in creating.waiting {
+        for name in self.creations.split_off(self.creations.len().min(1)) {
+            for (id, _) in self.creating.remove(&name).into_iter().flat_map(|creating| creating.waiting) {
                 self.io.respond(id, Err(Error::new(ErrorCode::PoolStopped)));
             }
         }
-        let ids: Vec<DatabaseId> = self.databases.keys().copied().collect();
-        for id in ids {
-            if let Some(database) = self.databases.get_mut(&id) {
-                database.close(None);
-            }
+        for id in self.databases.ids() {
+            self.close(id);
             self.advance(now, id);
         }
     }
@@ -598,7 +621,7 @@ impl Engine {
         if !matches!(self.phase, Phase::Stopping(_)) {
             return;
         }
-        if self.databases.is_empty() && self.creating.is_empty() && self.writing.is_none() && self.io.is_idle() {
+        if self.databases.is_empty() && self.creations.is_empty() && self.writing.is_none() && self.io.is_idle() {
             self.phase = Phase::Stopped;
             self.io.push(Output::Stopped);
         }

@@ -53,6 +53,9 @@ pub(crate) struct Io {
     files: u64,
     /// The last one given, or that may have been.
     epoch: u64,
+    /// The earliest time that whoever is at work asked for.
+    wish: Option<Instant>,
+    /// The timer that is on its way.
     wake_at: Option<Instant>,
 }
 
@@ -111,15 +114,25 @@ impl Io {
         self.outputs.pop_front()
     }
 
-    /// Asks for a timer at `time` or earlier.
+    /// Whoever is at work asks to be visited at `time` or earlier. The engine hears it from [`Io::take_wish`].
     pub(crate) fn wake_by(&mut self, time: Instant) {
+        self.wish = Some(self.wish.map_or(time, |wish| wish.min(time)));
+    }
+
+    /// When whoever was at work just now asked to be visited.
+    pub(crate) fn take_wish(&mut self) -> Option<Instant> {
+        self.wish.take()
+    }
+
+    /// Asks for a timer at `time` or earlier.
+    pub(crate) fn set_timer(&mut self, time: Instant) {
         if self.wake_at.is_none_or(|wake_at| time < wake_at) {
             self.wake_at = Some(time);
             self.outputs.push_back(Output::WakeAt(time));
         }
     }
 
-    /// The timer has come; whoever still waits asks again.
+    /// The timer has come; if anybody still waits, the next one is asked for.
     pub(crate) fn woken(&mut self) {
         self.wake_at = None;
     }

@@ -186,6 +186,10 @@ bugs! {
         MemoryLimitIgnored,
         /// The room that a deleted document took is not given back.
         MemoryNotGivenBack,
+        /// The room that a database took is not given back when it is closed.
+        ClosedMemoryKept,
+        /// Of the databases whose time has come, the first one alone is visited.
+        OneTimerVisited,
         /// A folder that the catalog does not name is not asked for its id.
         UnnamedFolderNotAsked,
         /// A catalog that can be read is taken for durable.

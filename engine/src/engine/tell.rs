@@ -6,24 +6,15 @@ use docdb_protocol::{DatabaseId, DatabaseInfo, Stats};
 
 use super::Engine;
 use crate::catalog::Entry;
-use crate::database::Database;
 
 impl Engine {
     pub(super) fn stats(&self) -> Stats {
-        let settled = self.catalog.entries.len() - self.unsettled.len();
-        let mut stats = Stats { databases: settled as u64, ..Stats::default() };
-        let is_told = |database: &&Database| database.is_open() && !self.unsettled.contains(&database.id);
-        for database in self.databases.values().filter(is_told) {
-            stats.databases_open += 1;
-            stats.transactions += database.last_tx();
-            stats.log_bytes += database.log_bytes();
-            stats.memory_bytes += database.memory_bytes();
-        }
-        stats
+        let settled = self.catalog.entries.len() - self.databases.unsettled();
+        Stats { databases: settled as u64, ..self.databases.stats() }
     }
 
     pub(super) fn list(&self) -> Vec<DatabaseInfo> {
-        let settled = self.catalog.entries.iter().filter(|(id, _)| !self.unsettled.contains(id));
+        let settled = self.catalog.entries.iter().filter(|(id, _)| self.databases.is_settled(**id));
         let mut list: Vec<DatabaseInfo> = settled.map(|(id, entry)| self.describe(*id, entry)).collect();
         list.sort_by(|one, other| one.name.cmp(&other.name));
         list
@@ -40,7 +31,7 @@ impl Engine {
             memory_bytes: 0,
             documents: Some(entry.closed.documents),
         };
-        if let Some(database) = self.databases.get(&id) {
+        if let Some(database) = self.databases.get(id) {
             database.describe(&mut info);
         }
         info

@@ -395,7 +395,7 @@ impl Start {
         if !self.is_whole {
             let name = DatabaseName::parse(&self.folders[self.folder]).expect("only then files of it are kept");
             let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
-            self.catalog().entries.insert(header.database, entry);
+            self.catalog().insert(header.database, entry);
         }
     }
 
