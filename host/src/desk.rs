@@ -9,8 +9,9 @@ use std::sync::Arc;
 use docdb_engine::{Alert, Instant, Outside, RequestId, View};
 use docdb_protocol::{DatabaseId, Error, ErrorCode, Response};
 
-use crate::messages::{MESSAGES_WAITING_MAX, Message, Then};
-use crate::seat::{self, Seat};
+use crate::messages::{self, MESSAGES_WAITING_MAX, Message, Then};
+use crate::options::AlertHook;
+use crate::seat::Seat;
 use crate::views::Views;
 
 /// Who waits for a response.
@@ -24,7 +25,10 @@ pub(crate) enum Waiter {
 /// What is to be done once the lock is free, by the thread that frees it.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    wakes: Vec<(Arc<Seat>, Response)>,
+    /// Those whose response is in their seat.
+    wakes: Vec<Arc<Seat>>,
+    /// Refusals of what was submitted at the very end, when the messenger has gone.
+    pub(crate) refused: Vec<Message>,
     /// Views that were replaced: the last share of one may take a while to be freed.
     replaced: Vec<Arc<View>>,
 }
@@ -36,8 +40,13 @@ impl Outbox {
     }
 
     /// Wakes everyone concerned. Call it without the lock.
-    pub(crate) fn deliver(self) {
-        seat::wake_through_one(self.wakes);
+    pub(crate) fn deliver(self, on_alert: Option<&AlertHook>) {
+        for seat in self.wakes {
+            seat.wake();
+        }
+        if !self.refused.is_empty() {
+            messages::deliver(self.refused, on_alert);
+        }
     }
 }
 
@@ -91,11 +100,12 @@ impl Desk {
         }
     }
 
-    fn answer(&mut self, waiter: Waiter, response: Response) {
+    /// Answers somebody.
+    pub(crate) fn answer(&mut self, waiter: Waiter, response: Response) {
         match waiter {
             Waiter::Caller(seat) => {
-                if let Some(response) = seat.give(response) {
-                    self.outbox.wakes.push((seat, response));
+                if seat.give(response) {
+                    self.outbox.wakes.push(seat);
                 }
             }
             Waiter::Then(then) => self.messages.push(Message::Answer(then, response)),
@@ -112,7 +122,7 @@ impl Outside for Desk {
     }
 
     fn publish(&mut self, database: DatabaseId, view: Option<View>) {
-        self.outbox.replaced.extend(self.views.publish(database, view));
+        self.outbox.replaced.extend(self.views.publish(database, view.as_ref()));
     }
 
     fn wake_at(&mut self, time: Instant) {

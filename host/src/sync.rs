@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-pub(crate) use std::sync::{Condvar, LockResult, Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::{Condvar, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
 pub(crate) use std::thread::{Builder, JoinHandle, Thread, current, park};
 pub(crate) use std::thread_local;
 

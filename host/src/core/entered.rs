@@ -1,8 +1,9 @@
 //! Being inside the engine's lock, and leaving it properly.
 //!
-//! The lock is released in two ways alone: by dropping an [`Entered`], and by [`Entered::rest`]. Both ask
-//! [`State::errands`] first, under the lock: whoever has to be called is called right after a release, and
-//! nobody sleeps with an errand undone. So a change of the state needs no thought of whom to tell.
+//! The lock is released in one way alone: by dropping an [`Entered`]. That asks [`State::errands`] first,
+//! under the lock, calls whoever has to be called right after, and carries in what came to the inbox
+//! meanwhile. A thread that is to sleep is noted as sleeping before, so nobody sleeps with an errand undone,
+//! and a change of the state needs no thought of whom to tell.
 //!
 //! A thread takes an operation of the disk only when it has nobody to tell; while it has, it goes first.
 //! A panic inside (a bug of ours) fails everyone who waits, so that nobody sleeps for ever.
@@ -10,15 +11,18 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use docdb_engine::{Clock, Instant};
-use docdb_protocol::{Error, ErrorCode};
+use docdb_engine::{Clock, Input, Instant};
+use docdb_protocol::{Error, ErrorCode, Request};
 
 use super::{Core, Phase, State, failed};
-use crate::desk::Outbox;
+use crate::desk::{Outbox, Waiter};
 use crate::file_disk::{Task, Worker};
-use crate::messages;
+use crate::messages::{self, MESSAGES_WAITING_MAX, Message};
 use crate::planted::planted;
-use crate::sync::{MutexGuard, wait_timeout, whole};
+use crate::sync::{MutexGuard, TryLockError, whole};
+/// After so many rounds for others, a thread leaves the inbox to a lane.
+const EMPTYINGS_MAX: usize = 16;
+
 /// The engine's lock, held. Dropping it does the errands that have come up.
 pub(crate) struct Entered<'core> {
     core: &'core Core,
@@ -61,8 +65,56 @@ pub(super) enum Next {
 
 impl<'core> Entered<'core> {
     pub(super) fn new(core: &'core Core) -> Entered<'core> {
-        let guard = Some(whole(core.state.lock()));
-        Entered { core, guard, panicking_before: std::thread::panicking() }
+        Entered::with(core, whole(core.state.lock()))
+    }
+
+    /// As [`Entered::new`], unless another thread is inside.
+    pub(super) fn at_once(core: &'core Core) -> Option<Entered<'core>> {
+        let guard = match core.state.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Entered::with(core, guard))
+    }
+
+    fn with(core: &'core Core, guard: MutexGuard<'core, State>) -> Entered<'core> {
+        let mut entered = Entered { core, guard: Some(guard), panicking_before: std::thread::panicking() };
+        entered.empty_inbox();
+        entered
+    }
+
+    /// Carries in what came while another thread was inside.
+    fn empty_inbox(&mut self) {
+        let core = self.core;
+        core.inbox.take(&mut self.taken);
+        // The first one comes last, to be popped first.
+        self.taken.reverse();
+        while let Some((request, waiter)) = self.taken.pop() {
+            self.ask(request, waiter);
+        }
+    }
+
+    /// Asks the engine, or refuses.
+    pub(super) fn ask(&mut self, request: Request, waiter: Waiter) {
+        let is_crowded = self.desk.messages.len() >= MESSAGES_WAITING_MAX;
+        let refusal = match (self.phase, &waiter) {
+            (Phase::Running, Waiter::Then(_)) if is_crowded => Error::new(ErrorCode::QueueFull),
+            (Phase::Running, Waiter::Then(_) | Waiter::Caller(_)) => {
+                let id = self.desk.expect(waiter);
+                return self.handle(Input::Request { id, request });
+            }
+            (Phase::Stopping, _) => Error::new(ErrorCode::PoolStopped),
+            (Phase::Failed, _) => failed(),
+        };
+        self.refuse(waiter, refusal);
+    }
+
+    /// Releases the lock, and calls everyone concerned.
+    fn release(&self, mut state: MutexGuard<'core, State>) {
+        let errands = state.errands();
+        drop(state);
+        errands.carry_out(self.core);
     }
 
     /// Lets the engine begin.
@@ -72,20 +124,11 @@ impl<'core> Entered<'core> {
         while state.driver.deliver(&mut state.desk) {}
     }
 
-    /// Why no request is taken any more, if so.
-    pub(super) fn refusal(&self) -> Option<Error> {
-        match self.phase {
-            Phase::Running => None,
-            Phase::Stopping => Some(Error::new(ErrorCode::PoolStopped)),
-            Phase::Failed => Some(failed()),
-        }
-    }
-
     /// What this thread does next.
     pub(super) fn next(&mut self, worker: Worker) -> Next {
         let state = &mut **self;
         let tells = state.desk.outbox.is_awaited() || state.calls_messenger() || state.calls_timer();
-        if tells && !planted!(TaskTakenWithWakesUndone) {
+        if tells {
             return Next::Errands;
         }
         // A failed engine gives out no more work, but what others took still has to come back.
@@ -121,48 +164,57 @@ impl<'core> Entered<'core> {
         core.enter()
     }
 
-    /// Does the errands, if there are any; else sleeps until this place is called. Look again afterwards.
+    /// Does the errands, and sleeps until this place is called. Look again afterwards.
     pub(super) fn rest(mut self, place: Place) -> Entered<'core> {
         let core = self.core;
-        let errands = self.errands();
-        if errands.any() && !planted!(RestWithErrandsUndone) {
-            drop(self.guard.take());
-            errands.carry_out(core);
-            return core.enter();
+        if planted!(RestWithErrandsUndone) {
+            drop(self.errands());
         }
-        let mut guard = self.guard.take().expect("the lock is held");
-        let guard = match place {
+        match place {
             Place::Lane => {
-                guard.lanes_idle += 1;
-                guard = whole(core.lanes.wait(guard));
-                guard.lanes_idle -= 1;
-                guard.lanes_called = guard.lanes_called.saturating_sub(1);
-                guard
+                self.lanes_idle += 1;
+                drop(self);
+                core.lanes.wait();
+                let mut entered = core.enter();
+                if !planted!(CalledLaneStaysCalled) {
+                    entered.lanes_called = entered.lanes_called.saturating_sub(1);
+                }
+                entered
             }
             Place::Timer => {
-                guard.timer_sleeps_until = guard.desk.wake_at.unwrap_or(Instant(u64::MAX));
-                match guard.desk.wake_at {
-                    Some(time) => {
-                        let now = guard.driver.clock.monotonic();
-                        wait_timeout(&core.timer, guard, Duration::from_nanos(time.0.saturating_sub(now.0)))
-                    }
-                    None => whole(core.timer.wait(guard)),
-                }
+                let now = self.driver.clock.monotonic();
+                let until = self.desk.wake_at.unwrap_or(Instant(u64::MAX));
+                self.timer_sleeps_until = until;
+                drop(self);
+                core.timer.wait_for(Duration::from_nanos(until.0.saturating_sub(now.0)));
+                core.enter()
             }
             Place::Messenger => {
-                guard.messenger_sleeps = true;
-                guard = whole(core.messenger.wait(guard));
-                guard.messenger_sleeps = false;
-                guard
+                self.messenger_sleeps = true;
+                drop(self);
+                core.messenger.wait();
+                core.enter()
             }
-            Place::Closer => whole(core.over.wait(guard)),
-        };
-        self.guard = Some(guard);
-        self
+            Place::Closer => {
+                drop(self);
+                core.over.wait();
+                core.enter()
+            }
+        }
     }
 }
 
 impl State {
+    /// Answers somebody with an error that is not the engine's.
+    fn refuse(&mut self, waiter: Waiter, refusal: Error) {
+        match waiter {
+            Waiter::Then(then) if self.messenger_is_gone => {
+                self.desk.outbox.refused.push(Message::Answer(then, Err(refusal)));
+            }
+            Waiter::Then(_) | Waiter::Caller(_) => self.desk.answer(waiter, Err(refusal)),
+        }
+    }
+
     /// Whether the messenger sleeps although there is a message.
     fn calls_messenger(&self) -> bool {
         self.messenger_sleeps && !self.desk.messages.is_empty()
@@ -175,9 +227,9 @@ impl State {
 
     /// Whom to call. Whoever asks calls them: they are noted as called.
     fn errands(&mut self) -> Errands {
-        let idle = self.lanes_idle.saturating_sub(self.lanes_called);
         let unattended = self.driver.disk.ready(Worker::Lane).saturating_sub(self.lanes_called);
-        let lanes = if self.phase == Phase::Failed { 0 } else { idle.min(unattended) };
+        let lanes = if self.phase == Phase::Failed { 0 } else { self.lanes_idle.min(unattended) };
+        self.lanes_idle -= lanes;
         self.lanes_called += lanes;
         let timer = self.calls_timer();
         if timer {
@@ -188,37 +240,32 @@ impl State {
         if messenger {
             self.messenger_sleeps = false;
         }
-        Errands { lanes, timer, messenger, over: self.is_over(), outbox: std::mem::take(&mut self.desk.outbox) }
+        let over = self.is_over() && !std::mem::replace(&mut self.over_is_told, true);
+        Errands { lanes, timer, messenger, over, outbox: std::mem::take(&mut self.desk.outbox) }
     }
 }
 
 impl Errands {
-    fn any(&self) -> bool {
-        self.lanes > 0 || self.timer || self.messenger || self.over || self.outbox.is_awaited()
-    }
-
     /// Calls everyone. The disk's next operation comes first, whoever waits for an answer last.
     fn carry_out(self, core: &Core) {
-        if !planted!(LaneNotCalled) {
-            for _ in 0..self.lanes {
-                core.lanes.notify_one();
-            }
+        if self.lanes > 0 && !planted!(LaneNotCalled) {
+            core.lanes.ring(self.lanes);
         }
         if self.messenger && !planted!(MessengerNotCalled) {
-            core.messenger.notify_one();
+            core.messenger.ring(1);
         }
         if self.timer && !planted!(WishNotPassedOn) {
-            core.timer.notify_one();
+            core.timer.ring(1);
         }
         if self.over {
-            core.lanes.notify_all();
-            core.timer.notify_all();
-            core.messenger.notify_all();
+            core.lanes.open();
+            core.timer.open();
+            core.messenger.open();
             if !planted!(CloserNotCalled) {
-                core.over.notify_all();
+                core.over.open();
             }
         }
-        self.outbox.deliver();
+        self.outbox.deliver(core.on_alert.as_ref());
     }
 }
 
@@ -242,9 +289,22 @@ impl Drop for Entered<'_> {
             // The engine's state is unknown. All others hear of it at their next call.
             state.phase = Phase::Failed;
             state.desk.refuse_all(&failed());
+            while let Some((_, waiter)) = state.taken.pop() {
+                state.refuse(waiter, failed());
+            }
         }
-        let errands = state.errands();
-        drop(state);
-        errands.carry_out(self.core);
+        self.release(state);
+        // Whoever found the lock taken has put its request there before. If it is taken again, whoever has it
+        // comes by here too.
+        for _ in 0..EMPTYINGS_MAX {
+            if self.core.inbox.is_empty() || planted!(InboxForgotten) {
+                return;
+            }
+            let Some(mut entered) = Entered::at_once(self.core) else { return };
+            let Some(state) = entered.guard.take() else { return };
+            self.release(state);
+        }
+        // This thread has something else to do, too.
+        self.core.lanes.ring(1);
     }
 }

@@ -13,10 +13,13 @@
 //! taken, then either the thread that releases it takes one before it sleeps, or a lane was called, or
 //! every lane is at work and will look again. `entered` is the one place where the lock is released.
 
+mod doorbell;
 mod entered;
+mod inbox;
 mod threads;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use docdb_engine::{Driver, Engine, Input, Instant, View};
 use docdb_protocol::{DatabaseId, Error, ErrorCode, Request, Response};
@@ -24,13 +27,16 @@ use docdb_protocol::{DatabaseId, Error, ErrorCode, Request, Response};
 use crate::desk::{Desk, Waiter};
 use crate::file_disk::{FileDisk, Worker};
 use crate::lock::DirectoryLock;
-use crate::messages::{self, MESSAGES_WAITING_MAX, Message, Then};
+use crate::messages::{self, Message, Then};
 use crate::options::{AlertHook, Options};
+use crate::planted::planted;
 use crate::seat::Seat;
-use crate::sync::{Condvar, JoinHandle, Mutex, current, whole};
+use crate::sync::{JoinHandle, Mutex, current, whole};
 use crate::system_clock::SystemClock;
 use crate::views::{ViewCell, Views};
+use doorbell::Doorbell;
 use entered::{Entered, Next, Place};
+use inbox::{Asked, Inbox};
 
 /// One for a long operation, one for the log, one to spare.
 const LANES: usize = 3;
@@ -51,16 +57,20 @@ pub(crate) struct State {
     driver: Driver<FileDisk, SystemClock>,
     pub(crate) desk: Desk,
     phase: Phase,
-    /// Lanes that sleep.
+    /// Lanes that sleep, or are about to, and have not been called.
     lanes_idle: usize,
-    /// Of these, how many have been called and have not looked yet.
+    /// Lanes that have been called and have not looked yet.
     lanes_called: usize,
     /// Until when the timer sleeps; the end of time when it waits to be told.
     timer_sleeps_until: Instant,
-    /// Whether there is a messenger: only who submits, or hears alerts, needs one.
-    has_messenger: bool,
     /// Whether the messenger sleeps and has not been called.
     messenger_sleeps: bool,
+    /// Whether everyone was told that it is over.
+    over_is_told: bool,
+    /// Whether the messenger has ended.
+    messenger_is_gone: bool,
+    /// What came to the inbox and is being carried in; the first one last.
+    taken: Vec<Asked>,
 }
 
 impl State {
@@ -88,17 +98,21 @@ impl State {
 /// One opened data directory.
 pub(crate) struct Core {
     state: Mutex<State>,
+    /// Requests that found the lock taken.
+    inbox: Inbox,
     /// Lanes wait here for operations.
-    lanes: Condvar,
+    lanes: Doorbell,
     /// The timer waits here for an earlier time.
-    timer: Condvar,
+    timer: Doorbell,
     /// The messenger waits here for messages.
-    messenger: Condvar,
+    messenger: Doorbell,
     /// Those who close wait here for the end.
-    over: Condvar,
+    over: Doorbell,
     views: Arc<Views>,
     on_alert: Option<AlertHook>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Whether there is a messenger: only who submits, or hears alerts, needs one.
+    has_messenger: AtomicBool,
     directory: Mutex<Option<DirectoryLock>>,
 }
 
@@ -117,18 +131,22 @@ impl Core {
             lanes_idle: 0,
             lanes_called: 0,
             timer_sleeps_until: Instant(u64::MAX),
-            has_messenger: false,
             messenger_sleeps: false,
+            over_is_told: false,
+            messenger_is_gone: false,
+            taken: Vec::new(),
         };
         let core = Arc::new(Core {
             state: Mutex::new(state),
-            lanes: Condvar::new(),
-            timer: Condvar::new(),
-            messenger: Condvar::new(),
-            over: Condvar::new(),
+            inbox: Inbox::default(),
+            lanes: Doorbell::new(),
+            timer: Doorbell::new(),
+            messenger: Doorbell::new(),
+            over: Doorbell::new(),
             views,
             on_alert: options.on_alert,
             threads: Mutex::default(),
+            has_messenger: AtomicBool::new(false),
             directory: Mutex::new(Some(directory)),
         });
         let mut threads = whole(core.threads.lock());
@@ -153,22 +171,36 @@ impl Core {
     fn need_messenger(self: &Arc<Core>) -> Result<(), Error> {
         // Held throughout: whoever comes second finds a messenger, or tries again.
         let mut threads = whole(self.threads.lock());
-        if !self.enter().has_messenger {
+        if !self.has_messenger.load(Ordering::Acquire) {
             threads.push(threads::start_messenger(self)?);
-            self.enter().has_messenger = true;
+            self.has_messenger.store(true, Ordering::Release);
         }
         Ok(())
     }
 
     /// Asks, and carries out what follows until the answer is there or others do it.
     pub(crate) fn request(&self, request: Request) -> Response {
-        let mut entered = self.enter();
-        if let Some(refusal) = entered.refusal() {
-            return Err(refusal);
-        }
         let seat = Seat::take_place();
-        let id = entered.desk.expect(Waiter::Caller(Arc::clone(&seat)));
-        entered.handle(Input::Request { id, request });
+        let waiter = Waiter::Caller(Arc::clone(&seat));
+        let mut entered = match Entered::at_once(self) {
+            Some(mut entered) => {
+                entered.ask(request, waiter);
+                entered
+            }
+            None => {
+                seat.will_park();
+                self.inbox.put(request, waiter);
+                match Entered::at_once(self) {
+                    Some(entered) => entered,
+                    // Whoever is inside carries it in.
+                    None => {
+                        let response = seat.park();
+                        seat.leave();
+                        return response;
+                    }
+                }
+            }
+        };
         let response = loop {
             if let Some(response) = seat.look() {
                 drop(entered);
@@ -178,7 +210,9 @@ impl Core {
                 Next::Task(task) => entered.carry_out(task),
                 Next::Errands => entered.again(),
                 Next::Rest => {
-                    seat.will_park();
+                    if !planted!(ParksUnannounced) {
+                        seat.will_park();
+                    }
                     drop(entered);
                     break seat.park();
                 }
@@ -191,29 +225,24 @@ impl Core {
     /// Asks; `then` gets the answer, from this thread before this returns where there is nothing to wait
     /// for, else from the messenger. Never waits for the disk.
     pub(crate) fn submit(self: &Arc<Core>, request: Request, then: Then) {
-        let refuse = |then: Then, refusal| {
-            messages::deliver(vec![Message::Answer(then, Err(refusal))], self.on_alert.as_ref());
-        };
-        let mut entered = self.enter();
-        if !entered.has_messenger {
-            drop(entered);
-            if let Err(error) = self.need_messenger() {
-                return refuse(then, error);
+        if !self.has_messenger.load(Ordering::Acquire)
+            && let Err(error) = self.need_messenger()
+        {
+            return messages::deliver(vec![Message::Answer(then, Err(error))], self.on_alert.as_ref());
+        }
+        match Entered::at_once(self) {
+            Some(mut entered) => {
+                let before = entered.desk.messages.len();
+                entered.ask(request, Waiter::Then(then));
+                let at_once = entered.desk.messages.split_off(before);
+                drop(entered);
+                messages::deliver(at_once, self.on_alert.as_ref());
             }
-            entered = self.enter();
+            None => {
+                self.inbox.put(request, Waiter::Then(then));
+                drop(Entered::at_once(self));
+            }
         }
-        let is_crowded = entered.desk.messages.len() >= MESSAGES_WAITING_MAX;
-        let crowded = || is_crowded.then(|| Error::new(ErrorCode::QueueFull));
-        if let Some(refusal) = entered.refusal().or_else(crowded) {
-            drop(entered);
-            return refuse(then, refusal);
-        }
-        let id = entered.desk.expect(Waiter::Then(then));
-        let before = entered.desk.messages.len();
-        entered.handle(Input::Request { id, request });
-        let at_once = entered.desk.messages.split_off(before);
-        drop(entered);
-        messages::deliver(at_once, self.on_alert.as_ref());
     }
 
     /// Shuts down: answers what is pending, closes every database, ends the threads, frees the directory.

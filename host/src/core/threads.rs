@@ -78,6 +78,7 @@ fn messenger(core: &Core) {
             messages::deliver(waiting, core.on_alert.as_ref());
             entered = core.enter();
         } else if entered.is_over() {
+            entered.messenger_is_gone = true;
             return;
         } else {
             entered = entered.rest(Place::Messenger);
