@@ -130,6 +130,9 @@ pub enum DiskOp {
         offset: u64,
         /// How many at most; not zero.
         bytes: u32,
+        /// Whether it is one of many that follow one another: then it is never complete within [`Disk::submit`], where
+        /// one would lead to the next and nobody else had a turn, and it does not stand before other operations.
+        bulk: bool,
     },
     /// Writes buffers one behind the other, growing the file where needed; a gap reads as zeros.
     /// Answers [`DiskReply::Written`] with how many bytes were taken: fewer is a short write, and

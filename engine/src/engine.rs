@@ -389,8 +389,10 @@ impl Engine {
             Owner::Create => self.create_completed(now, result),
             Owner::Log(id) => {
                 let options = &self.options;
-                let completed =
-                    self.databases.touch(id, &mut self.io, |database, io| database.completed(now, result, options, io));
+                let free = options.memory_bytes_max.saturating_sub(self.databases.memory_bytes_besides(id));
+                let completed = self
+                    .databases
+                    .touch(id, &mut self.io, |database, io| database.completed(now, result, free, options, io));
                 if let Some(error) = completed.expect("stays while its log has something in flight") {
                     return self.opening_failed(id, &error);
                 }

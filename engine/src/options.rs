@@ -10,6 +10,8 @@ pub struct Options {
     /// An opening writes the last segments again as one, as long as they hold no more bytes of log than
     /// this together: many short sessions leave few files. Zero leaves all of them as they are.
     pub merge_bytes_max: u64,
+    /// An opening reads, and works on, so many bytes of log at a time: between two slices everybody else has a turn.
+    pub replay_slice_bytes: u32,
     /// A batch takes no further transaction beyond this many bytes.
     pub batch_bytes_max: usize,
     /// New documents are refused beyond this many bytes in memory, of all databases together.
@@ -35,6 +37,7 @@ impl Default for Options {
             segment_bytes_max: 64 * 1024 * 1024,
             segment_bytes_min: 256 * 1024,
             merge_bytes_max: 256 * 1024,
+            replay_slice_bytes: 256 * 1024,
             batch_bytes_max: 4 * 1024 * 1024,
             memory_bytes_max: 4 * 1024 * 1024 * 1024,
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,

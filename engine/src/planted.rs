@@ -132,6 +132,8 @@ bugs! {
         SegmentsUnsorted,
         /// A read that gave less than it was asked for is taken for the end of the file.
         ShortReadEndsSegment,
+        /// A record that goes on in the next slice is taken for a torn one.
+        SliceLosesBatch,
         /// A read that failed is taken for the end of the file.
         ReadErrorEndsSegment,
         /// What a segment says beyond the start of a later one counts.
@@ -184,6 +186,8 @@ bugs! {
         CatalogWaitersTooSoon,
         /// The bound for the documents in memory is not kept.
         MemoryLimitIgnored,
+        /// An opening takes all the memory that it wants.
+        OpeningIgnoresMemory,
         /// The room that a deleted document took is not given back.
         MemoryNotGivenBack,
         /// The room that a database took is not given back when it is closed.

@@ -1,7 +1,8 @@
 //! The engine's disk over real files.
 //!
 //! Owns the data directory's handle, the open files, and the queue of operations. [`Disk::submit`]
-//! only queues, except that a read is answered at once where the page cache holds its bytes. Whoever
+//! only queues, except that a read is answered at once where the page cache holds its bytes and it is not one of
+//! many: those would follow one another without anybody else having a turn. Whoever
 //! has time carries the queue out: [`FileDisk::take`] under the engine's lock, [`Task::run`] without
 //! it, [`FileDisk::finish`] under it again.
 //!
@@ -75,6 +76,7 @@ pub struct FileDisk {
     bytes: VecDeque<Task>,
     names: VecDeque<Task>,
     long: VecDeque<Task>,
+    bulk: VecDeque<Task>,
     name_in_flight: bool,
     long_in_flight: bool,
     in_flight: usize,
@@ -116,6 +118,7 @@ impl FileDisk {
             bytes: VecDeque::new(),
             names: VecDeque::new(),
             long: VecDeque::new(),
+            bulk: VecDeque::new(),
             name_in_flight: false,
             long_in_flight: false,
             in_flight: 0,
@@ -129,7 +132,7 @@ impl FileDisk {
     pub fn ready(&self, worker: Worker) -> usize {
         let name = usize::from(!self.name_in_flight && !self.names.is_empty());
         let long = usize::from(worker == Worker::Lane && !self.long_in_flight && !self.long.is_empty());
-        self.bytes.len() + name + long
+        self.bytes.len() + self.bulk.len() + name + long
     }
 
     /// How many tasks were taken and not finished.
@@ -142,7 +145,7 @@ impl FileDisk {
     pub fn take(&mut self, worker: Worker) -> Option<Task> {
         let mut task = self.take_queued(worker)?;
         match task.kind {
-            TaskKind::Bytes | TaskKind::DirectorySync => {}
+            TaskKind::Bytes | TaskKind::Bulk | TaskKind::DirectorySync => {}
             TaskKind::Name => self.name_in_flight = true,
             TaskKind::Long { .. } => self.long_in_flight = true,
         }
@@ -162,6 +165,9 @@ impl FileDisk {
         if !self.name_in_flight && !self.names.is_empty() {
             return self.names.pop_front();
         }
+        if let Some(task) = self.bulk.pop_front() {
+            return Some(task);
+        }
         if worker == Worker::Lane && !self.long_in_flight { self.take_long() } else { None }
     }
 
@@ -170,7 +176,7 @@ impl FileDisk {
     fn take_long(&mut self) -> Option<Task> {
         let size = |task: &Task| match task.kind {
             TaskKind::Long { bytes, .. } => bytes,
-            TaskKind::Bytes | TaskKind::Name | TaskKind::DirectorySync => 0,
+            TaskKind::Bytes | TaskKind::Bulk | TaskKind::Name | TaskKind::DirectorySync => 0,
         };
         let shortest = (0..self.long.len()).min_by_key(|index| size(&self.long[*index]))?;
         let first = self.long.front_mut()?;
@@ -185,7 +191,7 @@ impl FileDisk {
     pub fn finish(&mut self, finished: Finished) {
         let Finished { kind, end, change } = finished;
         match kind {
-            TaskKind::Bytes | TaskKind::DirectorySync => {}
+            TaskKind::Bytes | TaskKind::Bulk | TaskKind::DirectorySync => {}
             TaskKind::Name => self.name_in_flight = false,
             TaskKind::Long { .. } => self.long_in_flight = false,
         }
@@ -220,14 +226,18 @@ impl FileDisk {
     fn push(&mut self, id: OpId, kind: TaskKind, work: Work) {
         let queue = match kind {
             TaskKind::Bytes => &mut self.bytes,
+            TaskKind::Bulk => &mut self.bulk,
             TaskKind::Name | TaskKind::DirectorySync => &mut self.names,
             TaskKind::Long { .. } => &mut self.long,
         };
         queue.push_back(Task { id, kind, ground: Arc::clone(&self.ground), work });
     }
 
-    fn submit_read(&mut self, id: OpId, file: FileId, offset: u64, bytes: u32) {
+    fn submit_read(&mut self, id: OpId, file: FileId, offset: u64, bytes: u32, bulk: bool) {
         let file = self.share(file);
+        if bulk {
+            return self.push(id, TaskKind::Bulk, Work::Read { file, offset, bytes });
+        }
         // Cached bytes must not pay for two changes of thread.
         if bytes <= READ_AT_ONCE_BYTES_MAX
             && let Ok(reply) = transfer::read_cached(&file, offset, bytes)
@@ -256,7 +266,7 @@ impl Disk for FileDisk {
                 self.push(id, TaskKind::Bytes, Work::Close { file });
             }
             DiskOp::MakeDirectory { path } => self.push(id, TaskKind::Name, Work::MakeDirectory { path }),
-            DiskOp::Read { file, offset, bytes } => self.submit_read(id, file, offset, bytes),
+            DiskOp::Read { file, offset, bytes, bulk } => self.submit_read(id, file, offset, bytes, bulk),
             DiskOp::Write { file, offset, buffers } => {
                 let file = self.share(file);
                 self.push(id, TaskKind::Bytes, Work::Write { file, offset, buffers });

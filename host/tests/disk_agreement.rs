@@ -121,7 +121,7 @@ impl Slots {
                 DiskOp::Open { file: FileId(self.ids), path: path(name), mode }
             }
             Step::Close { slot } => DiskOp::Close { file: self.open[slot as usize].take()?.0 },
-            Step::Read { slot, offset, bytes } => DiskOp::Read { file: open(slot)?.0, offset, bytes },
+            Step::Read { slot, offset, bytes } => DiskOp::Read { file: open(slot)?.0, offset, bytes, bulk: false },
             Step::Write { slot, offset, fill, parts } => {
                 let (file, _) = open(slot).filter(|(_, writable)| *writable)?;
                 if parts.iter().all(|part| *part == 0) {

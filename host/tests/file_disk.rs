@@ -24,7 +24,7 @@ fn write(file: u64, offset: u64, bytes: &[u8]) -> DiskOp {
 }
 
 fn read(file: u64, offset: u64, bytes: u32) -> DiskOp {
-    DiskOp::Read { file: FileId(file), offset, bytes }
+    DiskOp::Read { file: FileId(file), offset, bytes, bulk: false }
 }
 
 fn bytes(reply: DiskReply) -> Vec<u8> {
@@ -348,4 +348,31 @@ fn little_to_fill_goes_before_much_and_much_is_not_forgotten() {
         assert!(small < 1000, "the large one waits for ever");
     }
     assert_eq!(std::fs::metadata(directory.path().join("1")).unwrap().len(), 20 * MIB);
+}
+
+/// The page cache holds what was just written. Reads that were answered at once would follow one another for as long as
+/// there is a file, with the engine's lock held.
+#[test]
+fn one_of_many_reads_is_never_complete_at_once_and_goes_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut disk = FileDisk::open(directory.path()).unwrap();
+    let run = |disk: &mut FileDisk, id: u64, op: DiskOp| {
+        disk.submit(OpId(id), op);
+        let task = disk.take(Worker::Lane).expect("it was queued");
+        disk.finish(task.run());
+        disk.poll().expect("it was carried out").result.unwrap()
+    };
+    run(&mut disk, 1, open(1, "a", OpenMode::CreateNew));
+    run(&mut disk, 2, write(1, 0, b"Momo"));
+    disk.submit(OpId(3), read(1, 0, 4));
+    assert_eq!(disk.poll().expect("the cache holds it").id, OpId(3));
+    disk.submit(OpId(4), DiskOp::Read { file: FileId(1), offset: 0, bytes: 4, bulk: true });
+    assert!(disk.poll().is_none());
+    disk.submit(OpId(5), write(1, 100, b"x"));
+    let carried_out = |disk: &mut FileDisk| {
+        let task = disk.take(Worker::Caller).expect("two are queued");
+        disk.finish(task.run());
+        disk.poll().expect("it was carried out").id
+    };
+    assert_eq!([carried_out(&mut disk), carried_out(&mut disk)], [OpId(5), OpId(4)]);
 }

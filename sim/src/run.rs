@@ -100,6 +100,7 @@ pub fn small_options(choices: &mut Choices) -> Options {
         segment_bytes_max: pick(choices, "options/segment", [8192, 4096, 16384]),
         batch_bytes_max: usize::try_from(pick(choices, "options/batch", [4096, 600, 65536])).expect("small"),
         merge_bytes_max: pick(choices, "options/merge", [8192, 0, 2048]),
+        replay_slice_bytes: u32::try_from(pick(choices, "options/slice", [65536, 1024, 600])).expect("small"),
         watermark_delay_ns: pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]),
         seed: choices.choice("options/seed", 1 << 32),
         memory_bytes_max,

@@ -182,7 +182,10 @@ impl Database {
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.pending.memory_bytes()
+        match &self.phase {
+            Phase::Opening(job) => job.memory_bytes(),
+            Phase::Open(..) | Phase::ReadOnly | Phase::Closed(_) => self.pending.memory_bytes(),
+        }
     }
 
     pub(crate) fn last_tx(&self) -> u64 {
@@ -311,10 +314,18 @@ impl Database {
         }
     }
 
-    /// Carries on with the one operation of the log that was in flight. An error is that of the opening.
-    pub(crate) fn completed(&mut self, now: Now, result: DiskResult, options: &Options, io: &mut Io) -> Option<Error> {
+    /// Carries on with the one operation of the log that was in flight. An error is that of the opening, which has
+    /// `memory_bytes_free` for what it replays.
+    pub(crate) fn completed(
+        &mut self,
+        now: Now,
+        result: DiskResult,
+        memory_bytes_free: u64,
+        options: &Options,
+        io: &mut Io,
+    ) -> Option<Error> {
         match &mut self.phase {
-            Phase::Opening(job) => match job.step(result, io) {
+            Phase::Opening(job) => match job.step(result, memory_bytes_free, io) {
                 Progress::Submit(op) => io.submit(Owner::Log(self.id), op),
                 Progress::Done(opened) => self.opened(now, opened, io),
                 Progress::Failed(error) => return Some(error),

@@ -127,7 +127,7 @@ impl Create {
             (Step::OpenLeftover, Ok(_)) => {
                 let offset = SEGMENT_HEADER_BYTES as u64;
                 let bytes = u32::try_from(SECTOR_BYTES).expect("512");
-                self.go(Step::ReadLeftover, DiskOp::Read { file, offset, bytes })
+                self.go(Step::ReadLeftover, DiskOp::Read { file, offset, bytes, bulk: false })
             }
             (Step::ReadLeftover, Ok(DiskReply::Data(data))) => {
                 let is_unused = data.as_slice().iter().all(|byte| *byte == 0);

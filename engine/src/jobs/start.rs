@@ -274,7 +274,7 @@ impl Start {
     }
 
     fn read_catalog(&mut self) -> Progress<Started> {
-        let op = DiskOp::Read { file: self.file, offset: self.bytes.len() as u64, bytes: READ_BYTES_MAX };
+        let op = DiskOp::Read { file: self.file, offset: self.bytes.len() as u64, bytes: READ_BYTES_MAX, bulk: false };
         self.go(Step::ReadCatalog, op)
     }
 
@@ -375,7 +375,7 @@ impl Start {
     fn read_header(&mut self) -> Progress<Started> {
         let offset = self.bytes.len();
         let bytes = u32::try_from(SEGMENT_HEADER_BYTES - offset).expect("at most 4096");
-        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes })
+        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes, bulk: false })
     }
 
     fn found_epoch(&mut self, epoch: u64) {

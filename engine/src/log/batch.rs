@@ -4,10 +4,11 @@
 //! durable when it was written, and which operations the batch before it held, so that damage to
 //! that one names its documents. Its records follow.
 
-use docdb_protocol::{CollectionId, DatabaseId, DocumentId, TxId};
+use docdb_protocol::limits::NAME_BYTES_MAX;
+use docdb_protocol::{CollectionId, CollectionName, DatabaseId, DocumentId, TxId};
 
 use super::record::{Place, Record};
-use super::{Fields, Lsn, Payload, RecordKind, put_u32, put_u64};
+use super::{Decoded, Fields, Lsn, Payload, RecordKind, put_u32, put_u64};
 use crate::buffer::Buffer;
 use crate::disk::SECTOR_BYTES;
 use crate::planted::planted;
@@ -17,7 +18,7 @@ const FIXED_BYTES: usize = 72;
 const REPEATED_BYTES: usize = 32;
 
 /// One operation of the batch before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Repeated {
     pub(crate) kind: RecordKind,
     pub(crate) collection: CollectionId,
@@ -25,6 +26,22 @@ pub(crate) struct Repeated {
     pub(crate) tx: TxId,
     pub(crate) payload_bytes: u32,
     pub(crate) payload_crc32: u32,
+    /// Of a new collection, its name: without it nothing in that collection could be found.
+    pub(crate) name: Option<CollectionName>,
+}
+
+impl Repeated {
+    fn of(record: &Record) -> Repeated {
+        Repeated {
+            kind: record.kind,
+            collection: record.collection,
+            document: record.document,
+            tx: record.tx,
+            payload_bytes: u32::try_from(record.payload.bytes().len()).expect("a document is at most 16 MiB"),
+            payload_crc32: record.payload.crc32(),
+            name: if let Payload::Name(name) = &record.payload { Some(name.clone()) } else { None },
+        }
+    }
 }
 
 /// The operations of the batch that stands at `lsn`.
@@ -37,14 +54,7 @@ pub(crate) struct Repetition {
 impl Repetition {
     /// What the next batch will say of a batch of `records` at `lsn`.
     pub(crate) fn of(lsn: Lsn, records: &[Record]) -> Repetition {
-        let operations = records.iter().filter(|record| record.kind != RecordKind::Commit).map(|record| Repeated {
-            kind: record.kind,
-            collection: record.collection,
-            document: record.document,
-            tx: record.tx,
-            payload_bytes: u32::try_from(record.payload.bytes().len()).expect("a document is at most 16 MiB"),
-            payload_crc32: record.payload.crc32(),
-        });
+        let operations = records.iter().filter(|record| record.kind != RecordKind::Commit).map(Repeated::of);
         Repetition { lsn, operations: operations.collect() }
     }
 }
@@ -84,12 +94,22 @@ pub(crate) fn encoded_bytes(before: Option<&Repetition>, records: &[Record]) -> 
 
 /// The length on disk of the proof of a batch of `records`.
 pub(crate) fn proof_bytes(records: &[Record]) -> u64 {
-    let operations = records.iter().filter(|record| record.kind != RecordKind::Commit).count();
-    (FIXED_BYTES + operations * REPEATED_BYTES).next_multiple_of(SECTOR_BYTES) as u64
+    let operations = records.iter().filter(|record| record.kind != RecordKind::Commit);
+    let repeated: usize = operations.map(|record| repeated_bytes(&record.payload)).sum();
+    (FIXED_BYTES + repeated).next_multiple_of(SECTOR_BYTES) as u64
+}
+
+fn repeated_bytes(payload: &Payload) -> usize {
+    match payload {
+        Payload::None | Payload::Document(_) => REPEATED_BYTES,
+        Payload::Name(name) => REPEATED_BYTES + name.as_str().len(),
+    }
 }
 
 fn header_bytes(before: Option<&Repetition>) -> usize {
-    FIXED_BYTES + before.map_or(0, |before| before.operations.len()) * REPEATED_BYTES
+    let name_bytes = |operation: &Repeated| operation.name.as_ref().map_or(0, |name| name.as_str().len());
+    let repeated = before.map_or(&[][..], |before| &before.operations);
+    FIXED_BYTES + repeated.iter().map(|operation| REPEATED_BYTES + name_bytes(operation)).sum::<usize>()
 }
 
 /// Lays a batch out. Headers go into one allocation; documents stay in the buffers they are in.
@@ -154,6 +174,7 @@ fn encode_header(place: BatchPlace, before: Option<&Repetition>, records: usize,
         put_u64(out, operation.tx.0);
         put_u32(out, operation.payload_bytes);
         put_u32(out, operation.payload_crc32);
+        out.extend_from_slice(operation.name.as_ref().map_or(&[], |name| name.as_str().as_bytes()));
     }
     let crc32 = crc32fast::hash(&out[8..]);
     out[4..8].copy_from_slice(&crc32.to_le_bytes());
@@ -171,46 +192,42 @@ pub(crate) struct BatchHeader {
 }
 
 impl BatchHeader {
-    /// The header at the front of `bytes`, if it is whole and stands where it says.
+    /// What stands at the front of `bytes`, which lie at `lsn`.
     pub(crate) fn decode(
         database: DatabaseId,
         epoch: u64,
         start_lsn: Lsn,
         lsn: Lsn,
         bytes: &[u8],
-    ) -> Option<BatchHeader> {
-        let mut fields = Fields::new(bytes);
-        let (magic, crc32) = (fields.u32()?, fields.u32()?);
-        if magic != MAGIC {
-            return None;
+    ) -> Decoded<BatchHeader> {
+        let Some(fixed) = bytes.get(..FIXED_BYTES).and_then(Fixed::read) else { return Decoded::Begun(FIXED_BYTES) };
+        let is_here = fixed.written == (database.get(), epoch, lsn.0, start_lsn.0) || planted!(PlaceNotCompared);
+        if fixed.magic != MAGIC || !is_here || !fixed.is_plausible() {
+            return Decoded::Nothing;
         }
-        let (header_bytes, body_bytes) = (fields.u32()? as usize, fields.u32()? as usize);
-        let written = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
-        if written != (database.get(), epoch, lsn.0, start_lsn.0) && !planted!(PlaceNotCompared) {
-            return None;
+        let Some(covered) = bytes.get(8..fixed.header_bytes) else { return Decoded::Begun(fixed.header_bytes) };
+        if crc32fast::hash(covered) != fixed.crc32 && !planted!(BatchChecksumIgnored) {
+            return Decoded::Nothing;
         }
-        if crc32fast::hash(bytes.get(8..header_bytes)?) != crc32 && !planted!(BatchChecksumIgnored) {
-            return None;
-        }
-        let (watermark, before_lsn) = (Lsn(fields.count()?), Lsn(fields.count()?));
-        let watermark = if planted!(WatermarkIgnored) { Lsn(0) } else { watermark };
-        let (records, repeated) = (fields.u32()?, fields.u32()?);
+        let mut fields = Fields::new(&bytes[FIXED_BYTES..fixed.header_bytes]);
         let mut operations = Vec::new();
-        for _ in 0..repeated {
-            let collection = CollectionId(fields.u32().filter(|id| *id < u32::MAX)?);
-            let kind = RecordKind::from_number(fields.u8()?)?;
-            fields.bytes(3)?;
-            operations.push(Repeated {
-                kind,
-                collection,
-                document: DocumentId(fields.u64()?),
-                tx: TxId(fields.count()?),
-                payload_bytes: fields.u32()?,
-                payload_crc32: fields.u32()?,
-            });
+        for _ in 0..fixed.repeated {
+            match Repeated::decode(&mut fields) {
+                Decoded::Whole(operation) => operations.push(operation),
+                Decoded::Newer => return Decoded::Newer,
+                Decoded::Begun(_) | Decoded::Nothing => return Decoded::Nothing,
+            }
         }
-        let before = (before_lsn < lsn).then_some(Repetition { lsn: before_lsn, operations });
-        Some(BatchHeader { watermark, header_bytes, body_bytes, records, before })
+        if !fields.is_at_end() {
+            return Decoded::Nothing;
+        }
+        Decoded::Whole(BatchHeader {
+            watermark: if planted!(WatermarkIgnored) { Lsn(0) } else { fixed.watermark },
+            header_bytes: fixed.header_bytes,
+            body_bytes: fixed.body_bytes,
+            records: fixed.records,
+            before: (fixed.before < lsn).then_some(Repetition { lsn: fixed.before, operations }),
+        })
     }
 
     /// The batch's length on disk, in whole sectors.
@@ -220,9 +237,81 @@ impl BatchHeader {
     }
 }
 
+/// The fixed part of a header as it stands there.
+struct Fixed {
+    magic: u32,
+    crc32: u32,
+    header_bytes: usize,
+    body_bytes: usize,
+    written: (u64, u64, u64, u64),
+    watermark: Lsn,
+    before: Lsn,
+    records: u32,
+    repeated: u32,
+}
+
+impl Fixed {
+    fn read(bytes: &[u8]) -> Option<Fixed> {
+        let mut fields = Fields::new(bytes);
+        Some(Fixed {
+            magic: fields.u32()?,
+            crc32: fields.u32()?,
+            header_bytes: fields.u32()? as usize,
+            body_bytes: fields.u32()? as usize,
+            written: (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?),
+            watermark: Lsn(fields.u64()?),
+            before: Lsn(fields.u64()?),
+            records: fields.u32()?,
+            repeated: fields.u32()?,
+        })
+    }
+
+    /// Whether the header can be as long as it says: nothing is gathered or hashed on the word of a damaged length.
+    /// No number that is counted on from comes near 2^63.
+    fn is_plausible(&self) -> bool {
+        let least = FIXED_BYTES as u64 + u64::from(self.repeated) * REPEATED_BYTES as u64;
+        let most = least + u64::from(self.repeated) * NAME_BYTES_MAX as u64;
+        let are_counts = self.watermark.0 < 1 << 63 && self.before.0 < 1 << 63;
+        are_counts && (least..=most).contains(&(self.header_bytes as u64))
+    }
+}
+
+impl Repeated {
+    /// The next one of a header whose checksum is right.
+    fn decode(fields: &mut Fields<'_>) -> Decoded<Repeated> {
+        let mut read = || {
+            let (collection, kind, zeros) = (fields.u32()?, fields.u8()?, fields.bytes(3)?);
+            Some((collection, kind, zeros == [0; 3], fields.u64()?, fields.u64()?, fields.u32()?, fields.u32()?))
+        };
+        let Some((collection, kind, reserved_is_zero, document, tx, payload_bytes, payload_crc32)) = read() else {
+            return Decoded::Nothing;
+        };
+        let kind = match RecordKind::from_number(kind) {
+            Some(kind) if reserved_is_zero => kind,
+            Some(_) | None => return Decoded::Newer,
+        };
+        let name = match kind {
+            RecordKind::CreateCollection => {
+                let bytes = fields.bytes(payload_bytes as usize);
+                let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+                let Some(name) = text.and_then(|text| CollectionName::parse(text).ok()) else {
+                    return Decoded::Nothing;
+                };
+                Some(name)
+            }
+            RecordKind::Create | RecordKind::Update | RecordKind::Delete | RecordKind::Commit => None,
+        };
+        if tx >= 1 << 63 || collection == u32::MAX {
+            return Decoded::Nothing;
+        }
+        let (collection, document, tx) = (CollectionId(collection), DocumentId(document), TxId(tx));
+        Decoded::Whole(Repeated { kind, collection, document, tx, payload_bytes, payload_crc32, name })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use docdb_protocol::{CollectionName, Document};
+    use docdb_protocol::Document;
 
     use super::*;
 
@@ -247,14 +336,69 @@ mod tests {
         encoded.buffers.iter().flat_map(|buffer| buffer.as_slice().to_vec()).collect()
     }
 
+    /// What stands at Lsn 512 of the first segment.
+    fn decode(bytes: &[u8]) -> Decoded<BatchHeader> {
+        BatchHeader::decode(DatabaseId::FIRST, 1, Lsn(0), Lsn(512), bytes)
+    }
+
+    /// A header that repeats two operations, a new collection among them, with `change` made to its bytes and a
+    /// checksum that is right as far as the header says that it goes.
+    fn forged(change: impl Fn(&mut Vec<u8>)) -> Decoded<BatchHeader> {
+        let name = record(RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap()));
+        let before = Repetition::of(Lsn(0), &[name, create(10)]);
+        let mut bytes = bytes_of(&encode(place(512), Some(&before), &[commit()]));
+        change(&mut bytes);
+        let header_bytes = u32::from_le_bytes(*bytes[8..].first_chunk().unwrap()) as usize;
+        let covered = bytes.get(8..header_bytes).unwrap_or_default();
+        let crc32 = crc32fast::hash(covered);
+        bytes[4..8].copy_from_slice(&crc32.to_le_bytes());
+        decode(&bytes)
+    }
+
+    #[test]
+    fn a_header_whose_length_is_not_that_of_what_it_repeats_is_none() {
+        let length = |length: u32| forged(move |bytes| bytes[8..12].copy_from_slice(&length.to_le_bytes()));
+        let honest = 72 + 32 + 5 + 32;
+        assert!(
+            matches!(length(honest), Decoded::Whole(header) if header.before.as_ref().unwrap().operations.len() == 2)
+        );
+        for other in [0, 1, 7, 8, 12, 71, 72, 73, 104, honest - 1, honest + 1, 264, 265, 600, u32::MAX] {
+            assert!(matches!(length(other), Decoded::Nothing), "{other} bytes");
+        }
+        let repeated = |count: u32| forged(move |bytes| bytes[68..72].copy_from_slice(&count.to_le_bytes()));
+        for other in [0, 1, 3, u32::MAX] {
+            assert!(matches!(repeated(other), Decoded::Nothing), "{other} operations");
+        }
+    }
+
+    #[test]
+    fn what_only_a_later_version_repeats_is_told_from_damage() {
+        assert!(matches!(forged(|bytes| bytes[72 + 4] = 2), Decoded::Newer), "a kind that there is not");
+        for reserved in [5, 6, 7] {
+            assert!(matches!(forged(|bytes| bytes[72 + reserved] = 1), Decoded::Newer), "byte {reserved}");
+        }
+        assert!(matches!(forged(|bytes| bytes[72 + 32] = b'/'), Decoded::Nothing), "no name of a collection");
+    }
+
+    #[test]
+    fn a_header_that_is_cut_says_how_much_of_it_is_missing() {
+        let before = Repetition::of(Lsn(0), &[create(10), create(10)]);
+        let bytes = bytes_of(&encode(place(512), Some(&before), &[commit()]));
+        for at in 0..136 {
+            assert!(matches!(decode(&bytes[..at]), Decoded::Begun(bytes) if at < bytes && bytes <= 136), "at {at}");
+        }
+        assert!(matches!(decode(&bytes[..136]), Decoded::Whole(_)));
+    }
+
     /// The room that a batch leaves for its proof has to be what its proof takes.
     #[test]
     fn a_proof_takes_as_much_as_was_left_for_it() {
         for operations in [0, 1, 13, 14, 40] {
             let mut records: Vec<Record> = (0..operations).map(|_| create(10)).collect();
+            records.push(record(RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap())));
             records.push(commit());
             let before = Repetition::of(Lsn(0), &records);
-            assert_eq!(before.operations.len(), operations, "a commit is not repeated");
+            assert_eq!(before.operations.len(), operations + 1, "a commit is not repeated");
             assert_eq!(proof_bytes(&records), encoded_bytes(Some(&before), &[]), "{operations} operations");
         }
     }
@@ -271,7 +415,7 @@ mod tests {
                 assert_eq!(written.len() as u64, encoded.bytes);
                 assert_eq!(encoded.bytes, encoded_bytes(None, &records));
                 assert!(encoded.buffers.iter().all(|buffer| !buffer.as_slice().is_empty()), "{bytes}");
-                let header = BatchHeader::decode(DatabaseId::FIRST, 1, Lsn(0), Lsn(512), &written).unwrap();
+                let header = decode(&written).whole().unwrap();
                 assert_eq!(header.bytes(), encoded.bytes);
                 assert!(header.before.is_none(), "nothing stood before");
             }
@@ -285,8 +429,7 @@ mod tests {
             repeated.collection = CollectionId(number);
             let before = Repetition::of(Lsn(0), &[repeated]);
             let written = bytes_of(&encode(place(512), Some(&before), &[commit()]));
-            let header = BatchHeader::decode(DatabaseId::FIRST, 1, Lsn(0), Lsn(512), &written);
-            assert_eq!(header.is_some(), is_read, "{number}");
+            assert_eq!(decode(&written).whole().is_some(), is_read, "{number}");
         }
     }
 }

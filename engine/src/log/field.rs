@@ -17,6 +17,10 @@ impl<'bytes> Fields<'bytes> {
         Some(taken)
     }
 
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(crate) fn u8(&mut self) -> Option<u8> {
         self.bytes(1).map(|bytes| bytes[0])
     }

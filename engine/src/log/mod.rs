@@ -4,6 +4,8 @@
 //! submits no operation and decides nothing about durability; the jobs do. The byte tables are in FORMAT.md.
 
 mod batch;
+mod damage;
+mod decoded;
 mod field;
 #[cfg(test)]
 mod fuzz;
@@ -12,15 +14,20 @@ mod names;
 mod record;
 mod replay;
 mod segment;
+mod tail;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-pub(crate) use batch::{BatchPlace, Encoded, Repetition, encode, encoded_bytes, proof_bytes};
+pub(crate) use batch::{BatchPlace, Encoded, Repeated, Repetition, encode, encoded_bytes, proof_bytes};
+pub(crate) use decoded::Decoded;
 pub(crate) use field::{Fields, put_u32, put_u64};
 pub(crate) use names::{SegmentName, active, next, sealed, spare};
 pub(crate) use record::{Payload, Record, RecordKind};
-pub(crate) use replay::{Replay, Tail};
+pub(crate) use replay::Replay;
 pub(crate) use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+pub(crate) use tail::Tail;
+pub(crate) use walk::Want;
 
 /// A byte position in the endless log of one database. Positions from the first byte of the first
 /// batch on; headers of segments have none.

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, DocumentId, TxId};
 
-use super::{Fields, Lsn, put_u32, put_u64};
+use super::{Decoded, Fields, Lsn, put_u32, put_u64};
 use crate::planted::planted;
 
 /// The fixed part; the payload follows it.
@@ -65,6 +66,24 @@ impl Payload {
     }
 }
 
+impl Payload {
+    /// What belongs to a record of this kind, if the checksum is that of the bytes.
+    fn decode(kind: RecordKind, bytes: &[u8], crc32: u32) -> Option<Payload> {
+        match kind {
+            RecordKind::Create | RecordKind::Update => {
+                let document = Document::trusted(Arc::from(bytes));
+                let is_whole = document.crc32() == crc32 || planted!(PayloadChecksumIgnored);
+                is_whole.then_some(Payload::Document(document))
+            }
+            RecordKind::CreateCollection => {
+                let name = CollectionName::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+                (crc32fast::hash(bytes) == crc32).then_some(Payload::Name(name))
+            }
+            RecordKind::Delete | RecordKind::Commit => bytes.is_empty().then_some(Payload::None),
+        }
+    }
+}
+
 /// A record, wherever it is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -108,41 +127,67 @@ impl Record {
         out[start..start + 4].copy_from_slice(&crc32.to_le_bytes());
     }
 
-    /// The record at the front of `bytes`, if it is whole and stands where it says.
-    pub(crate) fn decode(place: Place, bytes: &[u8]) -> Option<Record> {
-        let header = bytes.get(..RECORD_HEADER_BYTES)?;
-        let mut fields = Fields::new(header);
-        let crc32 = fields.u32()?;
-        let kind = fields.u8()?;
-        fields.bytes(3)?;
-        let written = (fields.u64()?, fields.u64()?, fields.u64()?);
-        // The cheap comparison first: salvaging looks for records at every byte.
-        if written != (place.database.get(), place.epoch, place.lsn.0) && !planted!(PlaceNotCompared) {
-            return None;
-        }
-        if crc32 != crc32fast::hash(&header[4..]) && !planted!(RecordChecksumIgnored) {
-            return None;
-        }
-        let (tx, number) = (TxId(fields.count()?), fields.u64()?);
-        let document = DocumentId(if planted!(DocumentNumberTruncated) { u64::from(number as u32) } else { number });
-        // The largest number is never given, so that there is always a next one.
-        let collection = CollectionId(fields.u32().filter(|number| *number < u32::MAX)?);
-        let (payload_bytes, payload_crc32) = (fields.u32()? as usize, fields.u32()?);
-        let payload = bytes.get(RECORD_HEADER_BYTES..)?.get(..payload_bytes)?;
-        let kind = RecordKind::from_number(kind)?;
-        let payload = match kind {
-            RecordKind::Create | RecordKind::Update => {
-                let document = Document::trusted(Arc::from(payload));
-                let is_whole = document.crc32() == payload_crc32 || planted!(PayloadChecksumIgnored);
-                is_whole.then_some(Payload::Document(document))?
-            }
-            RecordKind::CreateCollection => {
-                let name = CollectionName::parse(std::str::from_utf8(payload).ok()?).ok()?;
-                (crc32fast::hash(payload) == payload_crc32).then_some(Payload::Name(name))?
-            }
-            RecordKind::Delete | RecordKind::Commit => payload.is_empty().then_some(Payload::None)?,
+    /// Whose the record at the front of `bytes` would be; `None` where there are too few bytes to say.
+    pub(crate) fn database_of(bytes: &[u8]) -> Option<&[u8; 8]> {
+        bytes.get(8..)?.first_chunk()
+    }
+
+    /// What stands at the front of `bytes`, which lie at `place`.
+    pub(crate) fn decode(place: Place, bytes: &[u8]) -> Decoded<Record> {
+        let Some(header) = bytes.get(..RECORD_HEADER_BYTES).and_then(Header::read) else {
+            return Decoded::Begun(RECORD_HEADER_BYTES);
         };
-        Some(Record { kind, tx, collection, document, payload })
+        // The cheap comparison first: salvaging looks for records at every byte.
+        let is_here = header.written == (place.database.get(), place.epoch, place.lsn.0);
+        if !is_here && !planted!(PlaceNotCompared) {
+            return Decoded::Nothing;
+        }
+        if header.crc32 != crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]) && !planted!(RecordChecksumIgnored) {
+            return Decoded::Nothing;
+        }
+        let kind = match RecordKind::from_number(header.kind) {
+            Some(kind) if header.reserved_is_zero => kind,
+            Some(_) | None => return Decoded::Newer,
+        };
+        // Numbers that are never given: the largest collection's, so that there is always a next one.
+        let is_given = header.tx < 1 << 63 && header.collection < u32::MAX;
+        if !is_given || header.payload_bytes > DOCUMENT_BYTES_MAX {
+            return Decoded::Nothing;
+        }
+        let bytes_in_all = RECORD_HEADER_BYTES + header.payload_bytes;
+        let Some(payload) = bytes.get(RECORD_HEADER_BYTES..bytes_in_all) else {
+            return Decoded::Begun(bytes_in_all);
+        };
+        let Some(payload) = Payload::decode(kind, payload, header.payload_crc32) else { return Decoded::Nothing };
+        let number = header.document;
+        let document = DocumentId(if planted!(DocumentNumberTruncated) { u64::from(number as u32) } else { number });
+        let (tx, collection) = (TxId(header.tx), CollectionId(header.collection));
+        Decoded::Whole(Record { kind, tx, collection, document, payload })
+    }
+}
+
+/// The fixed part as it stands there.
+struct Header {
+    crc32: u32,
+    kind: u8,
+    written: (u64, u64, u64),
+    tx: u64,
+    document: u64,
+    collection: u32,
+    payload_bytes: usize,
+    payload_crc32: u32,
+    reserved_is_zero: bool,
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Option<Header> {
+        let mut fields = Fields::new(bytes);
+        let (crc32, kind, zeros) = (fields.u32()?, fields.u8()?, fields.bytes(3)?);
+        let written = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (tx, document, collection) = (fields.u64()?, fields.u64()?, fields.u32()?);
+        let (payload_bytes, payload_crc32) = (fields.u32()? as usize, fields.u32()?);
+        let reserved_is_zero = zeros == [0; 3] && fields.u32()? == 0;
+        Some(Header { crc32, kind, written, tx, document, collection, payload_bytes, payload_crc32, reserved_is_zero })
     }
 }
 
@@ -177,7 +222,7 @@ mod tests {
     #[test]
     fn a_record_reads_back_as_it_was_written() {
         for (record, bytes) in records() {
-            let read = Record::decode(PLACE, &bytes).expect("it is whole");
+            let read = Record::decode(PLACE, &bytes).whole().expect("it is whole");
             assert_eq!((read.kind, read.tx, read.collection, read.document), {
                 (record.kind, record.tx, record.collection, record.document)
             });
@@ -190,11 +235,15 @@ mod tests {
     fn a_record_with_any_bit_turned_or_any_byte_missing_is_none() {
         for (record, bytes) in records() {
             for at in 0..record.bytes() {
-                assert!(Record::decode(PLACE, &bytes[..at]).is_none(), "{:?} cut at {at}", record.kind);
+                assert!(
+                    matches!(Record::decode(PLACE, &bytes[..at]), Decoded::Begun(bytes) if bytes > at),
+                    "{:?} cut at {at}",
+                    record.kind
+                );
                 for bit in 0..8 {
                     let mut turned = bytes.clone();
                     turned[at] ^= 1 << bit;
-                    assert!(Record::decode(PLACE, &turned).is_none(), "{:?}, byte {at}", record.kind);
+                    assert!(matches!(Record::decode(PLACE, &turned), Decoded::Nothing), "{:?}, byte {at}", record.kind);
                 }
             }
         }
@@ -208,24 +257,38 @@ mod tests {
             Place { lsn: Lsn(1024), ..PLACE },
         ];
         for (_, bytes) in records() {
-            assert!(others.iter().all(|place| Record::decode(*place, &bytes).is_none()));
+            assert!(others.iter().all(|place| matches!(Record::decode(*place, &bytes), Decoded::Nothing)));
         }
     }
 
-    /// What no writer of ours writes is not read, though its checksum be right.
+    /// A deletion, with `change` made to its bytes and a checksum that is right.
+    fn forged(change: fn(&mut Vec<u8>)) -> Decoded<Record> {
+        let (_, mut bytes) = records().swap_remove(2);
+        change(&mut bytes);
+        let crc32 = crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]);
+        bytes[..4].copy_from_slice(&crc32.to_le_bytes());
+        Record::decode(PLACE, &bytes)
+    }
+
     #[test]
     fn numbers_that_are_never_given_are_not_read() {
-        let forge = |change: fn(&mut Vec<u8>)| {
-            let (_, mut bytes) = records().swap_remove(2);
-            change(&mut bytes);
-            let crc32 = crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]);
-            bytes[..4].copy_from_slice(&crc32.to_le_bytes());
-            Record::decode(PLACE, &bytes)
-        };
-        assert!(forge(|_| {}).is_some());
-        assert!(forge(|bytes| bytes[4] = 2).is_none(), "a kind that there is not");
-        assert!(forge(|bytes| bytes[48..52].fill(0xff)).is_none(), "the largest collection");
-        assert!(forge(|bytes| bytes[39] = 0x80).is_none(), "a transaction beyond 2^63");
-        assert!(forge(|bytes| bytes[52] = 1).is_none(), "a deletion with a payload");
+        assert!(matches!(forged(|_| {}), Decoded::Whole(_)));
+        assert!(matches!(forged(|bytes| bytes[48..52].fill(0xff)), Decoded::Nothing), "the largest collection");
+        assert!(matches!(forged(|bytes| bytes[39] = 0x80), Decoded::Nothing), "a transaction beyond 2^63");
+        assert!(matches!(forged(|bytes| bytes[52] = 1), Decoded::Nothing), "a deletion with a payload");
+        assert!(matches!(forged(|bytes| bytes[55] = 2), Decoded::Nothing), "more than a document may be long");
+    }
+
+    #[test]
+    fn what_only_a_later_version_writes_is_told_from_damage() {
+        assert!(matches!(forged(|bytes| bytes[4] = 2), Decoded::Newer), "a kind that there is not");
+        for reserved in (5..8).chain(60..64) {
+            let mut newer = records().swap_remove(0).1;
+            newer[reserved] = 1;
+            assert!(matches!(Record::decode(PLACE, &newer), Decoded::Nothing), "a bit turned in byte {reserved}");
+            let crc32 = crc32fast::hash(&newer[4..RECORD_HEADER_BYTES]);
+            newer[..4].copy_from_slice(&crc32.to_le_bytes());
+            assert!(matches!(Record::decode(PLACE, &newer), Decoded::Newer), "a use for byte {reserved}");
+        }
     }
 }

@@ -51,17 +51,32 @@ impl SegmentHeader {
         bytes
     }
 
-    /// The header of a segment that begins with `bytes`; `None` when neither copy is valid.
+    /// The header of a segment that begins with `bytes`; `None` when neither copy is valid, or when both are and a
+    /// later version put something behind them.
     pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
+        if has_more(bytes) {
+            return None;
+        }
         let looked_at = if planted!(SecondHeaderCopyIgnored) { 1 } else { COPY_OFFSETS.len() };
         COPY_OFFSETS.into_iter().take(looked_at).find_map(|offset| decode_copy(bytes.get(offset..offset + COPY_BYTES)?))
     }
 
-    /// Whether a later version wrote the segment, in a format that we cannot judge: a header that is not valid here
-    /// names a higher version in both copies. One alone may be damage.
+    /// Whether a later version wrote the segment, in a format that cannot be judged here: a header that is not valid
+    /// names a higher version in both copies, or both say more than this version knows. One alone may be damage.
     pub(crate) fn is_newer(bytes: &[u8]) -> bool {
-        COPY_OFFSETS.into_iter().all(|offset| bytes.get(offset..).is_some_and(copy_is_newer))
+        has_more(bytes) || COPY_OFFSETS.into_iter().all(|offset| bytes.get(offset..).is_some_and(copy_is_newer))
     }
+}
+
+/// Whether the same bytes stand behind both copies, both valid, where this version has zeros. No checksum covers those,
+/// so what stands behind one copy alone, or differs, is damage that hit nothing.
+fn has_more(bytes: &[u8]) -> bool {
+    let Some((first, second)) = bytes.get(..SEGMENT_HEADER_BYTES).map(|bytes| bytes.split_at(SECOND_COPY_OFFSET))
+    else {
+        return false;
+    };
+    let is_same = first[COPY_BYTES..] == second[COPY_BYTES..] && first[COPY_BYTES..].iter().any(|byte| *byte != 0);
+    is_same && decode_copy(&first[..COPY_BYTES]).is_some() && decode_copy(&second[..COPY_BYTES]).is_some()
 }
 
 fn copy_is_newer(bytes: &[u8]) -> bool {
@@ -107,6 +122,21 @@ mod tests {
         }
         assert_eq!(SegmentHeader::decode(&[0; SEGMENT_HEADER_BYTES]), None);
         assert_eq!(SegmentHeader::decode(&bytes[..10]), None);
+    }
+
+    #[test]
+    fn what_stands_behind_both_copies_is_of_a_later_version_and_behind_one_is_damage() {
+        let header =
+            SegmentHeader { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), created_at: WallTime(1) };
+        for at in [COPY_BYTES, 512, SECOND_COPY_OFFSET - 1] {
+            let mut bytes = header.encode();
+            bytes[at] = 1;
+            assert_eq!(SegmentHeader::decode(&bytes), Some(header), "byte {at} turned");
+            bytes[SECOND_COPY_OFFSET + at] = 2;
+            assert_eq!(SegmentHeader::decode(&bytes), Some(header), "two bytes turned");
+            bytes[SECOND_COPY_OFFSET + at] = 1;
+            assert!(SegmentHeader::decode(&bytes).is_none() && SegmentHeader::is_newer(&bytes), "a use for byte {at}");
+        }
     }
 
     #[test]

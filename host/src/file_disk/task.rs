@@ -33,6 +33,8 @@ pub struct Task {
 pub(super) enum TaskKind {
     /// Bytes of a file; runs beside anything.
     Bytes,
+    /// One of many reads that follow one another: whatever else there is goes first.
+    Bulk,
     /// Sees or changes names; these run one at a time, in their order.
     Name,
     /// Syncs a directory: begins after the names before it, and holds none of those behind it up.

@@ -153,7 +153,7 @@ impl Tree {
                     return error(DiskErrorKind::Exists);
                 }
             }
-            DiskOp::Read { file, offset, bytes } => {
+            DiskOp::Read { file, offset, bytes, bulk: _ } => {
                 let content = whole(&self.open[&file]);
                 let from = index(offset).min(content.len());
                 let to = (from + bytes as usize).min(content.len());

@@ -332,7 +332,7 @@ impl SimDisk {
     /// The range of a file that an operation touches, and whether it changes it.
     fn range(&self, op: &DiskOp) -> Option<(InodeId, Range<u64>, bool)> {
         let (file, offset, bytes, changes) = match op {
-            DiskOp::Read { file, offset, bytes } => (file, *offset, u64::from(*bytes), false),
+            DiskOp::Read { file, offset, bytes, bulk: _ } => (file, *offset, u64::from(*bytes), false),
             DiskOp::Write { file, offset, buffers } => {
                 (file, *offset, buffers.iter().map(|buffer| buffer.len() as u64).sum(), true)
             }

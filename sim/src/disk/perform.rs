@@ -47,7 +47,7 @@ impl SimDisk {
                 self.names.create(sequence, path, Entry::Directory(id))?;
                 Ok(DiskReply::Done)
             }
-            DiskOp::Read { file, offset, bytes } => self.read(*file, *offset, u64::from(*bytes), choices),
+            DiskOp::Read { file, offset, bytes, bulk: _ } => self.read(*file, *offset, u64::from(*bytes), choices),
             DiskOp::Write { file, offset, buffers } => {
                 let bytes = contiguous(buffers);
                 self.write(sequence, *file, *offset, &bytes, choices)

@@ -28,6 +28,7 @@ impl Checker {
         match asked {
             Asked::Open { database } => self.opened(database, response, disk),
             Asked::Close { database } => {
+                let may_be_full = space::memory_may_be_full(&self.databases, 0, self.memory_bytes_max);
                 let tracked = &mut self.databases[database];
                 tracked.closes_waiting -= 1;
                 let let_go = std::mem::take(&mut tracked.let_go);
@@ -38,6 +39,8 @@ impl Checker {
                     }
                     Err(_) if device_failed || self.stopping => Ok(None),
                     Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(None),
+                    // It waited for an opening.
+                    Err(error) if error.code() == ErrorCode::MemoryLimit && may_be_full => Ok(None),
                     other => violation!("closing {} answered {other:?}", tracked.name),
                 }
             }
@@ -90,7 +93,14 @@ impl Checker {
                 }
                 self.is_there(database, *id)
             }
-            (Ok(Reply::Database(id)), Some(known)) if *id == known => self.is_there(database, *id),
+            (Ok(Reply::Database(id)), Some(known)) if *id == known => {
+                let recovered = self.is_there(database, *id)?;
+                // What failed may be counted until it is given up.
+                if disk.injected() == 0 && !self.doubt.is_any() {
+                    space::all_fit_memory(&self.databases, self.memory_bytes_max)?;
+                }
+                Ok(recovered)
+            }
             (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
                 // The old one is gone, and whoever asked to have it made got another.
                 self.lose(database);
@@ -101,6 +111,10 @@ impl Checker {
                 let excused = disk.injected() > 0 || self.doubt.is_any() || self.stopping;
                 let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
                 let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
+                let memory_full = space::memory_may_be_full(&self.databases, 0, self.memory_bytes_max);
+                if error.code() == ErrorCode::MemoryLimit && memory_full {
+                    return Ok(None);
+                }
                 if lost && self.doubt.may_lose_a_database() {
                     self.databases[database].is_missing = true;
                     return Ok(None);

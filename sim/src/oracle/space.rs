@@ -58,6 +58,25 @@ pub(super) fn memory_is_bounded(tracked: &Tracked, memory_bytes_max: u64) -> Res
     Ok(())
 }
 
+/// A database was opened: all that are open hold no more than they may. What is on its way may delete documents.
+///
+/// # Errors
+/// When they do.
+pub(super) fn all_fit_memory(databases: &[Tracked], memory_bytes_max: u64) -> Result<(), Violation> {
+    if memory_bytes_max > COUNTED_BYTES_MAX {
+        return Ok(());
+    }
+    let least = |tracked: &Tracked| {
+        let states = tracked.visible.0..=tracked.model.newest();
+        states.map(|tx| held_bytes(tracked, tx, 0)).min().unwrap_or(0)
+    };
+    let held: u64 = databases.iter().filter(|tracked| tracked.model.is_open()).map(least).sum();
+    if held > memory_bytes_max {
+        return violation!("all databases hold {held} bytes of documents, at most {memory_bytes_max} are allowed");
+    }
+    Ok(())
+}
+
 /// A process that goes on for years must not lose file handles, whatever fails.
 ///
 /// # Errors

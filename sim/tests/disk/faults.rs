@@ -138,7 +138,7 @@ fn a_short_read_gives_a_beginning_and_is_no_failure() {
 #[test]
 fn a_read_fails_once() {
     let mut story = holding(b"data");
-    let read = || DiskOp::Read { file: FILE, offset: 0, bytes: 4 };
+    let read = || DiskOp::Read { file: FILE, offset: 0, bytes: 4, bulk: false };
     story.disk.set_profile(always(FaultKind::ReadError));
     assert_eq!(story.attempt(read()), Err(DiskErrorKind::Io));
     story.disk.set_profile(Profile::CALM);
@@ -148,7 +148,7 @@ fn a_read_fails_once() {
 #[test]
 fn a_bad_sector_cannot_be_read_until_it_is_written_again() {
     let mut story = holding(&[7; 1024]);
-    let read = |offset| DiskOp::Read { file: FILE, offset, bytes: 512 };
+    let read = |offset| DiskOp::Read { file: FILE, offset, bytes: 512, bulk: false };
     story.disk.set_profile(always(FaultKind::StickyReadError));
     story.done(DiskOp::Length { file: FILE });
     story.disk.set_profile(Profile::CALM);

@@ -72,7 +72,7 @@ impl Story {
     }
 
     pub(crate) fn read(&mut self) -> Vec<u8> {
-        match self.done(DiskOp::Read { file: FILE, offset: 0, bytes: 4096 }) {
+        match self.done(DiskOp::Read { file: FILE, offset: 0, bytes: 4096, bulk: false }) {
             DiskReply::Data(buffer) => buffer.as_slice().to_vec(),
             other => panic!("a read answers data, not {other:?}"),
         }

@@ -228,3 +228,23 @@ fn a_header_that_a_stray_write_put_into_another_segment_brings_no_older_version_
         }
     }
 }
+
+/// A record whose checksum and place are right, of a kind that there is not yet, where the log ends: a torn tail it is not.
+#[test]
+fn a_record_of_a_later_version_is_refused_and_left_as_it_is() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.crash();
+    let mut sector =
+        machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it can be read")[4096..4608].to_vec();
+    // The commit record, behind the header and the document's record.
+    let at = 72 + 64 + 100;
+    sector[at + 4] = 77;
+    let crc32 = crc32fast::hash(&sector[at + 4..at + 64]);
+    sector[at..at + 4].copy_from_slice(&crc32.to_le_bytes());
+    machine.overwrite("db/a/a.wal", HEADER_BYTES, sector);
+    let before = machine.driver.disk.disk.contents();
+    assert_eq!(machine.open("a"), Err(ErrorCode::NewerFormat));
+    assert_eq!(machine.driver.disk.disk.contents(), before);
+}

@@ -11,6 +11,9 @@
 //! remove the segments that it wholly supersedes
 //! ```
 //!
+//! The log is replayed in slices, so that nobody else waits for longer than one of them takes. A database that does not fit
+//! the memory that is free is refused as soon as that shows, before anything is changed on disk.
+//!
 //! Being able to read something does not mean that it is durable, so what no later watermark proves
 //! is written again, in the new segment, before anybody sees it.
 //!
@@ -137,7 +140,8 @@ impl Opening {
         (job, first)
     }
 
-    pub(crate) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Opened> {
+    /// `memory_bytes_free` is what all other databases leave of the limit.
+    pub(crate) fn step(&mut self, result: DiskResult, memory_bytes_free: u64, io: &mut Io) -> Progress<Opened> {
         match (&mut self.step, result) {
             (Step::Survey(job), result) => match job.step(result, io) {
                 Progress::Submit(op) => Progress::Submit(op),
@@ -145,7 +149,7 @@ impl Opening {
                 Progress::Failed(error) => Progress::Failed(error),
             },
             (Step::Read(job), result) => {
-                let progress = job.step(result, io);
+                let progress = job.step(result, memory_bytes_free, io);
                 self.replaying(progress, io)
             }
             (Step::OpenDamaged(file), Ok(_)) => {
@@ -184,6 +188,14 @@ impl Opening {
             (Step::PromoteNext, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
             (Step::SyncNames | Step::SyncPromoted, Err(error)) => self.failed(ErrorCode::FileSync, &error),
         }
+    }
+
+    /// What was replayed so far takes up in memory.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let reading = if let Step::Read(job) = &self.step { job.memory_bytes() } else { 0 };
+        let replayed = self.recovered.as_ref().map(|recovered| &recovered.tail.view);
+        let shown = replayed.or(self.damaged.as_ref().map(|(view, _)| view));
+        reading + shown.map_or(0, View::memory_bytes)
     }
 
     fn go(&mut self, step: Step, op: DiskOp) -> Progress<Opened> {
@@ -360,24 +372,24 @@ mod tests {
             let subject = Subject { id, name, directory, created_at, log_end };
             let (mut job, _) = Opening::new(subject, &Options::default(), &mut io);
             job.segments = segments;
-            let first = job.replayed(Replay::new(id, log_end, 0), &mut io);
+            let first = job.replayed(Replay::new(id, log_end, 0, 4096), &mut io);
             assert!(matches!(first, Progress::Submit(_)), "{first:?}");
             job
         };
         let mut whole = open(vec![last.clone()]);
-        let next = whole.step(Ok(DiskReply::Done), &mut Io::default());
+        let next = whole.step(Ok(DiskReply::Done), u64::MAX, &mut Io::default());
         assert!(
             matches!(next, Progress::Submit(DiskOp::Open { mode: OpenMode::CreateNew, .. })),
             "it goes on: {next:?}"
         );
         let mut damaged = open(vec![last, lost]);
         let mut io = Io::default();
-        let synced = damaged.step(Ok(DiskReply::Done), &mut io);
+        let synced = damaged.step(Ok(DiskReply::Done), u64::MAX, &mut io);
         assert!(matches!(synced, Progress::Submit(DiskOp::Sync { .. })), "what is shown is made durable: {synced:?}");
         // A disk that fails is read all the same.
-        let named = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), &mut io);
+        let named = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), u64::MAX, &mut io);
         assert!(matches!(named, Progress::Submit(DiskOp::SyncDirectory { .. })), "and its names: {named:?}");
-        let shown = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), &mut io);
+        let shown = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), u64::MAX, &mut io);
         assert!(matches!(shown, Progress::Done(Opened::Damaged(..))), "{shown:?}");
     }
 }

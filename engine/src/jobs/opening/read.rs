@@ -1,20 +1,18 @@
 //! Reading the segments of a log, in the order of their epochs, into a replay.
 //!
-//! It changes nothing, holds the bytes of one segment at a time, and has one file open at a time. A
-//! read that fails is an error, never the end of the log.
+//! It changes nothing, reads one slice at a time, which the replay has taken in before the next one is read, and has one
+//! file open at a time. A read that fails is an error, never the end of the log. What is replayed may take more memory than
+//! is free: that too is an error, as soon as it is so.
 
-use docdb_protocol::ErrorCode;
+use docdb_protocol::{Error, ErrorCode};
 
 use super::Subject;
 use super::survey::Segment;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
-use crate::io::{DiskResult, Io, Progress, disk_error};
-use crate::log::{Lsn, Replay, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
+use crate::log::{Lsn, Replay, SEGMENT_HEADER_BYTES, Want};
 use crate::options::Options;
 use crate::planted::planted;
-
-/// One read.
-const READ_BYTES_MAX: u32 = 1024 * 1024;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -24,9 +22,10 @@ pub(super) struct ReadLog {
     segments: Vec<Segment>,
     at: usize,
     file: FileId,
-    bytes: Vec<u8>,
     step: Step,
     replay: Option<Replay>,
+    /// Of all databases together.
+    memory_bytes_max: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,27 +45,36 @@ impl ReadLog {
         if !planted!(SegmentsUnsorted) {
             segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
         }
-        let replay = Replay::new(subject.id, subject.log_end, options.merge_bytes_max).with_fanout(options.map_fanout);
-        let (file, bytes) = (io.new_file(), Vec::new());
-        let mut job = ReadLog { subject, segments, at: 0, file, bytes, step: Step::Open, replay: Some(replay) };
+        let Options { merge_bytes_max, replay_slice_bytes, memory_bytes_max, map_fanout, .. } = *options;
+        let replay = Replay::new(subject.id, subject.log_end, merge_bytes_max, replay_slice_bytes);
+        let replay = Some(replay.with_fanout(map_fanout));
+        let (file, step) = (io.new_file(), Step::Open);
+        let mut job = ReadLog { subject, segments, at: 0, file, step, replay, memory_bytes_max };
         let first = job.open(io);
         (job, first)
     }
 
-    pub(super) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Replay> {
+    /// `memory_bytes_free` is what all other databases leave of the limit.
+    pub(super) fn step(&mut self, result: DiskResult, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
         match (self.step, result) {
-            (Step::Open, Ok(_)) => self.read(io),
+            (Step::Open, Ok(_)) => {
+                let segment = &self.segments[self.at];
+                let header = segment.header.expect("only segments with a header are opened");
+                let bytes = segment.length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
+                let limit = self.limit(self.at).filter(|_| !planted!(LimitIgnored));
+                let want = self.replay.as_mut().map(|replay| replay.begin(header, segment.path.as_str(), bytes, limit));
+                self.read(want, memory_bytes_free, io)
+            }
             (Step::Read, Ok(DiskReply::Data(data))) => {
-                self.bytes.extend_from_slice(data.as_slice());
-                if data.is_empty() || planted!(ShortReadEndsSegment) {
-                    // Shorter than it was when its length was asked: the replay sees what is there.
-                    self.segments[self.at].length = self.offset();
+                let mut want = self.replay.as_mut().map(|replay| replay.take(data.as_slice()));
+                if planted!(ShortReadEndsSegment) && matches!(want, Some(Want::Bytes { .. })) {
+                    want = self.replay.as_mut().map(|replay| replay.take(&[]));
                 }
-                self.read(io)
+                self.read(want, memory_bytes_free, io)
             }
             (Step::Read, Err(_)) if planted!(ReadErrorEndsSegment) => {
-                self.segments[self.at].length = self.offset();
-                self.read(io)
+                let want = self.replay.as_mut().map(|replay| replay.take(&[]));
+                self.read(want, memory_bytes_free, io)
             }
             (Step::Open, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
             (Step::Read, Ok(_)) => {
@@ -97,7 +105,6 @@ impl ReadLog {
         while let Some(segment) = self.segments.get(self.at) {
             if segment.header.is_some() && !self.is_superseded(self.at) {
                 self.file = io.new_file();
-                self.bytes.clear();
                 self.step = Step::Open;
                 let path = segment.path.clone();
                 return Progress::Submit(DiskOp::Open { file: self.file, path, mode: OpenMode::Read });
@@ -107,27 +114,28 @@ impl ReadLog {
         Progress::Done(self.replay.take().expect("taken once, at the end"))
     }
 
-    /// Reads on in the segment at hand; when it is read, replays it and goes on to the next.
-    fn read(&mut self, io: &mut Io) -> Progress<Replay> {
-        let segment = &self.segments[self.at];
-        if self.offset() < segment.length {
-            let rest = segment.length - self.offset();
-            let bytes = READ_BYTES_MAX.min(u32::try_from(rest).unwrap_or(READ_BYTES_MAX));
-            self.step = Step::Read;
-            return Progress::Submit(DiskOp::Read { file: self.file, offset: self.offset(), bytes });
+    /// Reads what the replay wants of the segment at hand, or goes on to the next.
+    fn read(&mut self, want: Option<Want>, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
+        if self.memory_bytes() > memory_bytes_free && !planted!(OpeningIgnoresMemory) {
+            io.close(self.file);
+            return self.too_large(memory_bytes_free);
         }
-        io.close(self.file);
-        let header: SegmentHeader = segment.header.expect("only segments with a header are opened");
-        let limit = self.limit(self.at).filter(|_| !planted!(LimitIgnored));
-        let replay = self.replay.as_mut().expect("taken only when all segments are replayed");
-        replay.segment(header, segment.path.as_str(), &self.bytes, limit);
-        self.at += 1;
-        self.open(io)
-    }
-
-    /// How far the segment at hand has been read, as an offset in its file.
-    fn offset(&self) -> u64 {
-        (SEGMENT_HEADER_BYTES + self.bytes.len()) as u64
+        match want {
+            Some(Want::Bytes { offset, bytes }) => {
+                self.step = Step::Read;
+                let offset = SEGMENT_HEADER_BYTES as u64 + offset;
+                Progress::Submit(DiskOp::Read { file: self.file, offset, bytes, bulk: true })
+            }
+            Some(Want::Newer) => {
+                io.close(self.file);
+                self.named(newer_format(&self.segments[self.at].path))
+            }
+            Some(Want::Nothing) | None => {
+                io.close(self.file);
+                self.at += 1;
+                self.open(io)
+            }
+        }
     }
 
     /// The smallest start of any later segment: what this one says beyond it exists for no reader.
@@ -136,7 +144,27 @@ impl ReadLog {
     }
 
     fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Replay> {
-        let error = disk_error(code, &self.segments[self.at].path, error);
+        self.named(disk_error(code, &self.segments[self.at].path, error))
+    }
+
+    /// The error that says how much memory it takes at least; the rest of the log may take more.
+    fn too_large(&self, memory_bytes_free: u64) -> Progress<Replay> {
+        let needed = self.memory_bytes();
+        let others = self.memory_bytes_max.saturating_sub(memory_bytes_free);
+        let detail = format!(
+            "opening it takes at least {needed} bytes of memory beside {others} that are in use; raise memory_bytes_max to \
+             {} or more, or close other databases; nothing was changed",
+            needed + others
+        );
+        self.named(Error::new(ErrorCode::MemoryLimit).file(self.subject.directory.as_str()).detail(detail))
+    }
+
+    /// What was replayed so far takes up.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.replay.as_ref().map_or(0, Replay::memory_bytes)
+    }
+
+    fn named(&self, error: Error) -> Progress<Replay> {
         Progress::Failed(error.database(self.subject.name.as_str()))
     }
 }
@@ -148,7 +176,7 @@ mod tests {
     use super::*;
     use crate::buffer::Buffer;
     use crate::clock::WallTime;
-    use crate::log::{BatchPlace, Payload, Record, RecordKind, SegmentName, encode};
+    use crate::log::{BatchPlace, Payload, Record, RecordKind, SegmentHeader, SegmentName, encode};
     use crate::view::Lookup;
 
     /// One batch of 512 bytes that makes document `id`.
@@ -214,16 +242,17 @@ mod tests {
                 }
                 other => panic!("it reads, and nothing else: {other:?}"),
             };
-            progress = job.step(Ok(reply), &mut io);
+            progress = job.step(Ok(reply), u64::MAX, &mut io);
         }
     }
 
     #[test]
-    fn a_segment_is_read_in_large_pieces_to_its_end() {
+    fn a_segment_is_read_in_slices_to_its_end() {
+        let slice = Options::default().replay_slice_bytes;
         let mut bytes = batch(1, 0, 0, 1);
-        bytes.resize(1_048_576 + 512, 0);
+        bytes.resize(slice as usize + 512, 0);
         let asked = read(&[(segment(1, 0, bytes.len()), bytes)]);
-        assert_eq!(asked.reads, [(4096, 1_048_576), (4096 + 1_048_576, 512)]);
+        assert_eq!(asked.reads, [(4096, slice), (4096 + u64::from(slice), 512)]);
         assert_eq!(asked.replay.finish().view.documents(), 1);
     }
 

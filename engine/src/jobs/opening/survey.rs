@@ -149,7 +149,7 @@ impl Survey {
     fn read_header(&mut self) -> Progress<Found> {
         let offset = self.header.len();
         let bytes = u32::try_from(SEGMENT_HEADER_BYTES - offset).expect("at most 4096");
-        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes })
+        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes, bulk: false })
     }
 
     /// The segment being looked at.
