@@ -28,9 +28,12 @@ pub(crate) enum Message {
     Alert(Alert),
 }
 
+/// Messages in their order, each with whom alerts are told.
+type Queue = VecDeque<(Message, Option<AlertHook>)>;
+
 thread_local! {
     /// What this thread has still to deliver, while it delivers.
-    static DELIVERING: RefCell<Option<VecDeque<(Message, Option<AlertHook>)>>> = const { RefCell::new(None) };
+    static DELIVERING: RefCell<Option<Queue>> = const { RefCell::new(None) };
 }
 
 /// Calls everyone concerned. What foreign code gets answered at once while it is being called comes behind
