@@ -234,6 +234,7 @@ mod tests {
                 break;
             }
         }
-        let _answer = total.connection(&limits).take(MESSAGE_BYTES_MAX).await;
+        let (answering, budget) = (Duration::from_secs(3600), total.connection(&limits));
+        timeout(answering, budget.take(MESSAGE_BYTES_MAX)).await.expect("an answer has its own half");
     }
 }

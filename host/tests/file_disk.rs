@@ -324,13 +324,15 @@ fn little_to_fill_goes_before_much_and_much_is_not_forgotten() {
         disk.finish(finished);
         Some(disk.poll())
     };
-    for file in 1..=3 {
+    for file in 1..=4 {
         disk.submit(OpId(file), open(file, &file.to_string(), OpenMode::CreateNew));
         run(&mut disk).unwrap().unwrap();
     }
     let fill = |file: u64, bytes: u64| DiskOp::Allocate { file: FileId(file), offset: 0, bytes };
     disk.submit(OpId(10), fill(1, 20 * MIB));
     let begun = disk.take(Worker::Lane).unwrap();
+    // Another large one waits already when the small one comes.
+    disk.submit(OpId(12), fill(4, 10 * MIB));
     disk.submit(OpId(11), fill(2, MIB / 4));
     let finished = begun.run();
     disk.finish(finished);
