@@ -174,7 +174,7 @@ impl Kernel for WithoutNoReplace {
 }
 
 fn agree(steps: Vec<Step>, kernel: Arc<dyn Kernel>) -> Result<(), TestCaseError> {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a place for the files");
     let mut real = Direct::over(directory.path(), kernel);
     let mut simulated = Simulated { disk: SimDisk::new(Profile::CALM), choices: Choices::seeded(0), operations: 0 };
     let mut slots = Slots::default();
