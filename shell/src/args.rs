@@ -17,7 +17,7 @@ use clap::{ArgGroup, Parser};
 Commands are read from a terminal, from standard input, or from -c. `.help` lists them.
 
 Exit codes: 0 all went well, 1 wrong usage, 2 cannot open or connect, 3 a command failed (the rest was
-still run)."
+still run, unless standard output was closed)."
 )]
 pub struct Args {
     /// Open this data directory here; no daemon may be running on it

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 
 use docdb_protocol::{CollectionName, DatabaseName, Document, DocumentId, Error, ErrorCode};
 
+use crate::export::How;
+use crate::import::Ids;
+
 /// The text of `.help`.
-pub(crate) const HELP: &str = "\
-.open NAME                 open a database, creating it when there is none (also .use); when it
+pub(crate) const HELP: &str = r#".open NAME                 open a database, creating it when there is none (also .use); when it
                            cannot be opened, no database is open
 .close                     close the open database
 .pwd                       print the name of the open database
@@ -21,18 +23,29 @@ pub(crate) const HELP: &str = "\
 .read ID                   print a document as it is stored
 .update ID JSON            replace a document
 .delete ID                 remove a document
-.import FILE [--collection NAME] [--id-field FIELD] [--ndjson]
-                           store the documents of a file, one a line or one JSON array; ids are taken
-                           from FIELD, else count on from the highest id there; --ndjson says that a file
-                           that begins with [ has one document a line all the same
-.export FILE [--collection NAME] [--array] [--force] [--skip-damaged]
-                           write all documents of a collection to a file, one a line or as one JSON array;
-                           --force replaces an existing file; --skip-damaged leaves out what is damaged,
-                           each with an error that names it, where else nothing is written
+.list [--collection NAME] [--from ID] [--limit N | --all]
+                           print documents with their ids, in the order of ids, from an id on; 20 unless
+                           another number is given
+.import FILE [--collection NAME] [--id-field FIELD] [--plain] [--ndjson]
+                           store the documents of a file: what .export wrote comes back under its ids; of
+                           documents alone the ids are taken from FIELD, else count on from the highest id
+                           there. Each begins on a line of its own, or the file is one JSON array; --plain
+                           takes every value for a document, even {"id":7,"doc":...}; --ndjson takes a file
+                           that begins with [ for one document after the other. What is in when an import ends
+                           early stays
+.export FILE [--collection NAME] [--array] [--plain] [--force] [--skip-damaged]
+                           write all documents of a collection to a file, each as {"id":7,"doc":...} with
+                           its bytes as they are stored, one after the other or as one JSON array; --plain
+                           leaves out the ids; --force replaces an existing file; --skip-damaged leaves out
+                           what is damaged, each with an error that names it, where else nothing is written
 .help                      print this
 .exit                      leave
 
-ID is a number, or COLLECTION/NUMBER for a collection other than _default.";
+ID is a number, or COLLECTION/NUMBER for a collection other than _default.
+Ctrl-C ends the running command or clears the line, Ctrl-D leaves. Pasted lines are run one by one."#;
+
+/// Documents that `.list` prints unless it is asked for more.
+const LIST_DOCUMENTS_DEFAULT: u64 = 20;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq)]
@@ -48,8 +61,9 @@ pub(crate) enum Command {
     Read(Target),
     Update(Target, Document),
     Delete(Target),
-    Import { file: PathBuf, collection: CollectionName, id_field: Option<String>, ndjson: bool },
-    Export { file: PathBuf, collection: CollectionName, array: bool, force: bool, skip_damaged: bool },
+    List { collection: CollectionName, from: DocumentId, limit: u64 },
+    Import { file: PathBuf, collection: CollectionName, ids: Ids, ndjson: bool },
+    Export { file: PathBuf, collection: CollectionName, how: How },
 }
 
 /// Which document.
@@ -82,6 +96,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<Command>, Error> {
         b".update" => document(rest).map(|(target, document)| Command::Update(target, document))?,
         b".read" => Command::Read(target(rest)?),
         b".delete" => Command::Delete(target(rest)?),
+        b".list" => list(rest)?,
         b".import" => import(rest)?,
         b".export" => export(rest)?,
         other => return Err(usage(format!("unknown command {}, try .help", String::from_utf8_lossy(other)))),
@@ -92,6 +107,17 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<Command>, Error> {
 /// Whether a line asks to open a database, however wrong the rest of it is.
 pub(crate) fn opens(line: &[u8]) -> bool {
     matches!(split_word(line.trim_ascii()).0, b".open" | b".use")
+}
+
+/// Whether a line begins to store a document that does not end on it, so that another line may go on with it.
+pub(crate) fn is_cut_short(line: &[u8]) -> bool {
+    let (word, rest) = split_word(line.trim_ascii());
+    let (id, json) = split_word(rest);
+    if !matches!(word, b".create" | b".update") || id.is_empty() {
+        return false;
+    }
+    let Err(error) = docdb_protocol::json::validate(json) else { return false };
+    error.context().and_then(|context| context.offset) == Some(json.len() as u64)
 }
 
 /// The first word, and what follows the blanks behind it.
@@ -125,12 +151,17 @@ fn target(bytes: &[u8]) -> Result<Target, Error> {
     if number.is_empty() {
         return Err(usage("the document's id is missing"));
     }
+    Ok(Target { collection, id: id(number)? })
+}
+
+fn id(text: &str) -> Result<DocumentId, Error> {
+    let id = number(text).map(DocumentId);
+    id.ok_or_else(|| usage(format!("{text:?} is not a document id, a number from 0 to {}", u64::MAX)))
+}
+
+fn number(text: &str) -> Option<u64> {
     // `parse` alone would take a leading `+`.
-    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-    match number.parse() {
-        Ok(id) if digits => Ok(Target { collection, id: DocumentId(id) }),
-        Ok(_) | Err(_) => Err(usage(format!("{number:?} is not a document id, a number from 0 to {}", u64::MAX))),
-    }
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn document(rest: &[u8]) -> Result<(Target, Document), Error> {
@@ -149,39 +180,69 @@ fn document(rest: &[u8]) -> Result<(Target, Document), Error> {
     Ok((target, document))
 }
 
+fn list(rest: &[u8]) -> Result<Command, Error> {
+    let mut words = Words(rest);
+    let (mut collection, mut from, mut limit) = (None, DocumentId(0), LIST_DOCUMENTS_DEFAULT);
+    while let Some(word) = words.next()? {
+        match word.as_slice() {
+            b"--collection" => collection = Some(words.value("--collection")?),
+            b"--from" => from = id(text(&words.value("--from")?)?)?,
+            b"--limit" => {
+                let value = words.value("--limit")?;
+                let value = text(&value)?;
+                limit = number(value).ok_or_else(|| usage(format!("{value:?} is not a number of documents")))?;
+            }
+            b"--all" => limit = u64::MAX,
+            _ => return Err(not_understood(&word)),
+        }
+    }
+    Ok(Command::List { collection: collection_of(collection)?, from, limit })
+}
+
 fn import(rest: &[u8]) -> Result<Command, Error> {
     let mut words = Words(rest);
-    let (mut file, mut collection, mut id_field, mut ndjson) = (None, None, None, false);
+    let (mut file, mut collection, mut ndjson) = (None, None, false);
+    let (mut id_field, mut plain) = (None, false);
     while let Some(word) = words.next()? {
         match word.as_slice() {
             b"--collection" => collection = Some(words.value("--collection")?),
             b"--id-field" => id_field = Some(text(&words.value("--id-field")?)?.to_owned()),
+            b"--plain" => plain = true,
             b"--ndjson" => ndjson = true,
             _ => set_file(&mut file, &word)?,
         }
     }
-    Ok(Command::Import { file: file_of(file)?, collection: collection_of(collection)?, id_field, ndjson })
+    let ids = match (id_field, plain) {
+        (Some(field), _) => Ids::InField(field),
+        (None, true) => Ids::CountOn,
+        (None, false) => Ids::AsExported,
+    };
+    Ok(Command::Import { file: file_of(file)?, collection: collection_of(collection)?, ids, ndjson })
 }
 
 fn export(rest: &[u8]) -> Result<Command, Error> {
     let mut words = Words(rest);
-    let (mut file, mut collection) = (None, None);
-    let (mut array, mut force, mut skip_damaged) = (false, false, false);
+    let (mut file, mut collection, mut how) = (None, None, How::default());
     while let Some(word) = words.next()? {
         match word.as_slice() {
             b"--collection" => collection = Some(words.value("--collection")?),
-            b"--array" => array = true,
-            b"--force" => force = true,
-            b"--skip-damaged" => skip_damaged = true,
+            b"--array" => how.array = true,
+            b"--plain" => how.plain = true,
+            b"--force" => how.force = true,
+            b"--skip-damaged" => how.skip_damaged = true,
             _ => set_file(&mut file, &word)?,
         }
     }
-    Ok(Command::Export { file: file_of(file)?, collection: collection_of(collection)?, array, force, skip_damaged })
+    Ok(Command::Export { file: file_of(file)?, collection: collection_of(collection)?, how })
+}
+
+fn not_understood(word: &[u8]) -> Error {
+    usage(format!("{} is not understood here, try .help", String::from_utf8_lossy(word)))
 }
 
 fn set_file(file: &mut Option<PathBuf>, word: &[u8]) -> Result<(), Error> {
     if word.starts_with(b"--") || file.is_some() {
-        return Err(usage(format!("{} is not understood here, try .help", String::from_utf8_lossy(word))));
+        return Err(not_understood(word));
     }
     *file = Some(PathBuf::from(OsStr::from_bytes(word)));
     Ok(())
@@ -250,6 +311,10 @@ mod tests {
             (b".import", ErrorCode::InvalidRequest),
             (b".import a b", ErrorCode::InvalidRequest),
             (b".export a --what", ErrorCode::InvalidRequest),
+            (b".list 1", ErrorCode::InvalidRequest),
+            (b".list --from -1", ErrorCode::InvalidRequest),
+            (b".list --limit many", ErrorCode::InvalidRequest),
+            (b".list --limit", ErrorCode::InvalidRequest),
         ] {
             assert_eq!(parse(line).unwrap_err().code(), code, "{}", String::from_utf8_lossy(line));
         }
@@ -258,8 +323,18 @@ mod tests {
     #[test]
     fn a_file_name_may_have_blanks_within_quotation_marks() {
         let command = parse(b".import \"a b.json\" --id-field n --collection c").unwrap().unwrap();
-        let Command::Import { file, collection, id_field, ndjson } = command else { panic!("{command:?}") };
+        let Command::Import { file, collection, ids, ndjson } = command else { panic!("{command:?}") };
         assert_eq!(file, PathBuf::from("a b.json"));
-        assert_eq!((collection.as_str(), id_field.as_deref(), ndjson), ("c", Some("n"), false));
+        assert_eq!((collection.as_str(), ids, ndjson), ("c", Ids::InField("n".to_owned()), false));
+    }
+
+    #[test]
+    fn only_a_document_that_can_go_on_is_cut_short() {
+        for line in ["  .create 1 {", ".update b/1 [1,", ".create 1", ".create 1 {\"a\":\n"] {
+            assert!(is_cut_short(line.as_bytes()), "{line}");
+        }
+        for line in [".create 1 {}", ".create 1 {,", ".create", ".read 1", "{", ".ls", ""] {
+            assert!(!is_cut_short(line.as_bytes()), "{line}");
+        }
     }
 }

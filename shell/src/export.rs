@@ -1,9 +1,10 @@
-//! `.export`: all documents of a collection, written to a file exactly as they are stored.
+//! `.export`: all documents of a collection with their ids, written to a file exactly as they are stored.
 //!
 //! The file is written under another name, synced and renamed, so that nobody ever finds half of one.
-//! An existing file is left alone unless the user said otherwise. One document a line has no room for a
-//! document with line ends in it: such a document is refused by name, never re-encoded. So is a damaged one,
-//! unless the user said that it may be left out; then the error names it, and everything else is written.
+//! An existing file is left alone unless the user said otherwise. A document with line ends in it takes as many lines.
+//! Only where the documents are asked for alone, one a line for other programs, there is no room for it: it is refused
+//! by name, never re-encoded. So is a damaged one, unless the user said that it may be left out; then the error names
+//! it, and everything else is written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -12,35 +13,60 @@ use std::path::{Path, PathBuf};
 use docdb_protocol::{CollectionName, DatabaseId, DocumentId, Error, ErrorCode};
 
 use crate::backend::Backend;
+use crate::entry;
+use crate::interrupt::Interrupt;
 
 /// What to export, and to where.
 pub(crate) struct Export<'a> {
     pub(crate) file: &'a Path,
     pub(crate) database: DatabaseId,
     pub(crate) collection: &'a CollectionName,
+    pub(crate) how: How,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+/// The flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct How {
+    /// One JSON array.
     pub(crate) array: bool,
+    /// The documents alone, without their ids.
+    pub(crate) plain: bool,
+    /// Over a file that is there.
     pub(crate) force: bool,
+    /// Without what is damaged.
     pub(crate) skip_damaged: bool,
 }
 
+/// How an export ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exported {
+    /// The file holds this many documents.
+    All(u64),
+    /// There is no file, or the one that was there before.
+    Interrupted,
+}
+
 impl Export<'_> {
-    /// How many documents were written. What was left out, because the user said so, goes to `left_out`.
-    pub(crate) fn run(&self, backend: &mut dyn Backend, left_out: &mut dyn FnMut(&Error)) -> Result<u64, Error> {
+    /// What was left out, because the user said so, goes to `left_out`.
+    pub(crate) fn run(&self, backend: &mut dyn Backend, left_out: &mut dyn FnMut(&Error)) -> Result<Exported, Error> {
         let there = match fs::symlink_metadata(self.file) {
             // A rename would put a file in the place of a device or a link.
             Ok(metadata) if !metadata.is_file() => Some("exists and is no plain file; it is not replaced"),
-            Ok(_) if !self.force => Some("exists; --force replaces it"),
+            Ok(_) if !self.how.force => Some("exists; --force replaces it"),
             Ok(_) | Err(_) => None,
         };
         if let Some(there) = there {
             return Err(Error::new(ErrorCode::FileOpen).detail(format!("{} {there}", self.file.display())));
         }
         let unfinished = unfinished_name(self.file);
-        let exported = self.write(&unfinished, backend, left_out).and_then(|count| {
-            self.install(&unfinished).map_err(|error| failed(ErrorCode::FileWrite, self.file, &error))?;
-            Ok(count)
+        let exported = self.write(&unfinished, backend, left_out).and_then(|exported| {
+            if let Exported::All(_) = exported {
+                self.install(&unfinished).map_err(|error| failed(ErrorCode::FileWrite, self.file, &error))?;
+            }
+            Ok(exported)
         });
-        if exported.is_err() {
+        if !matches!(exported, Ok(Exported::All(_))) {
             // What is left of a failed export is of no use to anyone.
             let _ = fs::remove_file(&unfinished);
         }
@@ -52,17 +78,20 @@ impl Export<'_> {
         unfinished: &Path,
         backend: &mut dyn Backend,
         left_out: &mut dyn FnMut(&Error),
-    ) -> Result<u64, Error> {
+    ) -> Result<Exported, Error> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(unfinished);
         let file = file.map_err(|error| failed(ErrorCode::FileOpen, self.file, &error))?;
         let mut writer = BufWriter::new(file);
         let written = |result: io::Result<()>| result.map_err(|error| failed(ErrorCode::FileWrite, self.file, &error));
-        if self.array {
+        if self.how.array {
             written(writer.write_all(b"["))?;
         }
         let mut count = 0;
         let mut next = Some(DocumentId(0));
         while let Some(first) = next {
+            if self.interrupt.is_set() {
+                return Ok(Exported::Interrupted);
+            }
             let page = backend.scan(self.database, self.collection, first)?;
             // A page that says there is more always has a document; one that has none would go round for ever.
             let last = page.documents.last().map(|(id, _)| id.0);
@@ -73,13 +102,20 @@ impl Export<'_> {
                     continue;
                 };
                 self.check(id, &bytes)?;
-                let (before, behind): (&[u8], &[u8]) = match (self.array, count) {
+                let (before, behind): (&[u8], &[u8]) = match (self.how.array, count) {
                     (false, _) => (b"", b"\n"),
                     (true, 0) => (b"\n", b""),
                     (true, _) => (b",\n", b""),
                 };
                 written(writer.write_all(before))?;
-                written(writer.write_all(&bytes))?;
+                if self.how.plain {
+                    written(writer.write_all(&bytes))?;
+                } else {
+                    let head = entry::head(id);
+                    for part in [head.as_bytes(), &bytes, entry::TAIL] {
+                        written(writer.write_all(part))?;
+                    }
+                }
                 written(writer.write_all(behind))?;
                 count += 1;
             }
@@ -88,18 +124,18 @@ impl Export<'_> {
                 self.skip(Error::new(ErrorCode::CorruptRecord).detail(detail), left_out)?;
             }
         }
-        if self.array {
+        if self.how.array {
             written(writer.write_all(b"\n]\n"))?;
         }
         let file = writer.into_inner().map_err(|error| failed(ErrorCode::FileWrite, self.file, error.error()))?;
         file.sync_all().map_err(|error| failed(ErrorCode::FileSync, self.file, &error))?;
-        Ok(count)
+        Ok(Exported::All(count))
     }
 
     /// What is damaged ends the export, unless it may be left out.
     fn skip(&self, damaged: Error, left_out: &mut dyn FnMut(&Error)) -> Result<(), Error> {
         let damaged = damaged.collection(self.collection.as_str());
-        if self.skip_damaged {
+        if self.how.skip_damaged {
             left_out(&damaged);
             return Ok(());
         }
@@ -110,17 +146,18 @@ impl Export<'_> {
     }
 
     fn check(&self, id: DocumentId, bytes: &[u8]) -> Result<(), Error> {
-        if self.array || !bytes.contains(&b'\n') {
+        if !self.how.plain || self.how.array || !bytes.contains(&b'\n') {
             return Ok(());
         }
-        let detail = "the document has line ends in it, which one document a line cannot hold; use --array";
+        let detail =
+            "the document has line ends in it, which one document a line cannot hold; use --array, or no --plain";
         Err(Error::new(ErrorCode::InvalidRequest).collection(self.collection.as_str()).document(id).detail(detail))
     }
 
     /// Gives the file its name. Without `--force` a file that appeared meanwhile is left alone too: a
     /// link is refused where a rename would replace.
     fn install(&self, unfinished: &Path) -> io::Result<()> {
-        if self.force {
+        if self.how.force {
             fs::rename(unfinished, self.file)?;
         } else {
             fs::hard_link(unfinished, self.file)?;

@@ -3,9 +3,14 @@
 //! What is wrong with the file is found before the request that would hold it is sent, so everything in
 //! front of a bad document is stored and nothing behind it. What the database refuses ends the import
 //! after the batch it was in. Either way the error says where, and how many were imported.
+//!
+//! A file holds exported documents, which have ids, or documents alone, which get them here; never both, lest a number
+//! that is given here be an id that comes later.
 
-use std::fs::File;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
@@ -16,19 +21,71 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 
 use crate::backend::{Backend, REQUEST_BYTES_MAX};
-use crate::split::{Form, Piece, Splitter, detect};
+use crate::entry::{self, Entry};
+use crate::interrupt::{Interrupt, Patient};
+use crate::split::{Form, Piece, Place, Splitter, line_ends};
 
 /// Operations of one request: enough that the sync is shared, few enough that a failure is found soon.
 const BATCH_OPERATIONS_MAX: usize = 256;
+
+/// Ids of the file that are kept to say where one stood that comes again: 16 MiB or so. The database refuses those
+/// beyond as well, and knows no lines.
+const IDS_KEPT_MAX: usize = 1_000_000;
+
+/// Where the ids of documents come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// With exported documents; documents alone count on.
+    AsExported,
+    /// From the highest id of the collection on, whatever the documents look like.
+    CountOn,
+    /// From a member of each document.
+    InField(String),
+}
 
 /// What to import, and to where.
 pub(crate) struct Import<'a> {
     pub(crate) file: &'a Path,
     pub(crate) database: DatabaseId,
     pub(crate) collection: &'a CollectionName,
-    pub(crate) id_field: Option<&'a str>,
+    pub(crate) ids: &'a Ids,
     pub(crate) ndjson: bool,
     pub(crate) watched: bool,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+/// How an import ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Imported {
+    /// Documents that were stored, and stay.
+    pub(crate) count: u64,
+    /// Whether there is more in the file.
+    pub(crate) interrupted: bool,
+}
+
+/// Which of the two a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Exported,
+    Plain,
+}
+
+/// What the ids of the file so far say about the next one.
+#[derive(Default)]
+struct IdsSoFar {
+    kind: Option<Kind>,
+    next: NextId,
+    seen: HashMap<u64, Place>,
+}
+
+/// What a document alone gets for an id.
+#[derive(Clone, Copy, Debug, Default)]
+enum NextId {
+    /// The collection has not been asked yet.
+    #[default]
+    Unknown,
+    Free(u64),
+    NoneLeft,
 }
 
 /// A batch being gathered, and what became of the ones before.
@@ -36,22 +93,24 @@ struct Batches<'a> {
     import: &'a Import<'a>,
     backend: &'a mut dyn Backend,
     operations: Vec<Operation>,
-    numbers: Vec<u64>,
+    places: Vec<Place>,
     bytes: usize,
     imported: u64,
 }
 
 impl Import<'_> {
-    /// How many documents were stored.
-    pub(crate) fn run(&self, backend: &mut dyn Backend) -> Result<u64, Error> {
-        let shown = self.file.display();
-        let failed = |code, error: &io::Error| Error::new(code).detail(format!("{shown}: {error}"));
-        let file = File::open(self.file).map_err(|error| failed(ErrorCode::FileOpen, &error))?;
+    pub(crate) fn run(&self, backend: &mut dyn Backend) -> Result<Imported, Error> {
+        let failed =
+            |error: io::Error| Error::new(ErrorCode::FileOpen).detail(format!("{}: {error}", self.file.display()));
+        // A pipe that nobody writes to yet can be waited for, and the wait be interrupted.
+        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a flag is a small number");
+        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(self.file).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
         let bar = self.bar(&file);
-        let mut reader = BufReader::with_capacity(64 * 1024, bar.wrap_read(file));
-        let detected = detect(&mut reader).map_err(|error| failed(ErrorCode::FileRead, &error))?;
-        let form = if self.ndjson { Form::Lines } else { detected };
-        let imported = self.split(Splitter::new(reader, form), backend);
+        let reader = BufReader::with_capacity(64 * 1024, bar.wrap_read(Patient::new(file, self.interrupt)));
+        let imported = self.all(reader, backend);
         bar.finish_and_clear();
         imported
     }
@@ -66,44 +125,114 @@ impl Import<'_> {
         ProgressBar::new(bytes).with_style(style)
     }
 
-    fn split(&self, mut splitter: Splitter<BufReader<impl Read>>, backend: &mut dyn Backend) -> Result<u64, Error> {
-        let mut next_id = match self.id_field {
-            Some(_) => Some(0),
-            None => first_free_id(backend, self.database, self.collection)?,
+    fn all(&self, reader: BufReader<impl Read>, backend: &mut dyn Backend) -> Result<Imported, Error> {
+        let (operations, places) = (Vec::new(), Vec::new());
+        let mut batches = Batches { import: self, backend, operations, places, bytes: 0, imported: 0 };
+        let mut ids = IdsSoFar::default();
+        let interrupted = |batches: &Batches<'_>| Ok(Imported { count: batches.imported, interrupted: true });
+        let form = self.ndjson.then_some(Form::Values);
+        let mut splitter = match Splitter::new(reader, form) {
+            Ok(splitter) => splitter,
+            Err(_) if self.interrupt.is_set() => return interrupted(&batches),
+            Err(error) => return Err(batches.told(&error, "the beginning")),
         };
-        let (operations, numbers) = (Vec::new(), Vec::new());
-        let mut batches = Batches { import: self, backend, operations, numbers, bytes: 0, imported: 0 };
         loop {
             let piece = match splitter.next() {
+                // What was read but not sent is not stored; the file has it still.
+                _ if self.interrupt.is_set() => return interrupted(&batches),
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(error) => return Err(batches.stop(&error, &splitter.place(splitter.current()))),
+                Err(error) => return Err(batches.stop(&error, &splitter.place().to_string())),
             };
-            let number = piece.number;
-            let operation = match self.operation(&piece, &mut next_id) {
+            let operation = match self.operation(&piece, &mut ids, &mut *batches.backend) {
                 Ok(operation) => operation,
-                Err(error) => return Err(batches.stop(&error, &splitter.place(number))),
+                Err(error) => {
+                    let (error, place) = located(error, &piece);
+                    return Err(batches.stop(&error, &place));
+                }
             };
-            batches.push(operation, number, |number| splitter.place(number))?;
+            batches.push(operation, piece.place)?;
         }
-        batches.send(|number| splitter.place(number))?;
-        Ok(batches.imported)
+        batches.send()?;
+        Ok(Imported { count: batches.imported, interrupted: false })
     }
 
-    fn operation(&self, piece: &Piece, next_id: &mut Option<u64>) -> Result<Operation, Error> {
-        let document = Document::parse(&piece.bytes)?;
-        let id = match self.id_field {
-            Some(field) => id_in(&piece.bytes, field)?,
-            None => {
-                let no_id = || Error::new(ErrorCode::LimitExceeded).detail("no document id is left");
-                let id = next_id.ok_or_else(no_id)?;
-                *next_id = id.checked_add(1);
-                id
+    fn operation(&self, piece: &Piece, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<Operation, Error> {
+        let (document_id, document) = match self.ids {
+            Ids::InField(field) => {
+                let document = Document::parse(&piece.bytes)?;
+                let id = DocumentId(id_in(&piece.bytes, field)?);
+                ids.claim(id, piece.place)?;
+                (id, document)
             }
+            Ids::CountOn => (self.count_on(ids, backend)?, Document::parse(&piece.bytes)?),
+            Ids::AsExported => match entry::parse(&piece.bytes)? {
+                Entry::Exported(id, document) => {
+                    ids.hold_to(Kind::Exported)?;
+                    ids.claim(id, piece.place)?;
+                    (id, document)
+                }
+                Entry::Plain(document) => {
+                    ids.hold_to(Kind::Plain)?;
+                    (self.count_on(ids, backend)?, document)
+                }
+            },
         };
-        let collection = self.collection.clone();
-        Ok(Operation { collection, document_id: DocumentId(id), action: Action::Create(document) })
+        Ok(Operation { collection: self.collection.clone(), document_id, action: Action::Create(document) })
     }
+
+    fn count_on(&self, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<DocumentId, Error> {
+        let id = match ids.next {
+            NextId::Unknown => first_free_id(backend, self.database, self.collection)?,
+            NextId::Free(id) => Some(id),
+            NextId::NoneLeft => None,
+        };
+        let id = id.ok_or_else(|| Error::new(ErrorCode::LimitExceeded).detail("no document id is left"))?;
+        ids.next = id.checked_add(1).map_or(NextId::NoneLeft, NextId::Free);
+        Ok(DocumentId(id))
+    }
+}
+
+impl IdsSoFar {
+    /// The first document decides what the file holds.
+    fn hold_to(&mut self, kind: Kind) -> Result<(), Error> {
+        let first = *self.kind.get_or_insert(kind);
+        if first == kind {
+            return Ok(());
+        }
+        let detail = match kind {
+            Kind::Exported => "this has an id, the documents before have none",
+            Kind::Plain => "this is no {\"id\":7,\"doc\":...}, as the documents before are",
+        };
+        let detail = format!("{detail}; import the two kinds from two files, or all as plain documents with --plain");
+        Err(Error::new(ErrorCode::InvalidRequest).detail(detail))
+    }
+
+    /// Notes where an id stands, unless it stood before.
+    fn claim(&mut self, id: DocumentId, place: Place) -> Result<(), Error> {
+        if let Some(first) = self.seen.get(&id.0) {
+            let detail = format!("{first} has the same id; give one of the two another");
+            return Err(Error::new(ErrorCode::DocExists).document(id).detail(detail));
+        }
+        if self.seen.len() < IDS_KEPT_MAX {
+            self.seen.insert(id.0, place);
+        }
+        Ok(())
+    }
+}
+
+/// Where within a piece something is wrong: a byte beyond its first line is counted within its own.
+fn located(error: Error, piece: &Piece) -> (Error, String) {
+    let offset = error.context().and_then(|context| context.offset);
+    let before = offset.and_then(|offset| piece.bytes.get(..usize::try_from(offset).ok()?)).unwrap_or_default();
+    let Some(line_end) = before.iter().rposition(|byte| *byte == b'\n') else {
+        return (error, piece.place.to_string());
+    };
+    let line = piece.place.line + line_ends(before);
+    (
+        error.offset((before.len() - line_end - 1) as u64),
+        format!("line {line}, in the document that begins at {},", piece.place),
+    )
 }
 
 /// The id in a top-level member, read as the digits that stand there: never as a floating-point number.
@@ -145,40 +274,37 @@ fn first_free_id(
 }
 
 impl Batches<'_> {
-    fn push(&mut self, operation: Operation, number: u64, place: impl Fn(u64) -> String) -> Result<(), Error> {
+    fn push(&mut self, operation: Operation, place: Place) -> Result<(), Error> {
         let bytes = operation.action.document().map_or(0, Document::len);
         debug_assert!(bytes <= DOCUMENT_BYTES_MAX, "the validator has seen it");
         if self.operations.len() == BATCH_OPERATIONS_MAX || self.bytes + bytes > REQUEST_BYTES_MAX {
-            self.send(place)?;
+            self.send()?;
         }
         self.bytes += bytes;
         self.operations.push(operation);
-        self.numbers.push(number);
+        self.places.push(place);
         Ok(())
     }
 
-    fn send(&mut self, place: impl Fn(u64) -> String) -> Result<(), Error> {
-        if self.operations.is_empty() {
-            return Ok(());
-        }
+    fn send(&mut self) -> Result<(), Error> {
         let operations = std::mem::take(&mut self.operations);
-        let numbers = std::mem::take(&mut self.numbers);
+        let places = std::mem::take(&mut self.places);
         self.bytes = 0;
-        let first = numbers.first().copied().unwrap_or_default();
+        let Some(first) = places.first() else { return Ok(()) };
         let results: Vec<OperationResult> = match self.backend.execute(self.import.database, operations) {
             Ok(results) => results,
-            Err(error) => return Err(self.told(&error, &format!("the batch from {} on", place(first)))),
+            Err(error) => return Err(self.told(&error, &format!("the batch from {first} on"))),
         };
         self.imported += results.iter().filter(|result| result.is_ok()).count() as u64;
-        match results.iter().zip(numbers).find_map(|(result, number)| Some((result.as_ref().err()?, number))) {
-            Some((error, number)) => Err(self.told(error, &place(number))),
+        match results.iter().zip(places).find_map(|(result, place)| Some((result.as_ref().err()?, place))) {
+            Some((error, place)) => Err(self.told(error, &place.to_string())),
             None => Ok(()),
         }
     }
 
     /// Stores what stood in front of a bad document, then says what was bad.
     fn stop(&mut self, error: &Error, place: &str) -> Error {
-        match self.send(|number| format!("document {number} of the file")) {
+        match self.send() {
             Ok(()) => self.told(error, place),
             Err(first) => first,
         }
@@ -187,7 +313,9 @@ impl Batches<'_> {
     fn told(&self, error: &Error, place: &str) -> Error {
         let file = self.import.file.display();
         let context = error.context();
-        let reason = context.and_then(|context| context.detail.as_deref());
+        let taken = "the id is taken; --collection NAME stores to another place";
+        let taken = Some(taken).filter(|_| error.code() == ErrorCode::DocExists);
+        let reason = context.and_then(|context| context.detail.as_deref()).or(taken);
         let reason = reason.map_or_else(String::new, |reason| format!("{reason}; "));
         let mut told = Error::new(error.code());
         if let Some(document) = context.and_then(|context| context.document) {

@@ -1,7 +1,7 @@
 //! The DocDB admin shell: commands in, requests to a backend, plain text out.
 //!
 //! One line goes `command` (bytes to a command) -> `session` (what is open, what to do) -> `backend`
-//! (a data directory opened here, or a daemon's socket). `import`, `split` and `export` move whole files.
+//! (a data directory opened here, or a daemon's socket). `import`, `split`, `entry` and `export` move whole files.
 //!
 //! The shell never changes a document's bytes: what is stored is what stood on the line or in the file,
 //! and what is printed is what is stored.
@@ -9,12 +9,15 @@
 pub mod args;
 pub mod backend;
 mod command;
+mod entry;
 mod export;
 mod import;
 mod input;
+mod interrupt;
 mod output;
 mod session;
 mod split;
 
 pub use input::{run_commands, run_lines, run_terminal};
+pub use interrupt::Interrupt;
 pub use session::Session;

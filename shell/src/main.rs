@@ -8,7 +8,7 @@ use clap::Parser;
 use docdb_protocol::Error;
 use docdbsh::args::Args;
 use docdbsh::backend::{Backend, Embedded, Socket};
-use docdbsh::{Session, run_commands, run_lines, run_terminal};
+use docdbsh::{Interrupt, Session, run_commands, run_lines, run_terminal};
 
 const USAGE: u8 = 1;
 const CANNOT_OPEN: u8 = 2;
@@ -25,14 +25,15 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let backend = match open(&args) {
+    let interrupt = Interrupt::default();
+    let backend = match open(&args, &interrupt) {
         Ok(backend) => backend,
         Err(error) => {
             eprintln!("error: {}: {error}", error.code().name());
             return ExitCode::from(CANNOT_OPEN);
         }
     };
-    let mut session = Session::new(backend);
+    let mut session = Session::new(backend, interrupt);
     let interactive = args.commands.is_empty() && io::stdin().is_terminal();
     // A person has seen each error; a script looks at the exit code.
     let mut seen = 0;
@@ -50,9 +51,9 @@ fn main() -> ExitCode {
     if session.finish() > seen { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }
 }
 
-fn open(args: &Args) -> Result<Box<dyn Backend>, Error> {
+fn open(args: &Args, interrupt: &Interrupt) -> Result<Box<dyn Backend>, Error> {
     match (&args.data_dir, &args.socket) {
-        (_, Some(socket)) => Ok(Box::new(Socket::connect(socket)?)),
+        (_, Some(socket)) => Ok(Box::new(Socket::connect(socket, interrupt)?)),
         (Some(data_dir), None) => Ok(Box::new(Embedded::open(data_dir)?)),
         (None, None) => unreachable!("the command line requires one of the two"),
     }

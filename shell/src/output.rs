@@ -13,6 +13,8 @@ pub(crate) struct Output {
     errors: Box<dyn Write>,
     /// Whether a person watches, for whom progress is shown.
     pub(crate) watched: bool,
+    /// Whether nobody reads the results any more: whoever did has seen enough, and nothing more is to be done.
+    pub(crate) closed: bool,
     /// How many commands failed.
     pub(crate) failures: u64,
 }
@@ -27,7 +29,7 @@ impl Output {
     /// To standard output and standard error.
     pub(crate) fn standard() -> Output {
         let watched = io::stderr().is_terminal();
-        Output { results: Box::new(io::stdout()), errors: Box::new(io::stderr()), watched, failures: 0 }
+        Output { results: Box::new(io::stdout()), errors: Box::new(io::stderr()), watched, closed: false, failures: 0 }
     }
 
     /// One line of result, as it is.
@@ -37,12 +39,29 @@ impl Output {
     pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.results.write_all(bytes).and_then(|()| self.results.write_all(b"\n"));
         let written = written.and_then(|()| self.results.flush());
-        written.map_err(|error| Error::new(ErrorCode::FileWrite).detail(format!("standard output: {error}")))
+        written.map_err(|error| {
+            self.closed |= error.kind() == io::ErrorKind::BrokenPipe;
+            Error::new(ErrorCode::FileWrite).detail(format!("standard output: {error}"))
+        })
     }
 
-    /// One failed command.
+    /// A word beside the results, which is none of them.
+    pub(crate) fn note(&mut self, text: &str) {
+        let _ = writeln!(self.errors, "{text}");
+    }
+
+    /// One command that was ended by Ctrl-C, and what it left.
+    pub(crate) fn interrupted(&mut self, text: &str) {
+        self.failures += 1;
+        self.note(&format!("interrupted: {text}"));
+    }
+
+    /// One failed command. When its result had no reader that is no news to anybody; the exit code tells it.
     pub(crate) fn error(&mut self, error: &Error) {
         self.failures += 1;
+        if self.closed {
+            return;
+        }
         // The results so far stand in front of the error on a terminal.
         let _ = self.results.flush();
         let _ = writeln!(self.errors, "error: {}: {error}", error.code().name());

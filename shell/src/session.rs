@@ -5,14 +5,17 @@
 //! database that was not meant.
 
 use docdb_protocol::wire::listing::ListedDatabase;
-use docdb_protocol::{Action, DatabaseId, DatabaseName, Error, ErrorCode, Operation, OperationReply};
+use docdb_protocol::{
+    Action, CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, Operation, OperationReply,
+};
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::backend::Backend;
 use crate::command::{self, Command, HELP, Target};
-use crate::export::Export;
+use crate::export::{Export, Exported};
 use crate::import::Import;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 
 /// A shell with its backend.
@@ -20,6 +23,7 @@ pub struct Session {
     backend: Box<dyn Backend>,
     open: Option<(DatabaseName, DatabaseId)>,
     pub(crate) output: Output,
+    pub(crate) interrupt: Interrupt,
 }
 
 /// Whether the shell goes on.
@@ -38,8 +42,8 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// A session in which nothing is open.
     #[must_use]
-    pub fn new(backend: Box<dyn Backend>) -> Session {
-        Session { backend, open: None, output: Output::standard() }
+    pub fn new(backend: Box<dyn Backend>, interrupt: Interrupt) -> Session {
+        Session { backend, open: None, output: Output::standard(), interrupt }
     }
 
     /// `docdb> `, or `docdb:NAME> `.
@@ -56,7 +60,8 @@ impl Session {
                     self.open = None;
                 }
                 self.output.error(&error);
-                Next::Command
+                // Whoever read the results has gone, and with it the reason to run the rest.
+                if self.output.closed { Next::Exit } else { Next::Command }
             }
         }
     }
@@ -95,7 +100,7 @@ impl Session {
                 self.backend.close(self.database()?)?;
                 self.open = None;
             }
-            Some(Command::Ls) => self.list()?,
+            Some(Command::Ls) => self.list_databases()?,
             Some(Command::Collections) => {
                 for name in self.backend.collections(self.database()?)? {
                     self.output.line(name.as_str().as_bytes())?;
@@ -115,19 +120,27 @@ impl Session {
                     self.output.line(document.bytes())?;
                 }
             }
-            Some(Command::Import { file, collection, id_field, ndjson }) => {
+            Some(Command::List { collection, from, limit }) => self.list_documents(&collection, from, limit)?,
+            Some(Command::Import { file, collection, ids, ndjson }) => {
                 let (database, watched) = (self.database()?, self.output.watched);
-                let id_field = id_field.as_deref();
-                let import = Import { file: &file, database, collection: &collection, id_field, ndjson, watched };
-                let count = import.run(self.backend.as_mut())?;
-                self.output.line(format!("{count} imported").as_bytes())?;
+                let (file, collection, ids, interrupt) = (&file, &collection, &ids, &self.interrupt);
+                let import = Import { file, database, collection, ids, ndjson, watched, interrupt };
+                let imported = import.run(self.backend.as_mut())?;
+                let count = imported.count;
+                if imported.interrupted {
+                    self.output.interrupted(&format!("{count} imported, which stay"));
+                } else {
+                    self.output.line(format!("{count} imported").as_bytes())?;
+                }
             }
-            Some(Command::Export { file, collection, array, force, skip_damaged }) => {
+            Some(Command::Export { file, collection, how }) => {
                 let database = self.database()?;
-                let export = Export { file: &file, database, collection: &collection, array, force, skip_damaged };
-                let Session { backend, output, .. } = self;
-                let count = export.run(backend.as_mut(), &mut |left_out| output.error(left_out))?;
-                self.output.line(format!("{count} exported").as_bytes())?;
+                let Session { backend, output, interrupt, .. } = self;
+                let export = Export { file: &file, database, collection: &collection, how, interrupt };
+                match export.run(backend.as_mut(), &mut |left_out| output.error(left_out))? {
+                    Exported::All(count) => output.line(format!("{count} exported").as_bytes())?,
+                    Exported::Interrupted => output.interrupted("nothing was exported"),
+                }
             }
         }
         Ok(Next::Command)
@@ -154,7 +167,44 @@ impl Session {
         })
     }
 
-    fn list(&mut self) -> Result<(), Error> {
+    /// One document a line behind its id; a document with line ends in it takes more of them.
+    fn list_documents(&mut self, collection: &CollectionName, from: DocumentId, limit: u64) -> Result<(), Error> {
+        let database = self.database()?;
+        let corrupt = || Error::new(ErrorCode::CorruptRecord).collection(collection.as_str());
+        let mut listed = 0;
+        let mut next = Some(from);
+        while let Some(first) = next {
+            let page = self.backend.scan(database, collection, first)?;
+            next = page.documents.last().filter(|_| page.more).and_then(|(id, _)| id.0.checked_add(1)).map(DocumentId);
+            for (id, document) in page.documents {
+                if self.interrupt.is_set() {
+                    self.output.interrupted(&format!("{listed} listed"));
+                    return Ok(());
+                }
+                if listed == limit {
+                    let elsewhere = *collection != CollectionName::default_collection();
+                    let elsewhere = if elsewhere { format!(" --collection {collection}") } else { String::new() };
+                    self.output.note(&format!("there are more: .list{elsewhere} --from {id}"));
+                    return Ok(());
+                }
+                listed += 1;
+                match document {
+                    Some(document) => self.output.line(&[format!("{id}\t").as_bytes(), &document].concat())?,
+                    None => self.output.error(&corrupt().document(id)),
+                }
+            }
+            if page.lost {
+                let detail = "a part of the log is lost, and documents with it that nothing names";
+                self.output.error(&corrupt().detail(detail));
+            }
+        }
+        if listed == 0 {
+            self.output.note(if from.0 == 0 { "no documents" } else { "no documents from there on" });
+        }
+        Ok(())
+    }
+
+    fn list_databases(&mut self) -> Result<(), Error> {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
         table.set_header(["NAME", "ID", "DOCUMENTS", "LOG BYTES", "CREATED"]);
@@ -163,11 +213,19 @@ impl Session {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
+        let mut any_unknown = false;
         for ListedDatabase { name, id, created_at, log_bytes, documents, .. } in self.backend.databases()? {
-            let known = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+            let mut known = |count: Option<u64>| {
+                any_unknown |= count.is_none();
+                count.map_or_else(|| "?".to_owned(), |count| count.to_string())
+            };
             let (id, documents, log_bytes) = (id.to_string(), known(documents), known(log_bytes));
             table.add_row([name.as_str().to_owned(), id, documents, log_bytes, created_at]);
         }
-        self.output.line(table.trim_fmt().as_bytes())
+        self.output.line(table.trim_fmt().as_bytes())?;
+        if any_unknown {
+            self.output.note("? is not known, since the database was not closed in order: .open NAME counts it");
+        }
+        Ok(())
     }
 }

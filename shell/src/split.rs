@@ -1,28 +1,52 @@
-//! A file of documents cut into documents, exactly as they stand there.
+//! A file of documents cut into pieces, exactly as they stand there.
 //!
-//! Two forms: one document a line, or one JSON array. The array is cut at its top level by a scanner that
-//! knows strings, brackets and commas and nothing else; whether a piece is JSON, the validator decides. A
-//! piece never grows beyond what a document may be, whatever the file holds.
+//! Two forms: JSON values, each beginning on a line of its own, or one JSON array. A value goes on over further lines
+//! for as long as a bracket is open. Both are cut by a scanner that knows strings, brackets and commas and nothing
+//! else; whether a piece is JSON, the validator decides. A piece never grows beyond what a document may be, whatever
+//! the file holds, and one that cannot become JSON any more does not take the lines behind it along for long.
 
+use std::fmt;
 use std::io::{self, BufRead};
 
 use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
-use docdb_protocol::{Error, ErrorCode};
+use docdb_protocol::{Error, ErrorCode, json};
+
+use crate::entry;
+
+/// A value that is still open at the end of a line is looked at by the validator at this size first, and again whenever
+/// it has doubled, so that a bracket nobody closes is found early and looking costs no more than reading.
+const LOOK_AT_BYTES: usize = 4096;
 
 /// How a file holds its documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// One a line; blank lines are skipped.
-    Lines,
+    /// Values, at most one begins on a line; blank lines are skipped.
+    Values,
     /// The elements of one array.
     Array,
 }
 
-/// One document and where it stood.
+/// Where a piece begins, counted from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    /// In an array only.
+    element: Option<u64>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.element {
+            None => write!(formatter, "line {}", self.line),
+            Some(element) => write!(formatter, "element {element} (line {})", self.line),
+        }
+    }
+}
+
+/// What may be one document, without the blanks around it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Piece {
-    /// The number of its line, or of its element, from 1.
-    pub(crate) number: u64,
+    pub(crate) place: Place,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -30,80 +54,90 @@ pub(crate) struct Piece {
 pub(crate) struct Splitter<R> {
     reader: R,
     form: Form,
-    number: u64,
+    /// Of the piece that was read last.
+    place: Place,
+    /// The line that is being read.
+    line: u64,
     /// Arrays only: whether the opening bracket is behind us, and the closing one.
     begun: bool,
     ended: bool,
 }
 
-/// Looks at the first byte that is not blank: `[` begins an array, all else is lines.
-pub(crate) fn detect(reader: &mut impl BufRead) -> io::Result<Form> {
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(Form::Lines);
-        }
-        let blanks = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        if let Some(first) = buffer.get(blanks) {
-            // The blanks stay where they are: they hold line ends, which are counted.
-            return Ok(if *first == b'[' { Form::Array } else { Form::Lines });
-        }
-        // Nothing but blanks fills a whole buffer; no document is lost with them, only a line number.
-        reader.consume(blanks);
-    }
-}
-
 impl<R: BufRead> Splitter<R> {
-    pub(crate) fn new(reader: R, form: Form) -> Splitter<R> {
-        Splitter { reader, form, number: 0, begun: false, ended: false }
-    }
-
-    /// `line 7` or `element 7`.
-    pub(crate) fn place(&self, number: u64) -> String {
-        match self.form {
-            Form::Lines => format!("line {number}"),
-            Form::Array => format!("element {number}"),
-        }
+    /// Takes the form as it is given, or else looks at the first byte that is not blank: `[` begins an array, all else
+    /// is values.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FileRead`].
+    pub(crate) fn new(reader: R, form: Option<Form>) -> Result<Splitter<R>, Error> {
+        let mut splitter =
+            Splitter { reader, form: Form::Values, place: Place::default(), line: 1, begun: false, ended: false };
+        let detected = if splitter.skip_blanks()? == Some(b'[') { Form::Array } else { Form::Values };
+        splitter.form = form.unwrap_or(detected);
+        Ok(splitter)
     }
 
     /// The piece that was being read when [`Splitter::next`] failed.
-    pub(crate) fn current(&self) -> u64 {
-        self.number
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     /// The next piece; `None` behind the last one.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, Error> {
         match self.form {
-            Form::Lines => self.next_line(),
+            Form::Values => self.next_value(),
             Form::Array => self.next_element(),
         }
     }
 
-    fn next_line(&mut self) -> Result<Option<Piece>, Error> {
+    fn next_value(&mut self) -> Result<Option<Piece>, Error> {
         loop {
-            self.number += 1;
+            self.place = Place { line: self.line, element: None };
             let mut bytes = Vec::new();
-            let mut ended = false;
-            let mut any = false;
-            while !ended {
-                let buffer = self.reader.fill_buf().map_err(|error| unreadable(&error))?;
-                if buffer.is_empty() {
-                    break;
+            let mut scan = Scan::default();
+            let mut look_at = LOOK_AT_BYTES;
+            let mut more = self.take_line(&mut bytes, &mut scan)?;
+            // A string never holds a raw line end, so one that is open can never be closed.
+            while more && scan.depth > 0 && !scan.in_string {
+                if bytes.len() >= look_at {
+                    look_at = 2 * bytes.len();
+                    // The document of an exported line is looked at by itself: it may nest as deep as a document may.
+                    let document = entry::head_of(&bytes).map_or(bytes.as_slice(), |(_, document)| document);
+                    if cannot_go_on(&bytes) && cannot_go_on(document) {
+                        break;
+                    }
                 }
-                any = true;
-                let end = buffer.iter().position(|byte| *byte == b'\n');
-                let taken = end.unwrap_or(buffer.len());
-                bytes.extend_from_slice(&buffer[..taken]);
-                ended = end.is_some();
-                self.reader.consume(taken + usize::from(ended));
-                check_length(bytes.len())?;
-            }
-            if !any {
-                return Ok(None);
+                more = self.take_line(&mut bytes, &mut scan)?;
             }
             let document = bytes.trim_ascii();
             if !document.is_empty() {
-                return Ok(Some(Piece { number: self.number, bytes: document.to_vec() }));
+                return Ok(Some(Piece { place: self.place, bytes: document.to_vec() }));
+            }
+            if !more {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Appends a line with its end; answers whether it had one.
+    fn take_line(&mut self, bytes: &mut Vec<u8>, scan: &mut Scan) -> Result<bool, Error> {
+        loop {
+            let buffer = self.reader.fill_buf().map_err(|error| unreadable(&error))?;
+            if buffer.is_empty() {
+                return Ok(false);
+            }
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let taken = end.map_or(buffer.len(), |end| end + 1);
+            // In the form of values nothing but the end of a line ends a piece.
+            for byte in &buffer[..taken - usize::from(end.is_some())] {
+                let _ = scan.ends_at(*byte);
+            }
+            bytes.extend_from_slice(&buffer[..taken]);
+            self.reader.consume(taken);
+            check_length(bytes.len())?;
+            if end.is_some() {
+                self.line += 1;
+                return Ok(true);
             }
         }
     }
@@ -118,7 +152,10 @@ impl<R: BufRead> Splitter<R> {
             self.reader.consume(1);
             self.begun = true;
         }
-        self.number += 1;
+        let element = self.place.element.unwrap_or(0) + 1;
+        self.place = Place { line: self.line, element: Some(element) };
+        let _ = self.skip_blanks()?;
+        self.place.line = self.line;
         let mut bytes = Vec::new();
         let mut scan = Scan::default();
         loop {
@@ -127,7 +164,9 @@ impl<R: BufRead> Splitter<R> {
                 return Err(invalid("the file ends within the array"));
             }
             let end = buffer.iter().position(|byte| scan.ends_at(*byte));
-            bytes.extend_from_slice(&buffer[..end.unwrap_or(buffer.len())]);
+            let taken = &buffer[..end.unwrap_or(buffer.len())];
+            self.line += line_ends(taken);
+            bytes.extend_from_slice(taken);
             check_length(bytes.len())?;
             let Some(end) = end else {
                 let taken = buffer.len();
@@ -139,10 +178,10 @@ impl<R: BufRead> Splitter<R> {
             self.ended = closing == b']';
             let document = bytes.trim_ascii();
             if !document.is_empty() {
-                return Ok(Some(Piece { number: self.number, bytes: document.to_vec() }));
+                return Ok(Some(Piece { place: self.place, bytes: document.to_vec() }));
             }
             // Nothing at all is legal in one place: between the two brackets of an empty array.
-            if self.ended && self.number == 1 {
+            if self.ended && element == 1 {
                 return self.end_of_file();
             }
             return Err(invalid("an element is missing"));
@@ -164,6 +203,7 @@ impl<R: BufRead> Splitter<R> {
             }
             let blanks = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             let first = buffer.get(blanks).copied();
+            self.line += line_ends(&buffer[..blanks]);
             self.reader.consume(blanks);
             if first.is_some() {
                 return Ok(first);
@@ -172,7 +212,17 @@ impl<R: BufRead> Splitter<R> {
     }
 }
 
-/// What it takes to find the end of an element.
+/// How many line ends there are.
+pub(crate) fn line_ends(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Whether there is a byte that cannot be, so that nothing behind it makes a document of this.
+fn cannot_go_on(bytes: &[u8]) -> bool {
+    json::validate(bytes).is_err_and(|error| error.context().and_then(|at| at.offset) != Some(bytes.len() as u64))
+}
+
+/// What it takes to find the end of a value.
 #[derive(Default)]
 struct Scan {
     depth: usize,
@@ -181,7 +231,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Whether this byte ends the element; else it belongs to it.
+    /// Whether this byte ends the element of an array; else it belongs to it.
     fn ends_at(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {
@@ -226,31 +276,50 @@ mod tests {
     use super::*;
 
     fn pieces(file: &str, capacity: usize) -> Result<Vec<(u64, String)>, Error> {
-        let mut reader = BufReader::with_capacity(capacity, file.as_bytes());
-        let form = detect(&mut reader).unwrap();
-        let mut splitter = Splitter::new(reader, form);
+        let mut splitter = Splitter::new(BufReader::with_capacity(capacity, file.as_bytes()), None)?;
         let mut pieces = Vec::new();
         while let Some(piece) = splitter.next()? {
-            pieces.push((piece.number, String::from_utf8(piece.bytes).unwrap()));
+            pieces.push((piece.place.line, String::from_utf8(piece.bytes).unwrap()));
         }
         Ok(pieces)
     }
 
+    fn owned<const N: usize>(pieces: [(u64, &str); N]) -> [(u64, String); N] {
+        pieces.map(|(line, text)| (line, text.to_owned()))
+    }
+
     #[test]
     fn elements_are_cut_exactly_however_the_file_is_read() {
-        let file = "\n [ {\"a\" : \"],}\\\"\\\\\"} ,[1,[2]],\"x,y\" , 1.0e2\n] \n";
-        let expected = ["{\"a\" : \"],}\\\"\\\\\"}", "[1,[2]]", "\"x,y\"", "1.0e2"];
+        let file = "\n [ {\"a\" : \"],}\\\"\\\\\"} ,[1,\n[2]],\"x,y\" , 1.0e2\n,\n3] \n";
+        let expected =
+            owned([(2, "{\"a\" : \"],}\\\"\\\\\"}"), (2, "[1,\n[2]]"), (3, "\"x,y\""), (3, "1.0e2"), (5, "3")]);
         for capacity in 1..=file.len() {
-            let texts: Vec<String> = pieces(file, capacity).unwrap().into_iter().map(|(_, text)| text).collect();
-            assert_eq!(texts, expected, "{capacity}");
+            assert_eq!(pieces(file, capacity).unwrap(), expected, "{capacity}");
         }
     }
 
     #[test]
     fn lines_keep_their_numbers() {
-        let got = pieces("{}\r\n\n  1 \n\"x\"", 64).unwrap();
-        let expected = [(1, "{}"), (3, "1"), (4, "\"x\"")].map(|(number, text)| (number, text.to_owned()));
-        assert_eq!(got, expected);
+        let expected = owned([(1, "{}"), (3, "1"), (4, "\"x\"")]);
+        assert_eq!(pieces("{}\r\n\n  1 \n\"x\"", 64).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_value_goes_on_over_lines_while_a_bracket_is_open() {
+        let file = "{\"a\" :\n \"}\\\"{\",\n\n\"b\": [\r\n]}\n 2\n{\n}\n";
+        let expected = owned([(1, "{\"a\" :\n \"}\\\"{\",\n\n\"b\": [\r\n]}"), (6, "2"), (7, "{\n}")]);
+        for capacity in 1..=file.len() {
+            assert_eq!(pieces(file, capacity).unwrap(), expected, "{capacity}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_never_closed_takes_few_lines_along() {
+        let file = format!("{{\"a\":\n{}", "{}\n".repeat(100_000));
+        let got = pieces(&file, 1024).unwrap();
+        assert!(got[0].1.len() < 2 * LOOK_AT_BYTES, "{}", got[0].1.len());
+        assert_eq!(pieces("\"x\n1\n", 64).unwrap(), owned([(1, "\"x"), (2, "1")]), "a string ends with its line");
+        assert_eq!(pieces("}\n1\n{", 64).unwrap(), owned([(1, "}"), (2, "1"), (3, "{")]));
     }
 
     #[test]

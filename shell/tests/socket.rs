@@ -29,7 +29,7 @@ fn the_same_commands_give_the_same_results_with_a_daemon_and_without() {
         ]
         .map(str::to_owned)
         .into_iter()
-        .chain([format!(".export {}", out.display()), ".create 1 {}".to_owned(), ".close".to_owned()])
+        .chain([format!(".export {} --plain", out.display()), ".create 1 {}".to_owned(), ".close".to_owned()])
         .collect::<Vec<String>>()
     };
     let run = |place: &[&str], out: &Path| {
@@ -56,13 +56,13 @@ fn the_same_commands_give_the_same_results_with_a_daemon_and_without() {
 }
 
 #[test]
-fn one_document_a_line_has_no_room_for_line_ends() {
+fn one_plain_document_a_line_has_no_room_for_line_ends() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let array = dir.path().join("in.json");
     std::fs::write(&array, "[{\n\"a\": 1\n}]").unwrap();
     let out = dir.path().join("out");
-    let (import, export) = (format!(".import {}", array.display()), format!(".export {}", out.display()));
+    let (import, export) = (format!(".import {}", array.display()), format!(".export {} --plain", out.display()));
     let ran = shell(&[data.to_str().unwrap()], &[".open a", &import, &export]);
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(said.contains("document 0") && said.contains("--array"), "{said}");

@@ -1,10 +1,18 @@
 //! A daemon, over its Unix socket, with one request in flight at a time.
 //!
-//! Owns the connection. A reply that is not the one asked for ends it: nothing after it could be trusted.
+//! Owns the connection, and makes a new one when the old one has ended, as after a time of idleness or a restart of the
+//! daemon. The databases that were opened are opened again there, by their names, and only if they have the ids that
+//! they had: an id may mean another database to another daemon.
+//!
+//! - What was not sent whole cannot have been carried out, so it is sent again, once.
+//! - What was sent and not answered is asked again, once, if asking twice changes nothing. A write never is: its outcome
+//!   is unknown, and the error says so.
+//! - A reply that is not the one asked for ends the connection: nothing after it could be trusted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
 use docdb_protocol::wire::listing::{self, ListedDatabase};
@@ -13,68 +21,225 @@ use docdb_protocol::{
     Action, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation,
     OperationReply, OperationResult, TxId,
 };
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use super::{Backend, Page};
+use crate::interrupt::{Interrupt, Patient};
 
-/// A connection to a daemon.
+/// A daemon, and the connection to it while there is one.
 #[derive(Debug)]
 pub struct Socket {
-    stream: UnixStream,
+    path: PathBuf,
+    interrupt: Interrupt,
+    connection: Option<Connection>,
+    /// The name by which each database was opened.
+    names: BTreeMap<DatabaseId, DatabaseName>,
     next_request_id: u64,
 }
 
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    /// What was opened over this connection, so that its ids are known to mean what they meant.
+    opened: BTreeSet<DatabaseId>,
+}
+
+/// What it does to ask again for something that may have been carried out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twice {
+    Harmless,
+    Harmful,
+}
+
+/// How a request got no answer.
+enum Lost {
+    /// The daemon cannot have got all of it.
+    NotSent(io::Error),
+    NotAnswered(io::Error),
+}
+
 impl Socket {
-    /// Connects.
+    /// Connects. Whatever `interrupt` ends is over as if the connection had been lost.
     ///
     /// # Errors
     /// [`ErrorCode::ConnectionLost`] with the operating system's words.
-    pub fn connect(path: &Path) -> Result<Socket, Error> {
-        let stream = UnixStream::connect(path).map_err(|error| {
-            Error::new(ErrorCode::ConnectionLost).detail(format!("cannot connect to {}: {error}", path.display()))
-        })?;
-        Ok(Socket { stream, next_request_id: 1 })
+    pub fn connect(path: &Path, interrupt: &Interrupt) -> Result<Socket, Error> {
+        let connection = Some(Connection::new(path)?);
+        let (path, interrupt) = (path.to_owned(), interrupt.clone());
+        Ok(Socket { path, interrupt, connection, names: BTreeMap::new(), next_request_id: 1 })
     }
 
     /// Sends one request and hands its response to `take`.
     fn ask<T>(
         &mut self,
+        database: Option<DatabaseId>,
+        twice: Twice,
         make: impl FnOnce(u64) -> Result<Vec<u8>, Error>,
         take: impl FnOnce(&WireResponse<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let request_id = self.next_request_id;
-        self.next_request_id += 1;
+        let request_id = self.request_id();
         let frame = make(request_id)?;
-        // A daemon that refuses us answers before it reads; what it said is worth more than a broken pipe.
-        let sent = self.stream.write_all(&frame);
-        let body = match (self.receive(), sent) {
-            (Ok(body), _) => body,
-            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(lost(&error)),
+        let body = match self.try_once(database, &frame)? {
+            Ok(body) => body,
+            Err(lost) if self.may_ask_again(&lost, twice) => match self.try_once(database, &frame)? {
+                Ok(body) => body,
+                Err(lost) => return Err(told(&lost, twice)),
+            },
+            Err(lost) => return Err(told(&lost, twice)),
         };
-        let response = WireResponse::decode(&body)?;
+        self.taken(request_id, &body, take)
+    }
+
+    fn may_ask_again(&self, lost: &Lost, twice: Twice) -> bool {
+        match lost {
+            _ if self.interrupt.is_set() => false,
+            Lost::NotSent(_) => true,
+            Lost::NotAnswered(_) => twice == Twice::Harmless,
+        }
+    }
+
+    /// The frame over a connection that was there a moment ago; it is gone when the answer is.
+    fn try_once(&mut self, database: Option<DatabaseId>, frame: &[u8]) -> Result<Result<Vec<u8>, Lost>, Error> {
+        self.connected()?;
+        if let Some(database) = database {
+            self.opened_again(database)?;
+        }
+        Ok(self.exchange(frame))
+    }
+
+    /// Makes sure of a connection that has not ended, as far as anybody can see.
+    fn connected(&mut self) -> Result<&mut Connection, Error> {
+        let connection = match self.connection.take() {
+            Some(connection) if !connection.has_ended() => connection,
+            Some(_) | None => Connection::new(&self.path)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Opens over a new connection what was opened over an earlier one. By its name alone it could be another database,
+    /// or be created; so the list is asked first.
+    fn opened_again(&mut self, database: DatabaseId) -> Result<(), Error> {
+        let opened = self.connection.as_ref().is_some_and(|connection| connection.opened.contains(&database));
+        let Some(name) = self.names.get(&database).filter(|_| !opened).cloned() else { return Ok(()) };
+        let list = WireRequest::new(self.request_id(), Command::ListDatabases, None);
+        let databases = self.simply(&list, |response| listing::databases_from_json(response.outcome()?))?;
+        if !databases.iter().any(|listed| listed.id == database && listed.name == name) {
+            let detail =
+                format!("the daemon does not have it any more; .open {name} opens, or creates, what it has now");
+            return Err(Error::new(ErrorCode::DbNotOpen).database(name.as_str()).detail(detail));
+        }
+        let open = WireRequest::open_database(self.request_id(), &name);
+        self.simply(&open, |response| response.database_id())?;
+        self.note_opened(database);
+        Ok(())
+    }
+
+    fn note_opened(&mut self, database: DatabaseId) {
+        if let Some(connection) = &mut self.connection {
+            connection.opened.insert(database);
+        }
+    }
+
+    /// A request on the way to another one, which is what is asked again if need be.
+    fn simply<T>(
+        &mut self,
+        request: &WireRequest<'_>,
+        take: impl FnOnce(&WireResponse<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let body = self.exchange(&encoded(request)?).map_err(|lost| told(&lost, Twice::Harmless))?;
+        self.taken(request.request_id, &body, take)
+    }
+
+    fn taken<T>(
+        &mut self,
+        request_id: u64,
+        body: &[u8],
+        take: impl FnOnce(&WireResponse<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let response = WireResponse::decode(body).inspect_err(|_| self.connection = None)?;
         if response.request_id == request_id {
             return take(&response);
         }
+        self.connection = None;
         // Id 0 is never ours: the daemon speaks of the connection as a whole.
         response.outcome()?;
         Err(Error::new(ErrorCode::InvalidRequestId).detail(format!("an answer to request {}", response.request_id)))
     }
 
-    fn receive(&mut self) -> io::Result<Vec<u8>> {
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > FRAME_BODY_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer larger than a frame may be"));
-        }
-        let mut body = Vec::new();
-        // Grows with what arrives, not with what was announced.
-        Read::by_ref(&mut self.stream).take(length as u64).read_to_end(&mut body)?;
-        if body.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(body) }
+    fn request_id(&mut self) -> u64 {
+        let request_id = self.next_request_id;
+        self.next_request_id += 1;
+        request_id
+    }
+
+    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, Lost> {
+        let ended = || Lost::NotSent(io::ErrorKind::NotConnected.into());
+        let connection = self.connection.as_ref().ok_or_else(ended)?;
+        let mut stream = Patient::new(&connection.stream, &self.interrupt);
+        // A daemon that refuses us answers before it reads; what it said is worth more than a broken pipe.
+        let sent = stream.write_all(frame);
+        let lost = match (receive(&mut stream), sent) {
+            (Ok(body), _) => return Ok(body),
+            (Err(_), Err(error)) => Lost::NotSent(error),
+            (Err(error), Ok(())) => Lost::NotAnswered(error),
+        };
+        self.connection = None;
+        Err(lost)
     }
 }
 
-fn lost(error: &io::Error) -> Error {
-    Error::new(ErrorCode::ConnectionLost).detail(error.to_string())
+impl Connection {
+    fn new(path: &Path) -> Result<Connection, Error> {
+        let connected = UnixStream::connect(path).and_then(|stream| {
+            stream.set_nonblocking(true)?;
+            Ok(Connection { stream, opened: BTreeSet::new() })
+        });
+        connected.map_err(|error| {
+            Error::new(ErrorCode::ConnectionLost).detail(format!("cannot connect to {}: {error}", path.display()))
+        })
+    }
+
+    /// Whether the daemon has closed it. What else it may have said unasked is read with the next answer.
+    fn has_ended(&self) -> bool {
+        match recv(&self.stream, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, bytes)) => bytes == 0,
+            Err(error) => error != Errno::AGAIN && error != Errno::INTR,
+        }
+    }
+}
+
+fn receive(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > FRAME_BODY_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer larger than a frame may be"));
+    }
+    let mut body = Vec::new();
+    // Grows with what arrives, not with what was announced.
+    Read::by_ref(stream).take(length as u64).read_to_end(&mut body)?;
+    if body.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(body) }
+}
+
+fn told(lost: &Lost, twice: Twice) -> Error {
+    match (lost, twice) {
+        (Lost::NotSent(error), _) | (Lost::NotAnswered(error), Twice::Harmless) => {
+            Error::new(ErrorCode::ConnectionLost).detail(words(error))
+        }
+        (Lost::NotAnswered(error), Twice::Harmful) => {
+            let detail =
+                format!("{} before an answer came; nothing was sent again: look whether it is written", words(error));
+            Error::new(ErrorCode::OutcomeUnknown).detail(detail)
+        }
+    }
+}
+
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the daemon closed the connection".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn encoded(request: &WireRequest<'_>) -> Result<Vec<u8>, Error> {
@@ -85,11 +250,17 @@ fn encoded(request: &WireRequest<'_>) -> Result<Vec<u8>, Error> {
 
 impl Backend for Socket {
     fn open(&mut self, name: &DatabaseName) -> Result<DatabaseId, Error> {
-        self.ask(|id| encoded(&WireRequest::open_database(id, name)), |response| response.database_id())
+        let make = |id| encoded(&WireRequest::open_database(id, name));
+        let database = self.ask(None, Twice::Harmless, make, |response| response.database_id())?;
+        self.names.insert(database, name.clone());
+        self.note_opened(database);
+        Ok(database)
     }
 
     fn close(&mut self, database: DatabaseId) -> Result<(), Error> {
         self.ask(
+            Some(database),
+            Twice::Harmless,
             |id| encoded(&WireRequest::new(id, Command::CloseDatabase, Some(database))),
             |response| response.outcome().map(|_| ()),
         )
@@ -97,6 +268,8 @@ impl Backend for Socket {
 
     fn databases(&mut self) -> Result<Vec<ListedDatabase>, Error> {
         self.ask(
+            None,
+            Twice::Harmless,
             |id| encoded(&WireRequest::new(id, Command::ListDatabases, None)),
             |response| listing::databases_from_json(response.outcome()?),
         )
@@ -104,13 +277,18 @@ impl Backend for Socket {
 
     fn collections(&mut self, database: DatabaseId) -> Result<Vec<CollectionName>, Error> {
         self.ask(
+            Some(database),
+            Twice::Harmless,
             |id| encoded(&WireRequest::new(id, Command::ListCollections, Some(database))),
             |response| listing::collections_from_json(response.outcome()?),
         )
     }
 
     fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error> {
+        let reads = operations.iter().all(|operation| operation.action == Action::Read);
         self.ask(
+            Some(database),
+            if reads { Twice::Harmless } else { Twice::Harmful },
             |id| encoded(&WireRequest::execute(id, database, &operations)),
             |response| {
                 // One operation answers as the frame's own status; several answer in parts.
@@ -130,6 +308,8 @@ impl Backend for Socket {
 
     fn scan(&mut self, database: DatabaseId, collection: &CollectionName, first: DocumentId) -> Result<Page, Error> {
         self.ask(
+            Some(database),
+            Twice::Harmless,
             |id| encoded(&WireRequest::scan(id, database, collection, first)),
             |response| {
                 let page = ScanReply::decode(response.outcome()?)?;

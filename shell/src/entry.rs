@@ -1,0 +1,131 @@
+//! An exported document: `{"id":7,"doc":DOCUMENT}`, with the document's bytes exactly as they are stored.
+//!
+//! What was exported is read back to the byte, blanks around the document included: where the head stands as it was
+//! written here, all between it and the last brace is the document. A line that somebody wrote or reordered by hand is
+//! taken as well, if it has these two members and no other; the document is then without the blanks around it.
+//!
+//! Nothing is ever re-encoded.
+
+use docdb_protocol::{Document, DocumentId, Error};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What one value of a file is.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Entry {
+    /// A document and its id.
+    Exported(DocumentId, Document),
+    /// A document alone.
+    Plain(Document),
+}
+
+/// What stands in front of an exported document.
+pub(crate) fn head(id: DocumentId) -> String {
+    format!("{HEAD}{id}{MIDDLE}")
+}
+
+/// What stands behind it.
+pub(crate) const TAIL: &[u8] = b"}";
+
+const HEAD: &str = "{\"id\":";
+const MIDDLE: &str = ",\"doc\":";
+
+/// The id of a head as [`head`] writes it, and all that follows.
+pub(crate) fn head_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
+    let rest = bytes.strip_prefix(HEAD.as_bytes())?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = rest.split_at(digits);
+    let document = rest.strip_prefix(MIDDLE.as_bytes())?;
+    // A number that JSON would not take, 007, is no id either.
+    let canonical = digits == b"0" || !digits.starts_with(b"0");
+    let id = std::str::from_utf8(digits).ok().filter(|_| canonical)?.parse().ok()?;
+    Some((DocumentId(id), document))
+}
+
+/// Reads one value of a file.
+///
+/// # Errors
+/// Of [`Document::parse`], with the offset in `bytes`.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, Error> {
+    if let Some((id, rest)) = head_of(bytes)
+        && let Some(document) = rest.strip_suffix(TAIL)
+        && let Ok(document) = Document::parse(document)
+    {
+        return Ok(Entry::Exported(id, document));
+    }
+    let whole = Document::parse(bytes)?;
+    match by_hand(bytes) {
+        Some((id, document)) => Ok(Entry::Exported(id, Document::parse(document)?)),
+        None => Ok(Entry::Plain(whole)),
+    }
+}
+
+/// The two members in any order, with any blanks, and nothing else.
+fn by_hand(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Members<'a> {
+        id: u64,
+        #[serde(borrow)]
+        doc: &'a RawValue,
+    }
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let members: Members<'_> = serde_json::from_slice(bytes).ok()?;
+    Some((DocumentId(members.id), members.doc.get().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use docdb_protocol::limits::{DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX};
+
+    use super::*;
+
+    fn exported(id: u64, document: &str) -> Vec<u8> {
+        [head(DocumentId(id)).as_bytes(), document.as_bytes(), TAIL].concat()
+    }
+
+    #[test]
+    fn what_was_exported_is_read_back_to_the_byte() {
+        let deep = "[".repeat(JSON_DEPTH_MAX) + &"]".repeat(JSON_DEPTH_MAX);
+        let large = format!("\"{}\"", "x".repeat(DOCUMENT_BYTES_MAX - 2));
+        let texts = ["{}", " {\n\"a\" : 1.0e400,\t\"a\":2}\r\n ", "\"}\"", "1", deep.as_str(), large.as_str()];
+        for (id, text) in [0, 1, 7, 1 << 53, u64::MAX, 20].into_iter().zip(texts) {
+            let Entry::Exported(got, document) = parse(&exported(id, text)).unwrap() else { panic!("{id}") };
+            assert_eq!(got.0, id);
+            assert!(document.bytes() == text.as_bytes(), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_by_hand_is_taken_too() {
+        let got = parse(b"{ \"doc\" : { \"a\": 1.0 } , \"id\" : 7 }").unwrap();
+        assert_eq!(got, Entry::Exported(DocumentId(7), Document::parse(b"{ \"a\": 1.0 }").unwrap()));
+    }
+
+    #[test]
+    fn all_else_is_a_document_of_its_own() {
+        for text in [
+            r#"{"id":1,"doc":{},"more":2}"#,
+            r#"{"id":1,"doc":{},"doc":2}"#,
+            r#"{"id":-1,"doc":{}}"#,
+            r#"{"id":1.0,"doc":{}}"#,
+            r#"{"id":18446744073709551616,"doc":{}}"#,
+            r#"{"id":"1","doc":{}}"#,
+            r#"{"id":1}"#,
+            r#"{"doc":1}"#,
+            "[1,{}]",
+            "7",
+        ] {
+            assert_eq!(
+                parse(text.as_bytes()).unwrap(),
+                Entry::Plain(Document::parse(text.as_bytes()).unwrap()),
+                "{text}"
+            );
+        }
+        for broken in [r#"{"id":01,"doc":{}}"#, r#"{"id":1,"doc":{}"#, r#"{"id":1,"doc":}"#, r#"{"id":1,"doc":{a}}"#] {
+            parse(broken.as_bytes()).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Ctrl-C while a command runs: noticed here, and asked about by whatever takes long.
+//!
+//! Nobody is interrupted before [`Interrupt::watch`] was called, which only a session at a terminal does: in a script
+//! the signal ends the process, as it ends others.
+//!
+//! Waiting for a file or a socket goes through [`Patient`], which looks at the flag while it waits. It never gives up
+//! for any other reason, and it never takes the signal for an answer: what was asked may have happened.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+/// How long a wait may last before the flag is looked at again. A signal ends the wait at once; this is for the one that
+/// arrives between the look and the wait.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Whether the person at the terminal wants the running command to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on Ctrl-C sets the flag and does nothing else.
+    pub(crate) fn watch(&self) -> io::Result<()> {
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&self.0)).map(|_| ())
+    }
+
+    /// Forgets what was asked for before this command.
+    pub(crate) fn forget(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the running command is to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A file or socket in non-blocking mode, read and written as if it blocked, until there is an interrupt.
+pub(crate) struct Patient<'a, F> {
+    file: F,
+    interrupt: &'a Interrupt,
+}
+
+impl<'a, F: AsFd> Patient<'a, F> {
+    pub(crate) fn new(file: F, interrupt: &'a Interrupt) -> Patient<'a, F> {
+        Patient { file, interrupt }
+    }
+
+    fn wait(&self, event: PollFlags) -> io::Result<()> {
+        loop {
+            if self.interrupt.is_set() {
+                return Err(io::Error::other("interrupted"));
+            }
+            match poll(&mut [PollFd::new(&self.file, event)], Some(&LOOK_AGAIN)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn retried(
+        &mut self,
+        event: PollFlags,
+        mut transfer: impl FnMut(&mut F) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            self.wait(event)?;
+            match transfer(&mut self.file) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                transferred => return transferred,
+            }
+        }
+    }
+}
+
+impl<F: AsFd + Read> Read for Patient<'_, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.retried(PollFlags::IN, |file| file.read(buffer))
+    }
+}
+
+impl<F: AsFd + Write> Write for Patient<'_, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.retried(PollFlags::OUT, |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
