@@ -33,11 +33,22 @@ impl Fed {
         Fed { child, lines, results }
     }
 
+    /// The results of these commands. They end with a text that is printed whatever else happens, so that nobody waits for
+    /// a result that does not come.
     fn asked(&mut self, commands: &str) -> String {
-        writeln!(self.lines, "{commands}").unwrap();
-        let mut line = String::new();
-        self.results.read_line(&mut line).unwrap();
-        line
+        writeln!(self.lines, "{commands}\n.help").unwrap();
+        let (mut results, mut help) = (String::new(), false);
+        loop {
+            let mut line = String::new();
+            assert!(self.results.read_line(&mut line).unwrap() > 0, "the shell has ended: {results}");
+            help |= line.starts_with(".open NAME");
+            if line.starts_with("Ctrl-C ends") {
+                return results;
+            }
+            if !help {
+                results.push_str(&line);
+            }
+        }
     }
 
     /// The exit code and what was said of errors.
