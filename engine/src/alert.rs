@@ -14,7 +14,8 @@ pub struct Alert {
 /// What an alert is about. A closed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AlertKind {
-    /// A write or sync of the log failed; writing goes on in a new segment.
+    /// A write or sync of a log failed, and writing goes on in a new segment; or of the catalog's journal, and the catalog
+    /// is written anew.
     LogFailed(Error),
     /// The database takes no more writes until it is opened again.
     ReadOnly(Error),

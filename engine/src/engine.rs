@@ -3,28 +3,29 @@
 //!
 //! What happens within one database is that database's. Nothing here touches a log.
 
+mod keeper;
 mod open;
 mod tell;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use docdb_protocol::limits::{DATABASES_MAX, OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
 use docdb_protocol::{DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response};
 
 use crate::alert::{Alert, AlertKind};
 use crate::batch::OPERATION_BYTES;
-use crate::catalog::{Catalog, Closed, Entry};
+use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry};
 use crate::clock::{Instant, Now};
 use crate::database::Database;
 use crate::disk::{Completion, DiskOp, OpId};
 use crate::io::{DiskResult, Io, Owner, Progress};
-use crate::jobs::catalog_write::CatalogWrite;
 use crate::jobs::create::Create;
 use crate::jobs::start::Start;
 use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::options::Options;
 use crate::planted::planted;
 use crate::view::View;
+use keeper::{Keeper, Waiter};
 use open::OpenDatabases;
 
 /// Names a request in flight; chosen by the driver's user, never twice at the same time.
@@ -88,10 +89,7 @@ pub struct Engine {
     io: Io,
     phase: Phase,
     catalog: Catalog,
-    writing: Option<CatalogWrite>,
-    /// Who waits for the catalog being written, and who for the next one.
-    writing_for: BTreeSet<CatalogWaiter>,
-    next_for: BTreeSet<CatalogWaiter>,
+    keeper: Keeper,
     creating: BTreeMap<DatabaseName, Creating>,
     /// In their order. The first one is under way. One at a time: all of them sync the one folder, and the failure of a sync
     /// takes every name along that it was to make durable.
@@ -126,20 +124,13 @@ struct Creating {
     waiting: Vec<(RequestId, Request)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum CatalogWaiter {
-    /// Everybody: the one that was found, the first of a directory, or a rebuilt one.
-    Started,
-    Created(DatabaseId),
-    Closed(DatabaseId),
-}
-
 impl Engine {
     /// An engine that begins by reading the catalog, or writing the first one.
     #[must_use]
     pub fn new(mut options: Options) -> Engine {
         options.segment_bytes_min = options.segment_bytes_min.max(SEGMENT_HEADER_BYTES as u64);
         options.segment_bytes_max = options.segment_bytes_max.max(options.segment_bytes_min);
+        options.catalog_journal_bytes_min = options.catalog_journal_bytes_min.min(CATALOG_BYTES_MAX / 2);
         let mut io = Io::default();
         let (start, first) = Start::new(&mut io);
         io.submit(Owner::Start, first);
@@ -148,9 +139,7 @@ impl Engine {
             io,
             phase: Phase::Starting(Box::new(start)),
             catalog: Catalog::empty(),
-            writing: None,
-            writing_for: BTreeSet::new(),
-            next_for: BTreeSet::new(),
+            keeper: Keeper::default(),
             creating: BTreeMap::new(),
             creations: VecDeque::new(),
             databases: OpenDatabases::default(),
@@ -199,9 +188,6 @@ impl Engine {
     fn visit_due(&mut self, now: Now) {
         while let Some(id) = self.databases.pop_due(now.monotonic) {
             self.advance(now, id);
-            if planted!(OneTimerVisited) {
-                while self.databases.pop_due(now.monotonic).is_some() {}
-            }
         }
     }
 
@@ -236,8 +222,8 @@ impl Engine {
             Phase::Starting(_) => self.early.push_back((id, request)),
             Phase::Unproven => {
                 self.early.push_back((id, request));
-                if self.writing.is_none() {
-                    self.write_catalog(CatalogWaiter::Started);
+                if self.keeper.is_idle() {
+                    self.write_catalog(Waiter::Started);
                 }
             }
             Phase::Running | Phase::Failed(_) | Phase::Stopping(_) | Phase::Stopped => self.run(now, id, request),
@@ -286,8 +272,8 @@ impl Engine {
         }
         if !self.databases.is_settled(id) {
             self.queue(id, request_id, request);
-            if !self.writing_for.contains(&CatalogWaiter::Created(id)) {
-                self.write_catalog(CatalogWaiter::Created(id));
+            if !self.keeper.is_writing_for(Waiter::Created(id)) {
+                self.write_catalog(Waiter::Created(id));
             }
             return;
         }
@@ -390,11 +376,15 @@ impl Engine {
             Owner::Log(id) => {
                 let options = &self.options;
                 let free = options.memory_bytes_max.saturating_sub(self.databases.memory_bytes_besides(id));
-                let completed = self
-                    .databases
-                    .touch(id, &mut self.io, |database, io| database.completed(now, result, free, options, io));
-                if let Some(error) = completed.expect("stays while its log has something in flight") {
-                    return self.opening_failed(id, &error);
+                let completed = self.databases.touch(id, &mut self.io, |database, io| {
+                    let took_writes = database.takes_writes();
+                    let failed = database.completed(now, result, free, options, io);
+                    (failed, database.takes_writes() && !took_writes)
+                });
+                match completed.expect("stays while its log has something in flight") {
+                    (Some(error), _) => return self.opening_failed(id, &error),
+                    (None, true) => self.forget_figures(id),
+                    (None, false) => {}
                 }
                 self.advance(now, id);
             }
@@ -430,7 +420,7 @@ impl Engine {
                 if planted!(ReadCatalogIsDurable) {
                     return self.started(now);
                 }
-                self.write_catalog(CatalogWaiter::Started);
+                self.write_catalog(Waiter::Started);
             }
             Progress::Failed(error) => {
                 self.refuse_early(&error);
@@ -476,7 +466,7 @@ impl Engine {
                 // Nobody is told of it before a durable catalog names it.
                 self.databases.insert(database, planted!(CreatedBeforeCatalog), &mut self.io);
                 self.catalog.insert(id, entry);
-                self.write_catalog(CatalogWaiter::Created(id));
+                self.write_catalog(Waiter::Created(id));
                 self.advance(now, id);
             }
             Err(error) => {
@@ -504,61 +494,47 @@ impl Engine {
 
     /// A database has let go of its files: its end is recorded before anybody is told.
     fn closed(&mut self, id: DatabaseId, closed: Closed) {
-        if self.writing_for.contains(&CatalogWaiter::Closed(id)) || self.next_for.contains(&CatalogWaiter::Closed(id)) {
+        if self.keeper.has(Waiter::Closed(id)) {
             return;
         }
         let entry = self.catalog.entries.get_mut(&id).expect("an open database is in the catalog");
-        if closed != Closed::default() {
+        if closed.figures.is_some() {
             entry.closed = closed;
         }
-        self.write_catalog(CatalogWaiter::Closed(id));
+        self.write_catalog(Waiter::Closed(id));
     }
 
-    /// Writes the catalog for `waiter`; while one is being written, the next waits.
-    fn write_catalog(&mut self, waiter: CatalogWaiter) {
-        if planted!(CatalogWaitersTooSoon) && self.writing.is_some() {
-            self.writing_for.insert(waiter);
-            return;
+    /// A database that was opened for writing just now will have other figures than its last closing stored. Nobody waits for the catalog to
+    /// say so: it is for whoever asks after a crash, and nothing else rests on it.
+    fn forget_figures(&mut self, id: DatabaseId) {
+        let entry = self.catalog.entries.get_mut(&id).expect("an open database is in the catalog");
+        if entry.closed.figures.take().is_some() {
+            self.keeper.note(id, &mut self.catalog, &mut self.io);
         }
-        self.next_for.insert(waiter);
-        if self.writing.is_none() {
-            let (job, first) = CatalogWrite::new(self.catalog.encode(), self.io.new_file());
-            self.io.submit(Owner::Catalog, first);
-            self.writing = Some(job);
-            self.writing_for = std::mem::take(&mut self.next_for);
-        }
+    }
+
+    /// Makes the catalog durable for `waiter`.
+    fn write_catalog(&mut self, waiter: Waiter) {
+        self.keeper.want(waiter, &mut self.catalog, &mut self.io);
     }
 
     fn catalog_completed(&mut self, now: Now, result: DiskResult) {
-        let job = self.writing.as_mut().expect("its operation was in flight");
-        let outcome = match job.step(result) {
-            Progress::Submit(op) => return self.io.submit(Owner::Catalog, op),
-            Progress::Done(()) => Ok(()),
-            Progress::Failed(error) => {
-                if let Some(file) = job.opened() {
-                    self.io.close(file);
-                }
-                Err(error)
-            }
-        };
-        // Whoever asks for another catalog meanwhile waits for the next one, and finds who still
-        // waits for this one.
-        while let Some(waiter) = self.writing_for.pop_first() {
+        let outcome = self.keeper.completed(result, &mut self.catalog, &self.options, &mut self.io);
+        let Some(outcome) = outcome else { return };
+        // Whoever wants the catalog written meanwhile waits for the next time, and finds who still waits for this one.
+        while let Some(waiter) = self.keeper.pop_waiter() {
             self.catalog_written(now, waiter, &outcome);
         }
-        self.writing = None;
-        if let Some(waiter) = self.next_for.first().copied() {
-            self.write_catalog(waiter);
-        }
+        self.keeper.begin(&mut self.catalog, &mut self.io);
     }
 
-    fn catalog_written(&mut self, now: Now, waiter: CatalogWaiter, outcome: &Result<(), Error>) {
+    fn catalog_written(&mut self, now: Now, waiter: Waiter, outcome: &Result<(), Error>) {
         match waiter {
-            CatalogWaiter::Started => match outcome {
+            Waiter::Started => match outcome {
                 Ok(()) => self.started(now),
                 Err(error) => self.refuse_early(error),
             },
-            CatalogWaiter::Created(id) => {
+            Waiter::Created(id) => {
                 match outcome {
                     Err(_) if planted!(CatalogFailureIgnored) => self.databases.settle(id, &mut self.io),
                     Ok(()) => self.databases.settle(id, &mut self.io),
@@ -576,7 +552,7 @@ impl Engine {
                 }
                 self.advance(now, id);
             }
-            CatalogWaiter::Closed(id) => {
+            Waiter::Closed(id) => {
                 let mut database = self.databases.remove(id).expect("stays until its closing is recorded");
                 self.io.push(Output::Publish { database: id, view: None });
                 let reply = outcome.clone().map(|()| Reply::Closed);
@@ -623,7 +599,8 @@ impl Engine {
         if !matches!(self.phase, Phase::Stopping(_)) {
             return;
         }
-        if self.databases.is_empty() && self.creations.is_empty() && self.writing.is_none() && self.io.is_idle() {
+        let is_over = self.databases.is_empty() && self.creations.is_empty() && self.keeper.is_idle();
+        if is_over && !self.keeper.let_go(&mut self.io) && self.io.is_idle() {
             self.phase = Phase::Stopped;
             self.io.push(Output::Stopped);
         }

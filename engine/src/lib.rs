@@ -27,7 +27,7 @@ mod view;
 
 pub use alert::{Alert, AlertKind};
 pub use buffer::Buffer;
-pub use catalog::{CATALOG_MAGIC, FORMAT_VERSION};
+pub use catalog::{CATALOG_HEADER_OFFSETS, CATALOG_MAGIC, FORMAT_VERSION};
 pub use clock::{Clock, Instant, Now, WallTime};
 pub use disk::{
     Completion, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode, SECTOR_BYTES,

@@ -12,6 +12,9 @@ pub struct Options {
     pub merge_bytes_max: u64,
     /// An opening reads, and works on, so many bytes of log at a time: between two slices everybody else has a turn.
     pub replay_slice_bytes: u32,
+    /// The catalog's journal takes so many bytes at least, before the catalog is written anew; more when the catalog itself is
+    /// longer.
+    pub catalog_journal_bytes_min: u64,
     /// A batch takes no further transaction beyond this many bytes.
     pub batch_bytes_max: usize,
     /// New documents are refused beyond this many bytes in memory, of all databases together.
@@ -38,6 +41,7 @@ impl Default for Options {
             segment_bytes_min: 256 * 1024,
             merge_bytes_max: 256 * 1024,
             replay_slice_bytes: 256 * 1024,
+            catalog_journal_bytes_min: 64 * 1024,
             batch_bytes_max: 4 * 1024 * 1024,
             memory_bytes_max: 4 * 1024 * 1024 * 1024,
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,

@@ -164,6 +164,10 @@ bugs! {
         SegmentSyncErrorIgnored,
         /// A failed sync of the catalog is passed over.
         CatalogSyncErrorIgnored,
+        /// A failed sync of the catalog's journal is tried again on the same file and believed.
+        ChangeSyncRetried,
+        /// The catalog's journal goes on behind a change whose write or sync failed.
+        JournalGoesOn,
         /// A failed sync of a new database's names is passed over.
         CreationSyncErrorIgnored,
     }
@@ -182,6 +186,8 @@ bugs! {
         CreatedBeforeCatalog,
         /// A database's id is given to the next one too.
         IdUsedAgain,
+        /// A change in the catalog's journal is told before it is synced.
+        ChangeNotSynced,
         /// Whoever needs another catalog is told when the one being written is durable.
         CatalogWaitersTooSoon,
         /// The bound for the documents in memory is not kept.
@@ -192,8 +198,6 @@ bugs! {
         MemoryNotGivenBack,
         /// The room that a database took is not given back when it is closed.
         ClosedMemoryKept,
-        /// Of the databases whose time has come, the first one alone is visited.
-        OneTimerVisited,
         /// A folder that the catalog does not name is not asked for its id.
         UnnamedFolderNotAsked,
         /// A catalog that can be read is taken for durable.
@@ -244,6 +248,8 @@ bugs! {
         SecondHeaderCopyIgnored,
         /// Only the first copy of the catalog is looked at.
         SecondCatalogCopyIgnored,
+        /// Only the first copy of a change in the catalog's journal is looked at.
+        SecondChangeCopyIgnored,
         /// A damaged document answers what it was before.
         NamedDamageKeepsOld,
         /// Where a part of the log is lost, older versions go on answering.

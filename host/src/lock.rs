@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use docdb_engine::{CATALOG_MAGIC, FORMAT_VERSION};
+use docdb_engine::{CATALOG_HEADER_OFFSETS, CATALOG_MAGIC, FORMAT_VERSION};
 use docdb_protocol::{Error, ErrorCode};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -105,14 +105,13 @@ fn is_file(path: &Path) -> Result<bool, Error> {
     Ok(metadata.is_file())
 }
 
-/// Whether a catalog's magic stands in either of its copies.
+/// Whether a catalog's magic stands in either copy of its header.
 fn names_us(catalog: &Path) -> Result<bool, Error> {
     let read = || {
         let file = File::open(catalog)?;
-        let second = file.metadata()?.len() / 2;
         let mut magic = [0; CATALOG_MAGIC.len()];
-        let mut is_at = |offset| file.read_exact_at(&mut magic, offset).is_ok() && magic == *CATALOG_MAGIC;
-        Ok(is_at(0) || is_at(second))
+        let is_at = |offset| file.read_exact_at(&mut magic, offset).is_ok() && magic == *CATALOG_MAGIC;
+        Ok(CATALOG_HEADER_OFFSETS.into_iter().any(is_at))
     };
     read().map_err(|error| failed(catalog, "read the catalog", &error))
 }
@@ -224,8 +223,8 @@ fn check_format(path: &Path) -> Result<(), Error> {
         }
         Err(_) => return Ok(()),
     };
-    let second = file.metadata().map_or(0, |metadata| metadata.len()) / 2;
-    let Some(version) = version_at(&file, 0).filter(|version| *version > FORMAT_VERSION) else { return Ok(()) };
+    let [first, second] = CATALOG_HEADER_OFFSETS;
+    let Some(version) = version_at(&file, first).filter(|version| *version > FORMAT_VERSION) else { return Ok(()) };
     if version_at(&file, second).is_some_and(|version| version <= FORMAT_VERSION) {
         // Damage: the other copy, which lies elsewhere in a later format, is one of ours.
         return Ok(());

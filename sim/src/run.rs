@@ -95,14 +95,24 @@ pub fn small_options(choices: &mut Choices) -> Options {
     let is_tight = choices.chance("options/tight_memory", 150);
     let memory_bytes_max =
         if is_tight { 1_000 + choices.choice("options/memory", 8_000) } else { default.memory_bytes_max };
+    let (segment_bytes_max, batch_bytes_max, merge_bytes_max, replay_slice_bytes, watermark_delay_ns) = (
+        pick(choices, "options/segment", [8192, 4096, 16384]),
+        usize::try_from(pick(choices, "options/batch", [4096, 600, 65536])).expect("small"),
+        pick(choices, "options/merge", [8192, 0, 2048]),
+        u32::try_from(pick(choices, "options/slice", [65536, 1024, 600])).expect("small"),
+        pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]),
+    );
+    let seed = choices.choice("options/seed", 1 << 32);
     Options {
+        // Full at each change, or soon, or hardly ever. It is no choice of its own: nothing else rests on this bit of the seed.
+        catalog_journal_bytes_min: [65536, 1, 4096, 65536][(seed % 4) as usize],
         segment_bytes_min: 4096,
-        segment_bytes_max: pick(choices, "options/segment", [8192, 4096, 16384]),
-        batch_bytes_max: usize::try_from(pick(choices, "options/batch", [4096, 600, 65536])).expect("small"),
-        merge_bytes_max: pick(choices, "options/merge", [8192, 0, 2048]),
-        replay_slice_bytes: u32::try_from(pick(choices, "options/slice", [65536, 1024, 600])).expect("small"),
-        watermark_delay_ns: pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]),
-        seed: choices.choice("options/seed", 1 << 32),
+        segment_bytes_max,
+        batch_bytes_max,
+        merge_bytes_max,
+        replay_slice_bytes,
+        watermark_delay_ns,
+        seed,
         memory_bytes_max,
         ..default
     }

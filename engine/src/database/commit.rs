@@ -16,7 +16,7 @@ use super::giving_up::Attempt;
 use super::{Database, InFlight, Phase, Work};
 use crate::alert::AlertKind;
 use crate::batch::Batch;
-use crate::catalog::Closed;
+use crate::catalog::{Closed, Figures};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskOp};
 use crate::engine::Output;
@@ -237,7 +237,8 @@ impl Database {
             return;
         }
         let Phase::Open(log, _) = &self.phase else { return };
-        let closed = Closed { log_end: log.proven_end, log_bytes: log.end.0, documents: self.published.documents() };
+        let figures = Figures { log_bytes: log.end.0, documents: self.published.documents() };
+        let closed = Closed { log_end: log.proven_end, figures: Some(figures) };
         io.close(log.segment.file);
         self.phase = Phase::Closed(closed);
     }

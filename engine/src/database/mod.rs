@@ -181,6 +181,11 @@ impl Database {
         }
     }
 
+    /// Whether its log may grow.
+    pub(crate) fn takes_writes(&self) -> bool {
+        matches!(self.phase, Phase::Open(..))
+    }
+
     pub(crate) fn memory_bytes(&self) -> u64 {
         match &self.phase {
             Phase::Opening(job) => job.memory_bytes(),
@@ -196,7 +201,7 @@ impl Database {
     pub(crate) fn log_bytes(&self) -> u64 {
         match &self.phase {
             Phase::Open(log, _) => log.end.0,
-            Phase::Closed(closed) => closed.log_bytes,
+            Phase::Closed(closed) => closed.figures.map_or(0, |figures| figures.log_bytes),
             Phase::Opening(_) | Phase::ReadOnly => 0,
         }
     }

@@ -27,9 +27,9 @@ impl Engine {
             created_at_unix_ns: entry.created_at.0,
             open: false,
             read_only: false,
-            log_bytes: Some(entry.closed.log_bytes),
+            log_bytes: entry.closed.figures.map(|figures| figures.log_bytes),
             memory_bytes: 0,
-            documents: Some(entry.closed.documents),
+            documents: entry.closed.figures.map(|figures| figures.documents),
         };
         if let Some(database) = self.databases.get(id) {
             database.describe(&mut info);

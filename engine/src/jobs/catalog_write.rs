@@ -1,4 +1,4 @@
-//! Replacing the catalog.
+//! Writing the catalog anew.
 //!
 //! ```text
 //! unlink catalog.new            an earlier process may have left one
@@ -7,13 +7,14 @@
 //! sync the data directory       only now is the change durable
 //! ```
 //!
-//! A failure before the rename removes `catalog.new`.
+//! A failure before the rename removes `catalog.new`. The file stays open: from then on its journal takes what changes.
 
 use docdb_protocol::{Error, ErrorCode};
 
 use super::new_segment::written;
 use super::undo::Undo;
 use crate::buffer::Buffer;
+use crate::catalog::Catalog;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::planted::planted;
@@ -22,6 +23,7 @@ use crate::planted::planted;
 #[derive(Clone, Debug)]
 pub(crate) struct CatalogWrite {
     bytes: Buffer,
+    generation: u64,
     file: FileId,
     step: Step,
 }
@@ -33,7 +35,6 @@ enum Step {
     Write,
     /// The rename says nothing about the bytes.
     Sync,
-    Close,
     Rename,
     /// A rename is durable only with its directory.
     SyncRoot,
@@ -45,21 +46,34 @@ enum Step {
 }
 
 impl CatalogWrite {
-    pub(crate) fn new(bytes: Vec<u8>, file: FileId) -> (CatalogWrite, DiskOp) {
-        let job = CatalogWrite { bytes: bytes.into(), file, step: Step::UnlinkStale };
+    pub(crate) fn new(catalog: &mut Catalog, file: FileId) -> (CatalogWrite, DiskOp) {
+        let bytes = Buffer::from(catalog.encode());
+        let job = CatalogWrite { bytes, generation: catalog.generation, file, step: Step::UnlinkStale };
         (job, DiskOp::Unlink { path: new_path() })
+    }
+
+    /// How many bytes it writes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// What changes have to say that stand behind it.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The file to close when the job has failed, if it is open.
     pub(crate) fn opened(&self) -> Option<FileId> {
         match self.step {
-            Step::UnlinkStale | Step::Create | Step::Close | Step::Rename | Step::SyncRoot => None,
-            Step::Undo { is_open: false, .. } => None,
-            Step::Write | Step::Sync | Step::Undo { is_open: true, .. } => Some(self.file),
+            Step::UnlinkStale | Step::Create | Step::Undo { is_open: false, .. } => None,
+            Step::Write | Step::Sync | Step::Rename | Step::SyncRoot | Step::Undo { is_open: true, .. } => {
+                Some(self.file)
+            }
         }
     }
 
-    pub(crate) fn step(&mut self, result: DiskResult) -> Progress<()> {
+    /// Done with the file that has the journal.
+    pub(crate) fn step(&mut self, result: DiskResult) -> Progress<FileId> {
         let file = self.file;
         match (&mut self.step, result) {
             (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
@@ -72,31 +86,32 @@ impl CatalogWrite {
                 self.go(Step::Write, DiskOp::Write { file, offset: 0, buffers: vec![self.bytes.clone()] })
             }
             (Step::Write, Ok(reply)) => match written(&reply, self.bytes.len() as u64) {
-                Ok(()) if planted!(CatalogWithoutSync) => self.go(Step::Close, DiskOp::Close { file }),
+                Ok(()) if planted!(CatalogWithoutSync) => self.rename(),
                 Ok(()) => self.go(Step::Sync, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::Sync, Ok(_)) => self.go(Step::Close, DiskOp::Close { file }),
-            (Step::Sync, Err(_)) if planted!(CatalogSyncErrorIgnored) => self.go(Step::Close, DiskOp::Close { file }),
-            (Step::Close, Ok(_)) => {
-                self.go(Step::Rename, DiskOp::Rename { from: new_path(), to: path(), replace: true })
-            }
-            (Step::Rename, Ok(_)) if planted!(CatalogWithoutDirectorySync) => Progress::Done(()),
+            (Step::Sync, Ok(_)) => self.rename(),
+            (Step::Sync, Err(_)) if planted!(CatalogSyncErrorIgnored) => self.rename(),
+            (Step::Rename, Ok(_)) if planted!(CatalogWithoutDirectorySync) => Progress::Done(file),
             (Step::Rename, Ok(_)) => self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() }),
-            (Step::SyncRoot, Ok(_)) => Progress::Done(()),
-            (Step::Create | Step::Close | Step::Rename, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
+            (Step::SyncRoot, Ok(_)) => Progress::Done(file),
+            (Step::Create | Step::Rename, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
             (Step::Undo { undo, .. }, Ok(_) | Err(_)) => undo.step(),
             (Step::Write, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
             (Step::Sync | Step::SyncRoot, Err(error)) => self.failed(ErrorCode::FileSync, &error),
         }
     }
 
-    fn go(&mut self, step: Step, op: DiskOp) -> Progress<()> {
+    fn rename(&mut self) -> Progress<FileId> {
+        self.go(Step::Rename, DiskOp::Rename { from: new_path(), to: path(), replace: true })
+    }
+
+    fn go(&mut self, step: Step, op: DiskOp) -> Progress<FileId> {
         self.step = step;
         Progress::Submit(op)
     }
 
-    fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<()> {
+    fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<FileId> {
         let error: Error = disk_error(code, &path(), error);
         let is_renamed = matches!(self.step, Step::SyncRoot);
         let mut undo = Undo::new(error, if is_renamed { Vec::new() } else { vec![new_path()] });

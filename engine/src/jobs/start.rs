@@ -5,7 +5,8 @@
 //!   whole      -> make db, where it is missing
 //!                 ask every folder in db that it does not name for its id and its epochs
 //!   none, and nothing in db -> make db, removing one that is there; sync the data directory
-//!   damaged, or none -> ask every folder in db for its id and its epochs, and rebuild it
+//!   damaged, or none -> ask every folder in db that is not named by what is left of it for its id and its epochs,
+//!                       and rebuild it
 //!                       a damaged one is kept as catalog.damaged, for whoever wants to look
 //! then, whatever was found, the catalog is written, before anybody is told of it
 //! ```
@@ -25,10 +26,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use docdb_protocol::{DatabaseName, Error, ErrorCode};
+use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode};
 
 use super::catalog_write::{damaged_path, path};
-use crate::catalog::{Catalog, Closed, Entry, Reach};
+use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry, Reach, Unreadable};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
@@ -60,6 +61,8 @@ pub(crate) struct Start {
     file: FileId,
     bytes: Vec<u8>,
     found: Option<Catalog>,
+    /// Databases that are named by what is left of a damaged catalog.
+    named: BTreeSet<DatabaseId>,
     /// Whether it is the catalog as it was read.
     is_whole: bool,
     /// How far what it does not know of can go.
@@ -101,6 +104,7 @@ impl Start {
             file,
             bytes: Vec::new(),
             found: None,
+            named: BTreeSet::new(),
             is_whole: false,
             reach: Reach::UNKNOWN,
             lost: None,
@@ -120,22 +124,16 @@ impl Start {
             (Step::OpenCatalog, Err(error)) if error.kind == DiskErrorKind::NotFound => self.make_folder(),
             (Step::ReadCatalog, Ok(DiskReply::Data(data))) if !data.is_empty() => {
                 self.bytes.extend_from_slice(data.as_slice());
+                if self.bytes.len() as u64 > CATALOG_BYTES_MAX {
+                    io.close(self.file);
+                    return self.catalog_read(Err(Unreadable::Damaged(None)));
+                }
                 self.read_catalog()
             }
             (Step::ReadCatalog, Ok(_)) => {
                 io.close(self.file);
-                match Catalog::decode(&self.bytes) {
-                    Ok(catalog) => {
-                        self.is_whole = true;
-                        self.reach = catalog.reach();
-                        self.found = Some(catalog);
-                    }
-                    Err(ErrorCode::NewerFormat) => {
-                        return Progress::Failed(newer_format(&path()));
-                    }
-                    Err(code) => self.lost = Some(Error::new(code).file(path().as_str())),
-                }
-                self.make_folder()
+                let read = Catalog::decode(&self.bytes);
+                self.catalog_read(read)
             }
             (Step::MakeFolder, Err(error)) if error.kind != DiskErrorKind::Exists => {
                 failed(ErrorCode::FileOpen, &databases_path(), &error)
@@ -168,7 +166,7 @@ impl Start {
                     let missing = Error::new(ErrorCode::CatalogDamaged).file(path().as_str());
                     self.lost.get_or_insert(missing);
                 }
-                self.found = Some(Catalog::empty());
+                self.found.get_or_insert_with(Catalog::empty);
                 self.ask_folder()
             }
             (Step::ListFiles, Ok(DiskReply::Names(names))) => {
@@ -276,6 +274,25 @@ impl Start {
     fn read_catalog(&mut self) -> Progress<Started> {
         let op = DiskOp::Read { file: self.file, offset: self.bytes.len() as u64, bytes: READ_BYTES_MAX, bulk: false };
         self.go(Step::ReadCatalog, op)
+    }
+
+    /// What the catalog says; of one that is damaged, what is left of it.
+    fn catalog_read(&mut self, read: Result<Catalog, Unreadable>) -> Progress<Started> {
+        self.bytes.clear();
+        match read {
+            Ok(catalog) => {
+                self.is_whole = true;
+                self.reach = catalog.reach();
+                self.found = Some(catalog);
+            }
+            Err(Unreadable::Newer) => return Progress::Failed(newer_format(&path())),
+            Err(Unreadable::Damaged(left)) => {
+                self.named = left.iter().flat_map(|left| left.entries.keys().copied()).collect();
+                self.found = left.map(|left| *left);
+                self.lost = Some(Error::new(ErrorCode::CatalogDamaged).file(path().as_str()));
+            }
+        }
+        self.make_folder()
     }
 
     fn make_folder(&mut self) -> Progress<Started> {
@@ -392,7 +409,7 @@ impl Start {
         if self.reach.has_id(header.database) {
             self.catalog().found_id(header.database);
         }
-        if !self.is_whole {
+        if !self.is_whole && !self.named.contains(&header.database) {
             let name = DatabaseName::parse(&self.folders[self.folder]).expect("only then files of it are kept");
             let entry = Entry { name, created_at: header.created_at, closed: Closed::default() };
             self.catalog().insert(header.database, entry);

@@ -21,6 +21,11 @@ impl<'bytes> Fields<'bytes> {
         self.rest.is_empty()
     }
 
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'bytes [u8] {
+        self.rest
+    }
+
     pub(crate) fn u8(&mut self) -> Option<u8> {
         self.bytes(1).map(|bytes| bytes[0])
     }

@@ -1,16 +1,19 @@
 //! The catalog: that a database exists, and where its log ended when it was closed.
 //!
 //! ```text
-//! write the catalog:
+//! write the catalog anew, at each start, when its journal is full, and when that failed:
 //!     unlink `catalog.new`; create it; write all entries; sync
 //!     rename it over `catalog`; sync the data directory
+//!     now it is durable: tell whoever waits; from now on changes go into its journal
+//! change an entry:  append what it says now to the journal; sync
 //!     now it is durable: tell whoever waits
+//!     either fails -> the file is never written again; write the catalog anew
 //! create a database:  a durable catalog names it before anybody is told that it exists
 //! close it:
 //!     everything that gathered is durable, and proven by a batch of its own
 //!     the entry says where the log ends; write the catalog
 //!     tell whoever waits that it is closed
-//! start:  read `catalog`; write it again                  what was read may not be durable
+//! start:  read `catalog` up to the first change that is not whole; write it anew    what was read may not be durable
 //! open:   a log that ends below the stored end is damaged
 //! ```
 //!
@@ -21,7 +24,9 @@
 //! **What stands for what.** One database's entry: none, or the end that it stores (zero before the first closing).
 //! A rename is seen at once and durable when the data directory was synced; before that a power loss may take it
 //! back, the last ones first. A sync that failed may have made it durable or not, and no later one does; a later rename
-//! that is durable says what counts. Closing may go without an end when the log could not be proven (the new segment for it
+//! that is durable says what counts. Changes stand behind each other, so that one counts when all before it are whole: a
+//! power loss keeps some of those that were not synced, the first ones. A change whose write failed may be there or not. What
+//! concerns other databases alone says of this one what was said before. Closing may go without an end when the log could not be proven (the new segment for it
 //! failed): that is said here by [`Action::Excuse`].
 
 use super::rotation::Part;
@@ -45,6 +50,10 @@ pub enum Op {
     Rename,
     /// Sync the data directory.
     SyncRoot,
+    /// Append changes to `catalog`: it says this of the database from now on.
+    Append(Entry),
+    /// Sync what was appended.
+    SyncAppended,
 }
 
 /// How far the writer of the catalog is.
@@ -60,6 +69,8 @@ pub enum Writer {
     Synced,
     /// And has taken the place of `catalog`.
     Renamed,
+    /// Changes stand in the journal and are not synced.
+    Appended,
 }
 
 /// The database's side.
@@ -100,6 +111,16 @@ pub struct Renamed {
     unsure: bool,
 }
 
+/// A change in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Appended {
+    entry: Entry,
+    /// Whether it is whole in the file as it is seen.
+    whole: bool,
+    /// A sync that was to make it durable failed.
+    unsure: bool,
+}
+
 /// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
@@ -119,6 +140,10 @@ pub struct State {
     pub durable: Entry,
     /// Renames that are seen and not durable, oldest first.
     pub pending: Vec<Renamed>,
+    /// Changes behind what is durable, in the file whose name is, oldest first.
+    pub appended: Vec<Appended>,
+    /// Whether `catalog` takes changes: this process wrote it, it is durable, and nothing failed since.
+    pub takes_changes: bool,
     /// The entry that this process wrote last, or read.
     pub memory: Entry,
     /// The entry that this process knows to be durable.
@@ -169,6 +194,8 @@ pub enum Action {
     CrashProcess {
         /// Whether the rename in flight was carried out.
         done: bool,
+        /// Whether the change is whole whose write was in flight, or had failed.
+        landed: bool,
     },
     /// Power goes.
     CrashPower {
@@ -176,6 +203,8 @@ pub enum Action {
         done: bool,
         /// How many of the pending renames are there.
         kept: usize,
+        /// How many of the changes are, if none of those is.
+        appended: usize,
     },
     /// The device destroys the end of a log that was closed, the proof with it.
     Destroy,
@@ -196,6 +225,14 @@ pub enum Broken {
     ReadIsDurable,
     /// A database is told to exist before a durable catalog names it.
     ToldBeforeCatalog,
+    /// A change is held for durable when it is written.
+    ChangeNotSynced,
+    /// A sync of the journal that failed is tried again on the same file, and believed.
+    ChangeSyncRetried,
+    /// Changes go on behind one whose write or sync failed.
+    JournalGoesOn,
+    /// A process goes on in the journal that it read.
+    ReadJournalGoesOn,
 }
 
 /// The specification, or a broken variant of it.
@@ -209,6 +246,8 @@ pub struct Closing {
 pub const BATCHES: u64 = 2;
 /// Renames that wait for a sync of the data directory, in the checker's scope.
 pub const PENDING: usize = 2;
+/// Changes behind what is durable of the journal, in the checker's scope.
+pub const APPENDED: usize = 2;
 
 impl Closing {
     fn has(&self, broken: Broken) -> bool {
@@ -236,7 +275,15 @@ impl Closing {
             (Op::Rename, Writer::Synced) => true,
             (Op::Rename, Writer::Written) => self.has(Broken::RenameBeforeSync),
             (Op::SyncRoot, Writer::Idle | Writer::Renamed) => true,
-            (Op::Create | Op::Write(_) | Op::Sync | Op::Rename | Op::SyncRoot, _) => false,
+            (Op::Append(entry), Writer::Idle) => {
+                let says_more = entry.is_some() && self.may_store(state, entry);
+                state.takes_changes && (entry == state.cached || says_more)
+            }
+            (Op::SyncAppended, Writer::Appended) => true,
+            (
+                Op::Create | Op::Write(_) | Op::Sync | Op::Rename | Op::SyncRoot | Op::Append(_) | Op::SyncAppended,
+                _,
+            ) => false,
         }
     }
 }
@@ -246,6 +293,26 @@ impl State {
         let (entry, part) = self.new;
         self.pending.push(Renamed { entry, whole: part == Part::Durable, unsure: false });
         self.cached = entry;
+    }
+
+    /// What the file whose name is durable says, as it is seen: up to the first change that is not whole.
+    fn see_changes(&mut self) {
+        if let Some(last) = self.appended.iter().take_while(|change| change.whole).last() {
+            self.cached = last.entry;
+        }
+    }
+
+    /// The changes that this can make durable: up to the first one that is not whole, or that no sync writes any more.
+    fn sync_changes(&mut self) {
+        let count = self.appended.iter().take_while(|change| change.whole && !change.unsure).count();
+        if let Some(last) = self.appended.drain(..count).next_back() {
+            self.durable = last.entry;
+        }
+    }
+
+    /// The change that may be whole or not.
+    fn open_change(&self) -> Option<usize> {
+        self.appended.iter().position(|change| !change.whole)
     }
 
     fn crash(&mut self, busy: Option<Op>, done: bool) -> Option<()> {
@@ -265,6 +332,8 @@ impl State {
         if let Some(last) = self.pending.iter().rposition(|renamed| !renamed.unsure) {
             self.durable = self.pending[last].entry;
             self.pending.drain(..=last);
+            // They stood in the file whose name this took.
+            self.appended.clear();
         }
     }
 }
@@ -283,6 +352,8 @@ impl Spec for Closing {
             cached: None,
             durable: None,
             pending: Vec::new(),
+            appended: Vec::new(),
+            takes_changes: false,
             memory: None,
             known: None,
             torn: false,
@@ -299,10 +370,20 @@ impl Spec for Closing {
                 if !self.may_begin(state, op) {
                     return None;
                 }
-                if let Op::Write(entry) = op {
-                    // From now on a crash may find it in part, under a name that nobody reads.
-                    after.new = (entry, Part::Dirty);
-                    after.memory = entry;
+                match op {
+                    Op::Write(entry) => {
+                        // From now on a crash may find it in part, under a name that nobody reads.
+                        after.new = (entry, Part::Dirty);
+                        after.memory = entry;
+                    }
+                    Op::Append(entry) => {
+                        after.appended.push(Appended { entry, whole: false, unsure: false });
+                        if entry != state.cached {
+                            after.memory = entry;
+                        }
+                    }
+                    Op::Create => after.takes_changes = false,
+                    Op::Unlink | Op::Sync | Op::Rename | Op::SyncRoot | Op::SyncAppended => {}
                 }
                 after.busy = Some(op);
             }
@@ -330,10 +411,37 @@ impl Spec for Closing {
                         if state.writer == Writer::Renamed || self.has(Broken::ReadIsDurable) {
                             after.known = state.cached;
                         }
+                        after.takes_changes |= state.writer == Writer::Renamed;
                         Writer::Idle
                     }
                     (Op::SyncRoot, false) => {
                         after.pending.iter_mut().for_each(|renamed| renamed.unsure = true);
+                        Writer::Idle
+                    }
+                    (Op::Append(entry), true) => {
+                        if let Some(last) = after.appended.last_mut() {
+                            last.whole = true;
+                        }
+                        after.see_changes();
+                        let unsynced = self.has(Broken::ChangeNotSynced);
+                        if unsynced {
+                            after.known = entry;
+                        }
+                        if unsynced { Writer::Idle } else { Writer::Appended }
+                    }
+                    (Op::SyncAppended, true) => {
+                        after.known = after.appended.last().map_or(state.known, |last| last.entry);
+                        after.sync_changes();
+                        Writer::Idle
+                    }
+                    (Op::SyncAppended, false) => {
+                        after.appended.iter_mut().for_each(|change| change.unsure = true);
+                        let retried = self.has(Broken::ChangeSyncRetried);
+                        after.takes_changes = retried || self.has(Broken::JournalGoesOn);
+                        if retried { Writer::Appended } else { Writer::Idle }
+                    }
+                    (Op::Append(_), false) => {
+                        after.takes_changes = self.has(Broken::JournalGoesOn);
                         Writer::Idle
                     }
                     (Op::Create | Op::Write(_) | Op::Sync | Op::Rename, false) => Writer::Idle,
@@ -402,20 +510,35 @@ impl Spec for Closing {
                 Phase::Shut(Shut::Untouched | Shut::Excused) => {}
                 Phase::Shut(Shut::Unrecorded) | Phase::Open { .. } | Phase::Damaged => return None,
             },
-            (Action::CrashProcess { done }, busy) => {
+            (Action::CrashProcess { done, landed }, busy) => {
                 after.crash(busy, done)?;
+                // While another catalog is seen, nobody looks at the changes.
+                match after.open_change().filter(|_| after.pending.is_empty()) {
+                    Some(open) if landed => {
+                        after.appended[open].whole = true;
+                        after.see_changes();
+                    }
+                    Some(open) => after.appended.truncate(open),
+                    None if landed => return None,
+                    None => {}
+                }
+                after.takes_changes = self.has(Broken::ReadJournalGoesOn) && after.pending.is_empty();
                 after.memory = after.cached;
             }
-            (Action::CrashPower { done, kept }, busy) => {
+            (Action::CrashPower { done, kept, appended }, busy) => {
                 after.crash(busy, done)?;
-                let renames = std::mem::take(&mut after.pending);
-                if kept > renames.len() {
+                let (renames, changes) = (std::mem::take(&mut after.pending), std::mem::take(&mut after.appended));
+                if kept > renames.len() || appended > changes.len() || (kept > 0 && appended > 0) {
                     return None;
                 }
                 if let Some(last) = renames[..kept].last() {
                     after.durable = last.entry;
                     after.torn |= !last.whole;
                 }
+                if let Some(last) = changes[..appended].last() {
+                    after.durable = last.entry;
+                }
+                after.takes_changes = false;
                 after.cached = after.durable;
                 after.memory = after.cached;
             }
@@ -434,10 +557,16 @@ impl Spec for Closing {
         let mut crashes = Vec::new();
         for &done in dones {
             match kind {
-                Crash::Process => crashes.push(Action::CrashProcess { done }),
+                Crash::Process => {
+                    let is_open = state.open_change().is_some() && state.pending.is_empty() && !done;
+                    let landings = if is_open { &[false, true][..] } else { &[false] };
+                    crashes.extend(landings.iter().map(|&landed| Action::CrashProcess { done, landed }));
+                }
                 Crash::Power => {
                     let renames = state.pending.len() + usize::from(done);
-                    crashes.extend((0..=renames).map(|kept| Action::CrashPower { done, kept }));
+                    crashes.extend((1..=renames).map(|kept| Action::CrashPower { done, kept, appended: 0 }));
+                    let changes = 0..=state.appended.len();
+                    crashes.extend(changes.map(|appended| Action::CrashPower { done, kept: 0, appended }));
                 }
             }
         }
@@ -447,12 +576,16 @@ impl Spec for Closing {
     fn actions(&self, state: &State) -> Vec<Action> {
         let mut actions = self.crashes(state, Crash::Process);
         actions.extend(self.crashes(state, Crash::Power));
-        actions.extend([Op::Unlink, Op::Create, Op::Sync, Op::SyncRoot].map(Action::Begin));
+        actions.extend([Op::Unlink, Op::Create, Op::Sync, Op::SyncRoot, Op::SyncAppended].map(Action::Begin));
         if state.pending.len() < PENDING {
             actions.push(Action::Begin(Op::Rename));
         }
         actions.push(Action::Begin(Op::Write(None)));
         actions.extend((0..=BATCHES + 1).map(|end| Action::Begin(Op::Write(Some(end)))));
+        if state.appended.len() < APPENDED {
+            actions.push(Action::Begin(Op::Append(None)));
+            actions.extend((0..=BATCHES + 1).map(|end| Action::Begin(Op::Append(Some(end)))));
+        }
         actions.extend([true, false].map(|ok| Action::End { ok }));
         if state.end < BATCHES {
             actions.push(Action::Grown(state.end + 1));
@@ -490,7 +623,8 @@ pub fn what_exists_is_named(state: &State) -> bool {
 /// The stored end is never beyond what was durable.
 #[must_use]
 pub fn stored_ends_are_true(state: &State) -> bool {
-    state.cached.unwrap_or(0) <= state.end && state.durable.unwrap_or(0) <= state.end
+    let appended = state.appended.iter().map(|change| change.entry);
+    [state.cached, state.durable].into_iter().chain(appended).all(|entry| entry.unwrap_or(0) <= state.end)
 }
 
 /// A log that lost its end after it was closed is not opened as if it were shorter.

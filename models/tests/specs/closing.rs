@@ -32,6 +32,12 @@ fn properties() -> Vec<Property<Checked<Closing>>> {
         Property::sometimes("what a failed sync left unsure is durable after all", |_, state: &State| {
             state.pending.is_empty() && state.known.is_some() && state.durable == state.known
         }),
+        Property::sometimes("a closing is durable in the journal", |_, state: &State| {
+            state.takes_changes && state.durable == Some(BATCHES)
+        }),
+        Property::sometimes("what a failed change left is seen by the next process", |_, state: &State| {
+            !state.appended.is_empty() && state.known.is_none() && state.memory == Some(BATCHES)
+        }),
         Property::sometimes("a rename waits for the root's sync", |_, state: &State| state.pending.len() == 2),
     ]
 }
@@ -50,6 +56,10 @@ fn every_mistake_has_a_counterexample() {
         (Broken::RootNotSynced, NAMED),
         (Broken::ReadIsDurable, NAMED),
         (Broken::ToldBeforeCatalog, NAMED),
+        (Broken::ChangeNotSynced, NAMED),
+        (Broken::ChangeSyncRetried, NAMED),
+        (Broken::JournalGoesOn, NAMED),
+        (Broken::ReadJournalGoesOn, NAMED),
     ] {
         breaks(&format!("closing, {broken:?}"), Closing { broken: Some(broken) }, properties(), law);
     }

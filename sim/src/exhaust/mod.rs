@@ -89,6 +89,7 @@ pub fn tiny_options() -> Options {
         segment_bytes_max: 5632,
         batch_bytes_max: 4096,
         merge_bytes_max: 1024,
+        catalog_journal_bytes_min: 4096,
         ..Options::default()
     }
 }

@@ -34,8 +34,7 @@ pub(super) struct Doubt {
     places: usize,
     /// Sectors that were damaged, each counted as often as it was.
     sectors: usize,
-    /// Of those, the ones behind the header of a segment. Up to there everything stands twice; so does the catalog, which
-    /// is no longer.
+    /// Of those, the ones behind the header of a segment. Up to there everything stands twice; so does all of a catalog.
     unique_sectors: usize,
     /// Of all, the ones of a catalog.
     catalog_sectors: usize,
@@ -56,7 +55,7 @@ impl Doubt {
             if damage.is_of_catalog {
                 self.catalog_sectors += sectors;
             }
-            if damage.range.end > SEGMENT_HEADER_BYTES {
+            if damage.range.end > SEGMENT_HEADER_BYTES && !damage.is_of_catalog {
                 self.unique_sectors += sectors;
             }
         }

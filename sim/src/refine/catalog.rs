@@ -13,8 +13,10 @@ use super::{DiskOutcome, written};
 pub(super) enum Begins {
     /// This, for every database alike.
     Op(Op),
-    /// The catalog is written, with [`Catalog::entries`].
+    /// The catalog is written anew, with [`Catalog::entries`].
     Write,
+    /// Changes are appended to it, behind which it says [`Catalog::entries`].
+    Append,
 }
 
 /// See the module.
@@ -22,7 +24,9 @@ pub(super) enum Begins {
 pub(super) struct Catalog {
     /// `catalog.new`, while it is open.
     new: Option<FileId>,
-    /// What was written into it: id and stored end, by name.
+    /// The file that was renamed into place, with its journal.
+    journal: Option<FileId>,
+    /// What was written into it, changes included: id and stored end, by name.
     entries: BTreeMap<String, (DatabaseId, u64)>,
     bytes: u64,
 }
@@ -34,7 +38,7 @@ impl Catalog {
     }
 
     pub(super) fn crashed(&mut self) {
-        self.new = None;
+        (self.new, self.journal) = (None, None);
     }
 
     /// The action that an operation is, if it concerns the catalog.
@@ -54,7 +58,19 @@ impl Catalog {
                 return Some(Begins::Write);
             }
             DiskOp::Sync { file } if self.new == Some(*file) => Op::Sync,
-            DiskOp::Rename { from, to, .. } if (from.as_str(), to.as_str()) == ("catalog.new", "catalog") => Op::Rename,
+            DiskOp::Rename { from, to, .. } if (from.as_str(), to.as_str()) == ("catalog.new", "catalog") => {
+                self.journal = self.new.take();
+                Op::Rename
+            }
+            DiskOp::Write { file, buffers, .. } if self.journal == Some(*file) => {
+                let bytes = written::bytes_of(buffers);
+                self.bytes = bytes.len() as u64;
+                let changes = written::changes(&bytes).unwrap_or_default();
+                let known = changes.into_iter().filter_map(|(name, id, end)| Some((name, (DatabaseId::new(id)?, end))));
+                self.entries.extend(known);
+                return Some(Begins::Append);
+            }
+            DiskOp::Sync { file } if self.journal == Some(*file) => Op::SyncAppended,
             DiskOp::SyncDirectory { path } if path.as_str().is_empty() => Op::SyncRoot,
             _ => return None,
         };
@@ -64,7 +80,7 @@ impl Catalog {
     /// Whether it did all that it was to do.
     pub(super) fn is_success(&self, op: Op, outcome: &DiskOutcome) -> bool {
         match (op, outcome) {
-            (Op::Write(_), Ok(DiskReply::Written(bytes))) => *bytes == self.bytes,
+            (Op::Write(_) | Op::Append(_), Ok(DiskReply::Written(bytes))) => *bytes == self.bytes,
             (Op::Unlink, Err(DiskErrorKind::NotFound)) => true,
             (_, outcome) => outcome.is_ok(),
         }

@@ -199,6 +199,7 @@ impl Refinement {
             let op = match action {
                 catalog::Begins::Op(op) => op,
                 catalog::Begins::Write => closing::Op::Write(None),
+                catalog::Begins::Append => closing::Op::Append(None),
             };
             self.in_flight.insert(id, (Owner::Catalog(op), None));
             return Ok(());
@@ -258,14 +259,17 @@ impl Refinement {
     fn catalog_begins(&mut self, begins: catalog::Begins) -> Result<(), Refused> {
         match begins {
             catalog::Begins::Op(op) => self.catalog_does(|_| closing::Action::Begin(op)),
-            catalog::Begins::Write => {
+            catalog::Begins::Write | catalog::Begins::Append => {
                 let entries = self.catalog.entries().clone();
                 for (name, (id, _)) in &entries {
                     self.names.insert(*id, name.clone());
                 }
                 self.catalog_does(|name| {
                     let end = name.and_then(|name| entries.get(name)).map(|(_, end)| *end);
-                    closing::Action::Begin(closing::Op::Write(end))
+                    closing::Action::Begin(match begins {
+                        catalog::Begins::Append => closing::Op::Append(end),
+                        catalog::Begins::Write | catalog::Begins::Op(_) => closing::Op::Write(end),
+                    })
                 })
             }
         }

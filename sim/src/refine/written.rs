@@ -15,6 +15,14 @@ const SECOND_COPY_OFFSET: usize = 2048;
 const BATCH_FIXED_BYTES: usize = 72;
 const RECORD_BYTES: usize = 64;
 const COMMIT: u8 = 5;
+/// Both headers of a catalog.
+const CATALOG_HEADERS_BYTES: usize = 1024;
+/// A change, with both its copies.
+const CHANGE_BYTES: usize = 1024;
+/// What stands before the entry in a change.
+const CHANGE_FIXED_BYTES: usize = 52;
+/// What stands before the name in an entry.
+const ENTRY_FIXED_BYTES: usize = 42;
 
 /// A segment's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +106,32 @@ fn batch(bytes: &[u8]) -> Option<Batch> {
     })
 }
 
-/// The entries of a catalog: name, id, and the stored end of the log.
+/// The entries of a catalog's snapshot: name, id, and the stored end of the log.
 pub(super) fn catalog(bytes: &[u8]) -> Option<Vec<(String, u64, u64)>> {
     if !bytes.starts_with(b"DOCDBCAT") {
         return None;
     }
     let mut entries = Vec::new();
-    let mut at = 40;
-    for _ in 0..u32_at(bytes, 36)? {
-        let name_bytes = usize::from(*bytes.get(at + 40)?);
-        let name = std::str::from_utf8(bytes.get(at + 41..at + 41 + name_bytes)?).ok()?;
-        entries.push((name.to_owned(), u64_at(bytes, at)?, u64_at(bytes, at + 16)?));
-        at += 41 + name_bytes;
+    let mut at = CATALOG_HEADERS_BYTES + 20;
+    for _ in 0..u32_at(bytes, CATALOG_HEADERS_BYTES + 16)? {
+        let entry = entry(bytes, at)?;
+        at += ENTRY_FIXED_BYTES + entry.0.len();
+        entries.push(entry);
     }
     Some(entries)
+}
+
+/// The entries of the changes in one write, each read from its first copy.
+pub(super) fn changes(bytes: &[u8]) -> Option<Vec<(String, u64, u64)>> {
+    let change = |bytes: &[u8]| if bytes.starts_with(b"DCHG") { entry(bytes, CHANGE_FIXED_BYTES) } else { None };
+    bytes.chunks(CHANGE_BYTES).map(change).collect()
+}
+
+fn entry(bytes: &[u8], at: usize) -> Option<(String, u64, u64)> {
+    let name_bytes = usize::from(*bytes.get(at + ENTRY_FIXED_BYTES - 1)?);
+    let name = bytes.get(at + ENTRY_FIXED_BYTES..at + ENTRY_FIXED_BYTES + name_bytes)?;
+    let name = std::str::from_utf8(name).ok()?;
+    Some((name.to_owned(), u64_at(bytes, at)?, u64_at(bytes, at + 16)?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -60,8 +60,14 @@ fn a_shutdown_does_not_wait_for_a_catalog_that_cannot_be_written() {
     let name = DatabaseName::parse("a").expect("a name");
     let opening = machine.ask(Request::OpenDatabase { name, if_missing: IfMissing::Create });
     machine.stop();
-    machine.driver.disk.refuse =
-        |op| matches!(op, DiskOp::Open { path, .. } if path.as_str() == "catalog.new").then_some(DiskErrorKind::Io);
+    machine.driver.disk.refuse = |op| {
+        let is_catalog = match op {
+            DiskOp::Open { path, .. } => path.as_str() == "catalog.new",
+            DiskOp::Write { buffers, .. } => buffers[0].as_slice().starts_with(b"DCHG"),
+            _ => false,
+        };
+        is_catalog.then_some(DiskErrorKind::Io)
+    };
     machine.settle();
     assert!(machine.heard.answers[&opening].is_err());
     assert!(machine.heard.stopped);

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod catalog;
+mod catalog_journal;
 mod flips;
 mod full_disk;
 mod machine;
