@@ -19,6 +19,8 @@ pub enum AlertKind {
     LogFailed(Error),
     /// The database takes no more writes until it is opened again.
     ReadOnly(Error),
+    /// There is no space to go on writing: reads go on, and each write tries again.
+    NoSpace(Error),
     /// Acknowledged data is missing or damaged; the database is open for reading.
     Damage(Error),
     /// The catalog was unreadable and was rebuilt from the databases' folders.

@@ -20,6 +20,7 @@ use crate::database::Database;
 use crate::disk::{Completion, DiskOp, OpId};
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::create::Create;
+use crate::jobs::opening::Permit;
 use crate::jobs::start::Start;
 use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::options::Options;
@@ -267,7 +268,7 @@ impl Engine {
                 return self.io.respond(request_id, Ok(Reply::Closed));
             }
             let entry = self.catalog.entries.get(&id).expect("the caller looked it up");
-            let database = Database::opening(id, entry, &self.options, &mut self.io);
+            let database = Database::opening(id, entry, Permit::Write, &self.options, &mut self.io);
             self.databases.insert(database, true, &mut self.io);
         }
         if !self.databases.is_settled(id) {
@@ -300,7 +301,7 @@ impl Engine {
             Request::CloseDatabase { .. } => database.close(Some(request_id)),
             Request::Execute { operations, atomicity, .. } => {
                 let free = options.memory_bytes_max.saturating_sub(others);
-                database.execute(request_id, operations, atomicity, free, options, io);
+                database.execute(request_id, operations, atomicity, free, None, options, io);
             }
             Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
         });

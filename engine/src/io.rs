@@ -150,16 +150,17 @@ pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) ->
         DiskErrorKind::NoSpace if planted!(FullDiskToldAsFailedWrite) => code,
         DiskErrorKind::Io if planted!(FailedSyncToldAsFullDisk) && code == ErrorCode::FileSync => ErrorCode::DiskFull,
         DiskErrorKind::NoSpace => ErrorCode::DiskFull,
+        DiskErrorKind::Shortage => ErrorCode::OutOfResources,
         DiskErrorKind::Permission => ErrorCode::PermissionDenied,
         DiskErrorKind::NotFound
         | DiskErrorKind::Exists
         | DiskErrorKind::Transient
-        | DiskErrorKind::Shortage
         | DiskErrorKind::Gone
         | DiskErrorKind::Io => code,
     };
     let advice = match code {
         ErrorCode::DiskFull => "; make room and try again",
+        ErrorCode::OutOfResources => "; raise the limit of open files (ulimit -n), or close connections, and try again",
         ErrorCode::PermissionDenied => "; give this user access and try again",
         _ => "",
     };

@@ -3,11 +3,12 @@
 //! The same type serves as the newest pending state inside the engine. A clone is cheap and never
 //! changes under its holder. A view knows nothing of files: until tables exist, every document is in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, TxId};
 
+use crate::log::{Record, RecordKind};
 use crate::map::Map;
 use crate::planted::planted;
 
@@ -65,6 +66,15 @@ pub(crate) struct Damage {
     pub(crate) uncertain_below: TxId,
 }
 
+/// What the log holds beyond all that is proven, while no space is found to write it again: it can be read, and may be gone
+/// after the next crash. So these documents are neither shown as they are there, nor as they were before.
+#[derive(Clone, Debug)]
+pub(crate) struct Withheld {
+    documents: BTreeMap<CollectionName, BTreeSet<DocumentId>>,
+    /// Why no space is found.
+    error: Error,
+}
+
 /// A consistent state of one database, durable up to [`View::last_tx`]. Clones share everything; any
 /// thread may hold one for as long as it likes.
 #[derive(Clone, Debug)]
@@ -75,6 +85,7 @@ pub struct View {
     document_bytes: u64,
     damaged: u64,
     damage: Arc<Damage>,
+    withheld: Option<Arc<Withheld>>,
 }
 
 /// What a lookup found.
@@ -84,7 +95,8 @@ pub enum Lookup<'view> {
     Found(&'view Document),
     /// There is none.
     Absent,
-    /// What was stored cannot be told: `CorruptRecord`, with what is damaged.
+    /// What was stored cannot be told: `CorruptRecord`, with what is damaged; or `DiskFull`, until there is space to make
+    /// it durable.
     Damaged(Error),
 }
 
@@ -98,6 +110,11 @@ impl View {
     /// Looks one document up. `collection` is a name as text; an unknown one holds nothing.
     #[must_use]
     pub fn lookup(&self, collection: &str, id: DocumentId) -> Lookup<'_> {
+        if let Some(withheld) = &self.withheld
+            && withheld.documents.get(collection).is_some_and(|documents| documents.contains(&id))
+        {
+            return Lookup::Damaged(withheld.error.clone().collection(collection).document(id));
+        }
         let key = self.collections.get(collection).map(|&collection| Key { collection, document: id });
         let found = key.and_then(|key| self.documents.get(&key));
         match found {
@@ -117,14 +134,19 @@ impl View {
 
     /// The documents of a collection in the order of their ids, from `from` on, that one included. A
     /// damaged one is an `Err` with its id and error; the rest follows. Where a part of the log is lost
-    /// that names no documents, an `Err` under the largest id ends the scan.
+    /// that names no documents, or documents are withheld for want of space, an `Err` under the largest id ends the scan.
     pub fn scan(
         &self,
         collection: &str,
         from: DocumentId,
     ) -> impl Iterator<Item = Result<(DocumentId, &Document), (DocumentId, Error)>> {
         // Documents may be missing that nothing names: a scan that ended well would hide it.
-        let lost = self.damage.parts.first().map(|error| Err((DocumentId(u64::MAX), error.clone())));
+        let withheld = self.withheld.iter().filter(move |withheld| {
+            let documents = withheld.documents.get(collection);
+            documents.is_some_and(|documents| documents.range(from..).next().is_some())
+        });
+        let lost = self.damage.parts.first().or_else(|| withheld.map(|withheld| &withheld.error).next());
+        let lost = lost.map(|error| Err((DocumentId(u64::MAX), error.clone())));
         let found = self.collections.get_key_value(collection);
         let documents = found.into_iter().flat_map(move |(name, &collection)| {
             self.documents
@@ -158,6 +180,46 @@ impl View {
         &self.damage.parts
     }
 
+    /// Whether a document is withheld until there is space to make it durable.
+    #[must_use]
+    pub fn is_withheld(&self, collection: &str, id: DocumentId) -> bool {
+        let documents = self.withheld.as_ref().and_then(|withheld| withheld.documents.get(collection));
+        documents.is_some_and(|documents| documents.contains(&id))
+    }
+
+    /// Whether this is what is proven of a log that cannot be gone on with for want of space; the rest is withheld.
+    #[must_use]
+    pub fn is_unwritten(&self) -> bool {
+        self.withheld.is_some()
+    }
+
+    /// Takes back what `records` did, the last ones of this state, and withholds the documents that they are about.
+    pub(crate) fn withhold(&mut self, records: &[Record], error: Error) {
+        let names: BTreeMap<CollectionId, CollectionName> =
+            self.collections.iter().map(|(name, id)| (*id, name.clone())).collect();
+        let mut documents: BTreeMap<CollectionName, BTreeSet<DocumentId>> = BTreeMap::new();
+        for record in records {
+            match record.kind {
+                RecordKind::Create | RecordKind::Update | RecordKind::Delete => {
+                    self.delete(Key { collection: record.collection, document: record.document });
+                    if let Some(name) = names.get(&record.collection) {
+                        documents.entry(name.clone()).or_default().insert(record.document);
+                    }
+                }
+                RecordKind::CreateCollection => {
+                    if let Some(name) = names.get(&record.collection) {
+                        Arc::make_mut(&mut self.collections).remove(name);
+                    }
+                }
+                RecordKind::Commit => {}
+            }
+        }
+        if let Some(first) = records.first() {
+            self.last_tx = TxId(first.tx.0 - 1);
+        }
+        self.withheld = Some(Arc::new(Withheld { documents, error }));
+    }
+
     /// `map_fanout` is [`crate::Options::map_fanout`].
     pub(crate) fn empty(map_fanout: usize) -> View {
         let collections = BTreeMap::from([(CollectionName::default_collection(), CollectionId::DEFAULT)]);
@@ -168,6 +230,7 @@ impl View {
             document_bytes: 0,
             damaged: 0,
             damage: Arc::default(),
+            withheld: None,
         }
     }
 

@@ -27,9 +27,14 @@ impl Allowance {
     fn allows(self, code: ErrorCode) -> bool {
         use ErrorCode as E;
         match code {
-            E::ReadOnly | E::OutcomeUnknown | E::DiskFull | E::FileOpen | E::FileWrite | E::FileSync | E::FileRead => {
-                self.device_failed
-            }
+            E::ReadOnly
+            | E::OutcomeUnknown
+            | E::DiskFull
+            | E::OutOfResources
+            | E::FileOpen
+            | E::FileWrite
+            | E::FileSync
+            | E::FileRead => self.device_failed,
             E::CorruptRecord | E::DbNotFound => self.damaged,
             E::MemoryLimit => self.memory_full || self.damaged,
             E::DbNotOpen => self.closing || self.device_failed,

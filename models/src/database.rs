@@ -13,7 +13,7 @@ use docdb_protocol::{Atomicity, Operation};
 
 use crate::difference::Difference;
 use crate::execute::{Outcome, execute};
-use crate::state::{self, State, Transaction};
+use crate::state::{self, Key, State, Transaction};
 use crate::{Mismatch, mismatch};
 
 /// Names a request; chosen by the caller.
@@ -152,6 +152,39 @@ impl Database {
         }
         self.open = true;
         self.published = tx;
+        self.seen = self.seen.max(tx);
+        Ok(())
+    }
+
+    /// A reader can see `contents` from now on: what is proven, up to `tx`, of a log that cannot be gone on with for want of
+    /// space. Documents that later transactions are about are withheld. What is recovered is not decided yet.
+    ///
+    /// # Errors
+    /// When no state that may have been recovered shows that, or a document is withheld without a reason.
+    pub fn glimpse(&mut self, tx: u64, contents: &State, is_withheld: &dyn Fn(&Key) -> bool) -> Result<(), Mismatch> {
+        let (low, high) = (self.must_survive().max(tx), self.newest());
+        if self.open || tx > high {
+            return mismatch!(
+                "a view of what is proven, up to {tx} of {high}, of a database that is open: {}",
+                self.open
+            );
+        }
+        let shows = |state: &State| -> State {
+            let kept = state.iter().filter(|(key, _)| !is_withheld(key));
+            kept.map(|(key, content)| (key.clone(), content.clone())).collect()
+        };
+        let state = |tx: u64| self.state_after(tx).expect("it is in the history");
+        if !(low..=high).any(|tx| shows(state(tx)) == *contents) {
+            let difference = Difference::first(&shows(state(low)), contents);
+            let difference = difference.map_or("withheld documents are shown".to_owned(), |found| found.to_string());
+            return mismatch!("what is proven, up to {tx}, is no state of {low} to {high}: {difference}");
+        }
+        let later = usize::try_from(tx).expect("a history fits into memory");
+        let changed = |key: &Key| self.transactions[later..].iter().flatten().any(|write| write.key == *key);
+        if let Some(key) = state(high).keys().chain(state(tx).keys()).find(|key| is_withheld(key) && !changed(key)) {
+            return mismatch!("{}/{} is withheld, and nothing after {tx} is about it", key.0, key.1);
+        }
+        self.published = self.published.max(tx);
         self.seen = self.seen.max(tx);
         Ok(())
     }

@@ -117,6 +117,8 @@ error_codes! {
     DiskFull = 208, Critical, "disk full";
     /// The write may or may not be durable; after the next opening it is there whole or not at all.
     OutcomeUnknown = 209, Critical, "outcome unknown";
+    /// The process or the machine has no descriptor or no memory left; nothing was begun.
+    OutOfResources = 210, Transient, "out of file descriptors or memory";
 
     // Pool: the running process.
     /// The process is shutting down.

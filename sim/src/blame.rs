@@ -31,9 +31,10 @@ pub fn answered(response: &Response, struck: &FaultCounts) -> Result<(), Violati
 /// When nothing that struck could be its cause.
 pub fn alerted(alert: &Alert, struck: &FaultCounts) -> Result<(), Violation> {
     match &alert.kind {
-        AlertKind::LogFailed(error) | AlertKind::ReadOnly(error) | AlertKind::PreparationFailed(error) => {
-            is_deserved(error.code(), struck)
-        }
+        AlertKind::LogFailed(error)
+        | AlertKind::ReadOnly(error)
+        | AlertKind::NoSpace(error)
+        | AlertKind::PreparationFailed(error) => is_deserved(error.code(), struck),
         AlertKind::Damage(_) | AlertKind::CatalogRebuilt(_) => Ok(()),
     }
 }

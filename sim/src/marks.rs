@@ -48,6 +48,7 @@ marks! {
     OutcomeUnknown "outcome-unknown" "A client was told that the outcome of its write is unknown.";
     BatchGivenUp "batch-given-up" "Writes behind a failed batch were refused.";
     AnswerDecidedAgain "answer-decided-again" "An answer that rested on a batch given up was decided again.";
+    OpenedWithoutSpace "opened-without-space" "A database was opened for reading, because there was no space to go on writing.";
     DiskFullRefused "disk-full-refused" "A write was refused because the device is full.";
     MemoryRefused "memory-refused" "A write was refused because the memory allowed is full.";
     SpaceReturned "space-returned" "A write was accepted by a process that had refused one for want of space.";

@@ -220,7 +220,9 @@ impl ProfileName {
                 M::SyncFalseAlarm,
             ],
             ProfileName::Names => &[M::LatchedReadOnly],
-            ProfileName::Space => &[M::DiskFullRefused, M::SpaceReturned, M::SegmentAfterFailure],
+            ProfileName::Space => {
+                &[M::OpenedWithoutSpace, M::DiskFullRefused, M::SpaceReturned, M::SegmentAfterFailure]
+            }
             ProfileName::Reads => &[M::ReadFailedAtOpening],
             ProfileName::Writes => &[M::SegmentAfterFailure],
             ProfileName::Damage => &[M::DamageNamed, M::DamageUnnamed, M::DamageHarmless],

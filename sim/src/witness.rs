@@ -63,6 +63,7 @@ impl Witness {
             Event::Alerted(alert) => match alert.kind {
                 AlertKind::ReadOnly(_) => self.marks.set(Mark::LatchedReadOnly),
                 AlertKind::CatalogRebuilt(_) => self.marks.set(Mark::CatalogRebuilt),
+                AlertKind::NoSpace(_) => self.marks.set(Mark::OpenedWithoutSpace),
                 AlertKind::LogFailed(_) | AlertKind::Damage(_) | AlertKind::PreparationFailed(_) => {}
             },
             Event::Stopped => self.marks.set(Mark::ShutDown),

@@ -13,7 +13,7 @@
 use docdb_protocol::ErrorCode;
 
 use super::giving_up::Attempt;
-use super::{Database, InFlight, Phase, Work};
+use super::{Database, InFlight, Phase, Tries, Work};
 use crate::alert::AlertKind;
 use crate::batch::Batch;
 use crate::catalog::{Closed, Figures};
@@ -25,7 +25,6 @@ use crate::jobs::new_segment::{Made, NewSegment, Plan, written};
 use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, SegmentHeader, active, encode, encoded_bytes, proof_bytes};
 use crate::options::Options;
 use crate::planted::planted;
-use crate::retry::Backoff;
 
 impl Database {
     /// Writes the batch at the front, in a new segment when it does not fit this one.
@@ -39,7 +38,7 @@ impl Database {
         if log.is_spoiled || (used > 0 && !fits) {
             // A spare being made will be ready sooner than another file.
             if !self.spare.is_being_made() {
-                self.new_segment(None, Backoff::new(), options, io);
+                self.new_segment(None, Tries::first(options), io);
             }
             return;
         }
@@ -54,7 +53,7 @@ impl Database {
     pub(super) fn prove(&mut self, options: &Options, io: &mut Io) {
         let Phase::Open(log, _) = &self.phase else { return };
         if log.is_spoiled {
-            self.new_segment(None, Backoff::new(), options, io);
+            self.new_segment(None, Tries::first(options), io);
         } else {
             self.write_batch(Batch::default(), io);
         }
@@ -119,14 +118,14 @@ impl Database {
             (Work::Syncing(flight), Err(error)) => {
                 self.log_failed(ErrorCode::FileSync, &error, flight.batch, options, io);
             }
-            (Work::NewSegment { mut job, tail, backoff }, result) => match job.step(result) {
+            (Work::NewSegment { mut job, tail, tries }, result) => match job.step(result) {
                 Progress::Submit(op) => {
                     io.submit(Owner::Log(self.id), op);
-                    *work = Work::NewSegment { job, tail, backoff };
+                    *work = Work::NewSegment { job, tail, tries };
                 }
                 Progress::Done(made) => self.switched(now, made, &job, tail, options, io),
                 Progress::Failed(error) => {
-                    self.segment_failed(now, Attempt { error, job, tail, backoff }, options, io);
+                    self.segment_failed(now, Attempt { error, job, tail, tries }, options, io);
                 }
             },
             (Work::Idle | Work::BackingOff { .. }, _) => unreachable!("nothing of the log was in flight"),
@@ -168,11 +167,11 @@ impl Database {
                 log.end = Lsn(log.end.0 + encoded_bytes(log.before.as_ref(), &batch.records));
             }
         }
-        self.new_segment(Some(batch), Backoff::new(), options, io);
+        self.new_segment(Some(batch), Tries::first(options), io);
     }
 
     /// Goes on in a new segment, at the place where the durable log ends.
-    pub(super) fn new_segment(&mut self, tail: Option<Batch>, backoff: Backoff, options: &Options, io: &mut Io) {
+    pub(super) fn new_segment(&mut self, tail: Option<Batch>, tries: Tries, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
         let epoch = if planted!(RotationSameEpoch) { log.epoch } else { io.new_epoch(log.epoch) };
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
@@ -181,14 +180,19 @@ impl Database {
         let header = SegmentHeader { database: self.id, epoch, start_lsn: log.end, created_at: self.created_at };
         // A failure calls for a file now; only a rotation can wait for a spare, and it has.
         let spare = self.spare.take();
-        let proof = tail.as_ref().map_or(0, |batch| proof_bytes(&batch.records));
-        let tail_bytes = encoded.as_ref().map_or(0, |encoded| encoded.bytes) + proof;
-        let file_bytes =
-            log.segment.file_bytes.min(options.segment_bytes_max).max(SEGMENT_HEADER_BYTES as u64 + tail_bytes);
-        let plan = Plan { header, tail: encoded, seal: log.epoch, spare, file: io.new_file(), file_bytes };
+        let file_bytes = log.segment.file_bytes.min(tries.file_bytes_max);
+        // One batch never spans segments: the file has room for the tail, or else for what is written next, and its proof.
+        let needed_bytes = SEGMENT_HEADER_BYTES as u64
+            + match (&tail, self.batches.front()) {
+                (Some(tail), _) => encoded.as_ref().map_or(0, |encoded| encoded.bytes) + proof_bytes(&tail.records),
+                (None, Some(front)) => encoded_bytes(log.before.as_ref(), &front.records) + proof_bytes(&front.records),
+                (None, None) => 0,
+            };
+        let plan =
+            Plan { header, tail: encoded, seal: log.epoch, spare, file: io.new_file(), file_bytes, needed_bytes };
         let (job, first) = NewSegment::new(plan, self.directory.clone(), self.name.clone());
         io.submit(Owner::Log(self.id), first);
-        *work = Work::NewSegment { job: Box::new(job), tail, backoff };
+        *work = Work::NewSegment { job: Box::new(job), tail, tries };
     }
 
     /// The new segment is durable under its name.

@@ -1,21 +1,20 @@
 //! What a database does when even a new segment could not be made.
 //!
-//! Three answers, from the mildest on: try again soon; refuse what gathered and stay writable, when it is
-//! certain that nothing of it was written and only space is missing; latch, for the outcome of what was
-//! on its way to the log is unknown then. Reads go on in every case, at what was published.
+//! Four answers, from the mildest on: make a smaller file, where space is missing; try again soon; refuse what gathered
+//! and stay writable, when it is certain that nothing of it was written and there was too little of something; latch, for
+//! the outcome of what was on its way to the log is unknown then. Reads go on in every case, at what was published.
 
-use docdb_protocol::{Error, ErrorCode};
+use docdb_protocol::Error;
 
-use super::{Database, Phase, Work};
+use super::{Database, Phase, Tries, Work};
 use crate::alert::AlertKind;
 use crate::batch::{Batch, outcome_unknown, read_only};
 use crate::clock::Now;
 use crate::execute::Bounds;
 use crate::io::Io;
-use crate::jobs::new_segment::NewSegment;
+use crate::jobs::new_segment::{NewSegment, Shortage};
 use crate::options::Options;
 use crate::planted::planted;
-use crate::retry::Backoff;
 
 /// How long a proof waits for space to return.
 const PROOF_RETRY_NS: u64 = 1_000_000_000;
@@ -26,30 +25,36 @@ pub(super) struct Attempt {
     pub(super) job: Box<NewSegment>,
     /// The batch that was to be its tail.
     pub(super) tail: Option<Batch>,
-    pub(super) backoff: Backoff,
+    pub(super) tries: Tries,
 }
 
 impl Database {
     pub(super) fn segment_failed(&mut self, now: Now, attempt: Attempt, options: &Options, io: &mut Io) {
-        let Attempt { error, job, tail, mut backoff } = attempt;
+        let Attempt { error, job, tail, mut tries } = attempt;
         if let Some(file) = job.opened() {
             io.close(file);
         }
         let Phase::Open(log, work) = &mut self.phase else { return };
         // Before its header is written the attempt has left nothing, and can be made again.
-        if job.failed_before_header()
-            && job.failed_for_now()
-            && let Some(delay_ns) = backoff.next_delay_ns(options.seed ^ self.id.get())
+        let shortage = job.shortage().filter(|_| job.failed_before_header());
+        if shortage == Some(Shortage::Space)
+            && let Some(file_bytes) = job.smaller(options)
+        {
+            tries.file_bytes_max = file_bytes;
+            return self.new_segment(tail, tries, io);
+        }
+        if shortage == Some(Shortage::Passing)
+            && let Some(delay_ns) = tries.backoff.next_delay_ns(options.seed ^ self.id.get())
         {
             let until = now.monotonic.after(delay_ns);
             io.wake_by(until);
-            *work = Work::BackingOff { until, tail, backoff };
+            *work = Work::BackingOff { until, tail, tries };
             return;
         }
         let error = error.database(self.name.as_str());
         let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
-        if job.failed_before_header() && !writes && error.code() == ErrorCode::DiskFull {
-            // Nothing was written, so the outcome is known, and space may return.
+        if shortage.is_some() && !writes && !planted!(ShortageLatches) {
+            // Nothing was written, so the outcome is known, and what is missing may return.
             log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
             let ends = log.is_spoiled && self.closing.is_some();
             self.refuse_gathered(&error, tail, io);

@@ -12,7 +12,7 @@ mod spare;
 
 use std::collections::VecDeque;
 
-use docdb_protocol::{Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, Operation, Reply, Request};
+use docdb_protocol::{Action, Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, Operation, Reply, Request};
 
 use self::spare::SpareState;
 use crate::alert::AlertKind;
@@ -24,7 +24,7 @@ use crate::engine::{Output, RequestId};
 use crate::execute::{Bounds, Executed, execute};
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::new_segment::{Made, NewSegment};
-use crate::jobs::opening::{Opened, Opening, Subject};
+use crate::jobs::opening::{Opened, Opening, Permit, Subject};
 use crate::jobs::start::databases_path;
 use crate::log::{Lsn, Repetition};
 use crate::options::Options;
@@ -39,8 +39,12 @@ pub(crate) struct Database {
     pub(crate) name: DatabaseName,
     directory: DiskPath,
     created_at: WallTime,
+    /// Where its log ended at the last closing before this opening.
+    log_end: Lsn,
     pending: View,
     published: View,
+    /// Whether readers see the published state.
+    is_shown: bool,
     phase: Phase,
     spare: SpareState,
     /// What gathers; the front is the next to be written.
@@ -61,6 +65,8 @@ enum Phase {
     Open(Log, Work),
     /// Open for reading alone: no file is open, nothing is in flight.
     ReadOnly,
+    /// The same, for want of space: the next write opens it again.
+    Unwritten,
     /// Nothing is open any more.
     Closed(Closed),
 }
@@ -109,14 +115,28 @@ enum Work {
     NewSegment {
         job: Box<NewSegment>,
         tail: Option<Batch>,
-        backoff: Backoff,
+        tries: Tries,
     },
     /// A transient error passed; the new segment is tried again.
     BackingOff {
         until: Instant,
         tail: Option<Batch>,
-        backoff: Backoff,
+        tries: Tries,
     },
+}
+
+/// How a new segment is tried, after those that failed.
+#[derive(Clone, Copy, Debug)]
+struct Tries {
+    backoff: Backoff,
+    /// A longer file found no space.
+    file_bytes_max: u64,
+}
+
+impl Tries {
+    fn first(options: &Options) -> Tries {
+        Tries { backoff: Backoff::new(), file_bytes_max: options.segment_bytes_max }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -127,18 +147,24 @@ struct InFlight {
 
 impl Database {
     /// A database to be opened; [`Database::completed`] carries it on.
-    pub(crate) fn opening(id: DatabaseId, entry: &Entry, options: &Options, io: &mut Io) -> Database {
-        let directory = databases_path().join(entry.name.as_str());
+    pub(crate) fn opening(id: DatabaseId, entry: &Entry, permit: Permit, options: &Options, io: &mut Io) -> Database {
+        let mut database = Database::new(id, entry, Phase::Unwritten, options);
+        database.open(permit, options, io);
+        database
+    }
+
+    /// Opens it, or opens it again.
+    fn open(&mut self, permit: Permit, options: &Options, io: &mut Io) {
         let subject = Subject {
-            id,
-            name: entry.name.clone(),
-            directory,
-            created_at: entry.created_at,
-            log_end: entry.closed.log_end,
+            id: self.id,
+            name: self.name.clone(),
+            directory: self.directory.clone(),
+            created_at: self.created_at,
+            log_end: self.log_end,
         };
-        let (job, first) = Opening::new(subject, options, io);
-        io.submit(Owner::Log(id), first);
-        Database::new(id, entry, Phase::Opening(Box::new(job)), options)
+        let (job, first) = Opening::new(subject, permit, options, io);
+        io.submit(Owner::Log(self.id), first);
+        self.phase = Phase::Opening(Box::new(job));
     }
 
     /// A database just created: its one segment is durable, empty and open.
@@ -163,6 +189,8 @@ impl Database {
             name: entry.name.clone(),
             directory: databases_path().join(entry.name.as_str()),
             created_at: entry.created_at,
+            log_end: entry.closed.log_end,
+            is_shown: false,
             pending: empty.clone(),
             published: empty,
             phase,
@@ -176,7 +204,7 @@ impl Database {
 
     pub(crate) fn is_open(&self) -> bool {
         match self.phase {
-            Phase::Open(..) | Phase::ReadOnly => self.closing.is_none(),
+            Phase::Open(..) | Phase::ReadOnly | Phase::Unwritten => self.closing.is_none(),
             Phase::Opening(_) | Phase::Closed(_) => false,
         }
     }
@@ -188,8 +216,9 @@ impl Database {
 
     pub(crate) fn memory_bytes(&self) -> u64 {
         match &self.phase {
-            Phase::Opening(job) => job.memory_bytes(),
-            Phase::Open(..) | Phase::ReadOnly | Phase::Closed(_) => self.pending.memory_bytes(),
+            // Readers may go on seeing what an opening without space came to.
+            Phase::Opening(job) => job.memory_bytes() + self.pending.memory_bytes(),
+            Phase::Open(..) | Phase::ReadOnly | Phase::Unwritten | Phase::Closed(_) => self.pending.memory_bytes(),
         }
     }
 
@@ -202,7 +231,7 @@ impl Database {
         match &self.phase {
             Phase::Open(log, _) => log.end.0,
             Phase::Closed(closed) => closed.figures.map_or(0, |figures| figures.log_bytes),
-            Phase::Opening(_) | Phase::ReadOnly => 0,
+            Phase::Opening(_) | Phase::ReadOnly | Phase::Unwritten => 0,
         }
     }
 
@@ -212,14 +241,15 @@ impl Database {
             info.read_only = self.read_only.is_some();
             info.documents = Some(self.published.documents());
             info.memory_bytes = self.memory_bytes();
-            if !matches!(self.phase, Phase::ReadOnly) {
+            if matches!(self.phase, Phase::Open(..)) {
                 info.log_bytes = Some(self.log_bytes());
             }
         }
     }
 
     /// Publishes the state readers see now.
-    pub(crate) fn publish(&self, io: &mut Io) {
+    pub(crate) fn publish(&mut self, io: &mut Io) {
+        self.is_shown = true;
         io.push(Output::Publish { database: self.id, view: Some(self.published.clone()) });
     }
 
@@ -230,10 +260,17 @@ impl Database {
         operations: Vec<Operation>,
         atomicity: Atomicity,
         memory_bytes_free: u64,
+        unwritten: Option<&Error>,
         options: &Options,
         io: &mut Io,
     ) {
-        let bounds = Bounds { read_only: self.read_only.clone(), memory_bytes_free };
+        let writes = || operations.iter().any(|operation| !matches!(operation.action, Action::Read));
+        if matches!(self.phase, Phase::Unwritten) && writes() && unwritten.is_none() {
+            self.queue.push_back((request, Request::Execute { database: self.id, operations, atomicity }));
+            return self.open(Permit::WriteIfThereIsSpace, options, io);
+        }
+        let read_only = self.read_only.clone().or_else(|| unwritten.cloned());
+        let bounds = Bounds { read_only, memory_bytes_free };
         let Executed { results, records, rests_on_pending } =
             execute(&mut self.pending, &self.published, &operations, atomicity, &bounds);
         let waits = rests_on_pending && !planted!(AnswerWithoutWaiting);
@@ -267,7 +304,9 @@ impl Database {
         match &mut self.phase {
             Phase::Open(_, Work::Writing(flight) | Work::Syncing(flight)) => Some(&mut flight.batch),
             Phase::Open(_, Work::NewSegment { tail, .. } | Work::BackingOff { tail, .. }) => tail.as_mut(),
-            Phase::Open(_, Work::Idle) | Phase::Opening(_) | Phase::ReadOnly | Phase::Closed(_) => None,
+            Phase::Open(_, Work::Idle) | Phase::Opening(_) | Phase::ReadOnly | Phase::Unwritten | Phase::Closed(_) => {
+                None
+            }
         }
     }
 
@@ -285,7 +324,7 @@ impl Database {
     pub(crate) fn closed(&self) -> Option<Closed> {
         match &self.phase {
             Phase::Closed(closed) => Some(*closed),
-            Phase::Opening(_) | Phase::Open(..) | Phase::ReadOnly => None,
+            Phase::Opening(_) | Phase::Open(..) | Phase::ReadOnly | Phase::Unwritten => None,
         }
     }
 
@@ -303,11 +342,11 @@ impl Database {
             Phase::Open(_, Work::BackingOff { until, .. }) if *until > now.monotonic => io.wake_by(*until),
             Phase::Open(_, Work::BackingOff { .. }) => {
                 let Phase::Open(_, work) = &mut self.phase else { return };
-                if let Work::BackingOff { tail, backoff, .. } = std::mem::replace(work, Work::Idle) {
-                    self.new_segment(tail, backoff, options, io);
+                if let Work::BackingOff { tail, tries, .. } = std::mem::replace(work, Work::Idle) {
+                    self.new_segment(tail, tries, io);
                 }
             }
-            Phase::ReadOnly => {
+            Phase::ReadOnly | Phase::Unwritten => {
                 let is_alone = self.spare.discard(self.id, &self.name, &self.directory, io);
                 if is_alone && self.closing.is_some() {
                     self.phase = Phase::Closed(Closed::default());
@@ -332,16 +371,21 @@ impl Database {
         match &mut self.phase {
             Phase::Opening(job) => match job.step(result, memory_bytes_free, io) {
                 Progress::Submit(op) => io.submit(Owner::Log(self.id), op),
-                Progress::Done(opened) => self.opened(now, opened, io),
+                Progress::Done(opened) => self.opened(now, opened, options, io),
+                // Readers go on seeing what they see.
+                Progress::Failed(error) if self.is_shown => {
+                    self.phase = Phase::Unwritten;
+                    self.refuse_writes(&error, options, io);
+                }
                 Progress::Failed(error) => return Some(error),
             },
             Phase::Open(..) => self.log_completed(now, result, options, io),
-            Phase::ReadOnly | Phase::Closed(_) => unreachable!("nothing of the log was in flight"),
+            Phase::ReadOnly | Phase::Unwritten | Phase::Closed(_) => unreachable!("nothing of the log was in flight"),
         }
         None
     }
 
-    fn opened(&mut self, now: Now, opened: Opened, io: &mut Io) {
+    fn opened(&mut self, now: Now, opened: Opened, options: &Options, io: &mut Io) {
         match opened {
             Opened::Writable(writable) => {
                 self.pending = writable.view.clone();
@@ -365,7 +409,29 @@ impl Database {
                 self.read_only = Some(read_only(&error));
                 self.phase = Phase::ReadOnly;
             }
+            Opened::Unwritten(view, error) => {
+                io.alert(Some(&self.name), AlertKind::NoSpace(error.clone()));
+                self.pending = view.clone();
+                self.published = view;
+                self.phase = Phase::Unwritten;
+                self.publish(io);
+                return self.refuse_writes(&error, options, io);
+            }
         }
         self.publish(io);
+    }
+
+    /// There is no space to go on: answers what waits for it, writes with this error. The next write tries again.
+    fn refuse_writes(&mut self, error: &Error, options: &Options, io: &mut Io) {
+        for (request_id, request) in std::mem::take(&mut self.queue) {
+            match request {
+                Request::OpenDatabase { .. } => io.respond(request_id, Ok(Reply::Database(self.id))),
+                Request::CloseDatabase { .. } => self.close(Some(request_id)),
+                Request::Execute { operations, atomicity, .. } => {
+                    self.execute(request_id, operations, atomicity, 0, Some(error), options, io);
+                }
+                Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
+            }
+        }
     }
 }

@@ -21,7 +21,21 @@ use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{Encoded, SEGMENT_HEADER_BYTES, SegmentHeader, active, next, sealed, spare};
+use crate::options::Options;
 use crate::planted::planted;
+
+/// A disk without room for a whole segment gets smaller ones, down to this; one with less is full. Files in between
+/// would be so many that their names alone weigh more than what is in them.
+pub(crate) const SEGMENT_BYTES_SMALLEST: u64 = 64 * 1024;
+
+/// What there was too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    /// Space on the device.
+    Space,
+    /// Descriptors, memory, or the device's time: it may pass by itself.
+    Passing,
+}
 
 /// What to make.
 #[derive(Clone, Debug)]
@@ -37,6 +51,9 @@ pub(crate) struct Plan {
     pub(crate) file: FileId,
     /// The length of the file when there is no spare.
     pub(crate) file_bytes: u64,
+    /// The file is at least as long, spare or not: header, tail, and what is to be written into it next. A write beyond
+    /// its end could meet a full disk when its outcome can no longer be known.
+    pub(crate) needed_bytes: u64,
 }
 
 /// The new active segment.
@@ -61,7 +78,7 @@ pub(crate) struct NewSegment {
 #[derive(Clone, Debug)]
 struct Failure {
     at: Step,
-    is_transient: bool,
+    kind: DiskErrorKind,
     undo: Undo,
 }
 
@@ -93,7 +110,8 @@ enum Step {
 impl NewSegment {
     pub(crate) fn new(plan: Plan, directory: DiskPath, database: DatabaseName) -> (NewSegment, DiskOp) {
         let path = directory.join(&next(&database));
-        let made = plan.spare.map_or(Made { file: plan.file, file_bytes: plan.file_bytes }, |spare| Made {
+        let file_bytes = plan.file_bytes.max(plan.needed_bytes);
+        let made = plan.spare.map_or(Made { file: plan.file, file_bytes }, |spare| Made {
             file: spare.file,
             file_bytes: spare.file_bytes,
         });
@@ -106,9 +124,24 @@ impl NewSegment {
         self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader || planted!(LateFailureRetried))
     }
 
-    /// Of a job that failed: whether what made it fail passes by itself.
-    pub(crate) fn failed_for_now(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.is_transient)
+    /// Of a job that failed: of what there was too little.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        match self.failed.as_ref()?.kind {
+            DiskErrorKind::NoSpace => Some(Shortage::Space),
+            DiskErrorKind::Shortage | DiskErrorKind::Transient => Some(Shortage::Passing),
+            DiskErrorKind::NotFound
+            | DiskErrorKind::Exists
+            | DiskErrorKind::Permission
+            | DiskErrorKind::Gone
+            | DiskErrorKind::Io => None,
+        }
+    }
+
+    /// Of a job that failed for want of space: how long a file may be tried next; `None` when this one was the smallest.
+    pub(crate) fn smaller(&self, options: &Options) -> Option<u64> {
+        let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(self.plan.needed_bytes);
+        let is_smallest = self.made.file_bytes <= smallest;
+        (!is_smallest && !planted!(FullSegmentOrNone)).then(|| (self.made.file_bytes / 2).max(smallest))
     }
 
     /// The file to close when the job has failed, if it came to be opened.
@@ -130,11 +163,13 @@ impl NewSegment {
                 let open = DiskOp::Open { file: self.made.file, path: self.next(), mode: OpenMode::CreateNew };
                 self.go(Step::Create, open)
             }
-            (Step::TakeSpare | Step::Allocate, Ok(_)) => self.write_tail(),
-            (Step::Create, Ok(_)) => {
-                let op = DiskOp::Allocate { file: self.made.file, offset: 0, bytes: self.made.file_bytes };
-                self.go(Step::Allocate, op)
+            (Step::TakeSpare, Ok(_)) if self.made.file_bytes < self.plan.needed_bytes => {
+                let from = self.made.file_bytes;
+                self.made.file_bytes = self.plan.needed_bytes;
+                self.allocate(from)
             }
+            (Step::TakeSpare | Step::Allocate, Ok(_)) => self.write_tail(),
+            (Step::Create, Ok(_)) => self.allocate(0),
             (Step::WriteTail, Ok(reply)) => {
                 let expected = self.plan.tail.as_ref().map_or(0, |tail| tail.bytes);
                 match written(&reply, expected) {
@@ -191,6 +226,11 @@ impl NewSegment {
         Progress::Submit(op)
     }
 
+    fn allocate(&mut self, offset: u64) -> Progress<Made> {
+        let bytes = self.made.file_bytes - offset;
+        self.go(Step::Allocate, DiskOp::Allocate { file: self.made.file, offset, bytes })
+    }
+
     fn write_tail(&mut self) -> Progress<Made> {
         let Some(tail) = &self.plan.tail else {
             // Nothing to vouch for; a fresh file's length is made durable with the header.
@@ -218,10 +258,10 @@ impl NewSegment {
     }
 
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
-        let is_transient = matches!(error.kind, DiskErrorKind::Transient | DiskErrorKind::Shortage);
+        let kind = error.kind;
         let error: Error = disk_error(code, &self.next(), error);
         let removed = if self.step <= Step::Seal || planted!(UndoAfterSeal) { vec![self.next()] } else { Vec::new() };
-        self.failed = Some(Failure { at: self.step, is_transient, undo: Undo::new(error, removed) });
+        self.failed = Some(Failure { at: self.step, kind, undo: Undo::new(error, removed) });
         self.step = Step::Undo;
         self.undo()
     }

@@ -89,7 +89,8 @@ impl Merge {
         merged
     }
 
-    fn clear(&mut self) {
+    /// Holds nothing any more: the segments stay as they are.
+    pub(crate) fn clear(&mut self) {
         self.bytes = 0;
         self.batches.clear();
     }

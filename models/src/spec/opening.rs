@@ -8,6 +8,7 @@
 //!     write everything read beyond `start` as its tail; sync
 //!     write the header, which claims that all below `start` is durable
 //!     make it durable under its name                  see the specification of rotation
+//! no space for it -> show readers what is proven, and nothing beyond; begin anew when there is space
 //! show readers what was read
 //! afterwards the log grows: a batch may be there once it is written, and is once it was synced
 //! ```
@@ -52,8 +53,8 @@ pub enum Engine {
         from: u64,
         /// See `from`.
         to: u64,
-        /// Whether there are proofs alone in it.
-        proofs: bool,
+        /// Where its last batch with transactions ends; `None` for proofs alone.
+        lsn: Option<u64>,
         /// Whether it was synced.
         synced: bool,
     },
@@ -65,14 +66,16 @@ pub enum Engine {
         start: u64,
         /// Where the tail ends; `start` without one.
         to: u64,
-        /// Whether there are proofs alone in it.
-        proofs: bool,
+        /// Where its last batch with transactions ends; `None` for proofs alone.
+        lsn: Option<u64>,
     },
     /// The new segment is durable under its name.
     Ready {
         /// The last transaction found.
         found: u64,
     },
+    /// Readers see what is proven; there was no space to go on.
+    Glimpsed,
     /// Readers see the log, and it grows.
     Open,
     /// Damage was reported; nothing is written.
@@ -114,8 +117,8 @@ pub enum Action {
         from: u64,
         /// Where it ends.
         to: u64,
-        /// Its last transaction; `None` for proofs alone.
-        upto: Option<u64>,
+        /// Its last transaction, and where the batch with that ends; `None` for proofs alone.
+        upto: Option<(u64, u64)>,
     },
     /// The tail was synced.
     TailSynced,
@@ -126,6 +129,10 @@ pub enum Action {
     },
     /// The new segment is durable under its name.
     Promoted,
+    /// What was written of the tail is given up, to be written again otherwise.
+    GiveTailUp,
+    /// There is no space: readers see everything up to this transaction, and nothing is written.
+    ShowProven(u64),
     /// Something failed; the opening is over.
     Abandon,
     /// Readers see everything up to this transaction.
@@ -166,6 +173,8 @@ pub enum Broken {
     ResumeBehindBadRecord,
     /// What was read is shown before the new segment is durable.
     PublishBeforePromoted,
+    /// Without space, all that was read is shown.
+    UnprovenShown,
     /// The first bad record is the end, whatever proves more.
     DamageIsTornTail,
     /// Whatever cannot be read is damage.
@@ -243,6 +252,16 @@ impl Spec for Opening {
                 }
                 after.engine = Engine::Damaged;
             }
+            (Engine::Reading { found }, Action::ShowProven(tx)) => {
+                let is_there = tx <= state.platter.tx || self.has(Broken::UnprovenShown);
+                let is_damaged = state.destroyed.is_some() || state.claimed > state.platter.end;
+                if tx > found || !is_there || is_damaged {
+                    return None;
+                }
+                after.shown = state.shown.max(tx);
+                after.engine = Engine::Glimpsed;
+            }
+            (Engine::Tail { found, .. }, Action::GiveTailUp) => after.engine = Engine::Reading { found },
             (Engine::Reading { .. }, _)
                 if is_progress(action)
                     && (state.destroyed.is_some() || state.claimed > state.platter.end)
@@ -252,30 +271,30 @@ impl Spec for Opening {
                 return None;
             }
             (Engine::Reading { found }, Action::Tail { from, to, upto }) => {
-                let is_all = upto.map_or_else(|| is_below(state, found, from), |upto| upto == found);
+                let is_all = upto.map_or_else(|| is_below(state, found, from), |(upto, _)| upto == found);
                 if !is_all || from > state.platter.end || to <= from {
                     return None;
                 }
-                after.engine = Engine::Tail { found, from, to, proofs: upto.is_none(), synced: false };
+                after.engine = Engine::Tail { found, from, to, lsn: upto.map(|(_, lsn)| lsn), synced: false };
             }
-            (Engine::Tail { found, from, to, proofs, synced: false }, Action::TailSynced) => {
-                after.engine = Engine::Tail { found, from, to, proofs, synced: true };
+            (Engine::Tail { found, from, to, lsn, synced: false }, Action::TailSynced) => {
+                after.engine = Engine::Tail { found, from, to, lsn, synced: true };
             }
             (Engine::Reading { found }, Action::Vouch { start }) => {
                 if !self.may_vouch(state, found, start, false) {
                     return None;
                 }
-                after.engine = Engine::Vouched { found, start, to: start, proofs: false };
+                after.engine = Engine::Vouched { found, start, to: start, lsn: None };
             }
-            (Engine::Tail { found, from, to, proofs, synced: true }, Action::Vouch { start }) => {
+            (Engine::Tail { found, from, to, lsn, synced: true }, Action::Vouch { start }) => {
                 if start != from || !self.may_vouch(state, found, start, true) {
                     return None;
                 }
-                after.engine = Engine::Vouched { found, start, to, proofs };
+                after.engine = Engine::Vouched { found, start, to, lsn };
             }
-            (Engine::Vouched { found, start, to, proofs }, Action::Promoted) => {
+            (Engine::Vouched { found, start, to, lsn }, Action::Promoted) => {
                 if to > start {
-                    let lsn = if proofs { state.platter.lsn } else { to };
+                    let lsn = lsn.unwrap_or(state.platter.lsn);
                     let mark = Mark { tx: found, lsn, end: to };
                     (after.platter, after.written) = (mark, mark);
                     after.rewritten = true;
@@ -297,7 +316,11 @@ impl Spec for Opening {
                 shown(&mut after, tx);
             }
             (
-                Engine::Reading { .. } | Engine::Tail { .. } | Engine::Vouched { .. } | Engine::Ready { .. },
+                Engine::Reading { .. }
+                | Engine::Tail { .. }
+                | Engine::Vouched { .. }
+                | Engine::Ready { .. }
+                | Engine::Glimpsed,
                 Action::Abandon,
             ) => after.engine = Engine::Down,
             (Engine::Open, Action::Publish(tx)) if (state.shown..=state.platter.tx).contains(&tx) => after.shown = tx,
@@ -331,6 +354,7 @@ impl Spec for Opening {
                 | Engine::Tail { .. }
                 | Engine::Vouched { .. }
                 | Engine::Ready { .. }
+                | Engine::Glimpsed
                 | Engine::Open
                 | Engine::Damaged,
                 Action::Read { .. }
@@ -338,6 +362,8 @@ impl Spec for Opening {
                 | Action::TailSynced
                 | Action::Vouch { .. }
                 | Action::Promoted
+                | Action::GiveTailUp
+                | Action::ShowProven(_)
                 | Action::Abandon
                 | Action::Publish(_)
                 | Action::ReportDamage
@@ -362,16 +388,18 @@ impl Spec for Opening {
     fn actions(&self, state: &State) -> Vec<Action> {
         let mut actions = self.crashes(state, Crash::Process);
         actions.extend(self.crashes(state, Crash::Power));
-        actions.extend([Action::TailSynced, Action::Promoted, Action::Abandon, Action::ReportDamage, Action::Close]);
+        actions.extend([Action::TailSynced, Action::Promoted, Action::GiveTailUp, Action::Abandon]);
+        actions.extend([Action::ReportDamage, Action::Close]);
         for place in 0..=TRANSACTIONS {
             actions.extend([
                 Action::Read { found: place },
                 Action::Vouch { start: place },
                 Action::Publish(place),
+                Action::ShowProven(place),
                 Action::Destroy { behind: place },
                 Action::Holds { mark: mark(state.written.tx), claims: place },
             ]);
-            let upto = [Some(place), None];
+            let upto = [Some((place, place)), None];
             actions.extend((0..place).flat_map(|from| upto.map(|upto| Action::Tail { from, to: place, upto })));
             if place > state.written.tx {
                 actions.push(Action::MayHold(mark(place)));

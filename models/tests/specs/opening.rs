@@ -27,6 +27,9 @@ fn properties() -> Vec<Property<Checked<Opening>>> {
         Property::sometimes("a crash within an opening", |_, state: &State| {
             state.rewritten && matches!(state.engine, Engine::Vouched { .. })
         }),
+        Property::sometimes("without space, what is proven is shown", |_, state: &State| {
+            state.engine == Engine::Glimpsed && state.shown > 0
+        }),
         Property::sometimes("damage is met", |_, state: &State| state.engine == Engine::Damaged),
     ]
 }
@@ -44,6 +47,7 @@ fn every_mistake_has_a_counterexample() {
         (Broken::ResumeBehindBadRecord, TRUE),
         (Broken::ResumeBehindBadRecord, DAMAGE),
         (Broken::PublishBeforePromoted, ON_THE_PLATTER),
+        (Broken::UnprovenShown, ON_THE_PLATTER),
         (Broken::DamageIsTornTail, REPORTED),
         (Broken::TornTailIsDamage, DAMAGE),
         (Broken::WatermarkAhead, TRUE),

@@ -5,7 +5,7 @@
 
 use docdb_engine::{Alert, AlertKind, View};
 use docdb_models::{Doubtful, Mismatch};
-use docdb_protocol::DatabaseId;
+use docdb_protocol::{DatabaseId, DocumentId};
 
 use super::views::contents_of;
 use super::{Asked, Checker, Recovered, Violation, violation};
@@ -48,6 +48,12 @@ impl Checker {
         tracked.visible = view.last_tx();
         let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
         let tx = view.last_tx().0;
+        if view.is_unwritten() && !self.doubt.may_lose_anything() {
+            // It decides nothing of what is recovered: that is shown when there is space.
+            let is_withheld = |key: &docdb_models::Key| view.is_withheld(&key.0, DocumentId(key.1));
+            let judged = tracked.model.glimpse(tx, &shown.found, &is_withheld);
+            return judged.map(|()| None).map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")));
+        }
         let (low, high) = (tracked.model.must_survive(), tracked.model.newest());
         let recovers = !tracked.model.is_open();
         let mut recovered =
@@ -107,7 +113,9 @@ impl Checker {
                 self.databases.iter_mut().for_each(|tracked| tracked.stored = 0);
                 Ok(())
             }
-            AlertKind::LogFailed(_) | AlertKind::PreparationFailed(_) if device_failed => Ok(()),
+            AlertKind::LogFailed(_) | AlertKind::NoSpace(_) | AlertKind::PreparationFailed(_) if device_failed => {
+                Ok(())
+            }
             other => violation!("an alert without a reason: {other:?}"),
         }
     }

@@ -42,6 +42,11 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
         if shown.is_unnamed && !matches!(scan.pop(), Some(Err((DocumentId(u64::MAX), _)))) {
             return violation!("{collection}: a part of the log is lost, and a scan ends as if none were");
         }
+        if view.is_unwritten()
+            && matches!(scan.last(), Some(Err((DocumentId(u64::MAX), error))) if error.code() == ErrorCode::DiskFull)
+        {
+            scan.pop();
+        }
         let mut after = None;
         for scanned in scan {
             let id = match scanned {

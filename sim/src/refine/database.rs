@@ -56,6 +56,8 @@ struct Tail {
     to: u64,
     first_tx: Option<u64>,
     last_tx: Option<u64>,
+    /// Where the batch with that ends.
+    last_lsn: u64,
 }
 
 /// See the module.
@@ -68,6 +70,10 @@ pub(super) struct Database {
     is_up: bool,
     /// It was found damaged: what follows until the next start is not the specifications' matter.
     is_paused: bool,
+    /// Whether readers see what is proven, and there was no space to go on.
+    is_glimpsed: bool,
+    /// Whether it was closed again after that.
+    is_unchanged: bool,
     commit: Possible<Commit>,
     rotation: Possible<Rotation>,
     opening: Possible<Opening>,
@@ -100,6 +106,8 @@ impl Database {
             is_born: false,
             is_up: false,
             is_paused: false,
+            is_glimpsed: false,
+            is_unchanged: false,
             commit: Possible::new("commit", Commit::default()),
             rotation: Possible::new("rotation", Rotation::default()),
             opening: Possible::new("opening", Opening::default()),
@@ -249,19 +257,25 @@ impl Database {
             return self.refused(&format!("{batches:?} at {offset} do not stand where they say"));
         }
         self.give(first.epoch)?;
+        let last_written = batches.iter().rev().find(|batch| batch.last_tx.is_some());
         let tail = Tail {
             epoch: first.epoch,
             from: first.lsn,
             to: last.lsn + last.bytes,
             first_tx: batches.iter().find_map(|batch| batch.first_tx),
-            last_tx: batches.iter().rev().find_map(|batch| batch.last_tx),
+            last_tx: last_written.and_then(|batch| batch.last_tx),
+            last_lsn: last_written.map_or(0, |batch| batch.lsn + batch.bytes),
         };
         if let Some(next) = &mut self.next {
             next.tail = Some(tail);
         }
         let effect = self.begin_writing(Op::WriteTail, Some(bytes.len() as u64))?;
         if self.is_watched() && !self.is_up {
-            let again = opening::Action::Tail { from: tail.from, to: tail.to, upto: tail.last_tx };
+            let again = opening::Action::Tail {
+                from: tail.from,
+                to: tail.to,
+                upto: tail.last_tx.map(|tx| (tx, tail.last_lsn)),
+            };
             self.opening.feed(&again).map_err(|refused| self.named(&refused))?;
         }
         Ok(effect)
@@ -342,20 +356,25 @@ impl Database {
             return Ok(());
         }
         // What an opening before this one came to make, it had to give up.
-        (self.next, self.is_promoted) = (None, false);
+        (self.next, self.is_promoted, self.is_unchanged) = (None, false, false);
         let is_there = |suffix: &str| {
             let named = |name: &str| name.strip_prefix(self.name.as_str()) == Some(suffix);
             names.iter().any(|name| named(name))
         };
         let (wal, next) = (is_there(".wal"), is_there(".wal.next"));
         self.rotation.feed(&rotation::Action::Survey { wal, next })?;
-        if self.opening.states().iter().any(|state| state.engine != opening::Engine::Down) {
-            self.opening.feed(&opening::Action::Abandon)?;
-        }
+        self.abandon()?;
         self.opening.feed_any(|state, actions| {
             let found = state.platter.tx..=state.written.tx;
             actions.extend(found.map(|found| opening::Action::Read { found }));
         })
+    }
+
+    fn abandon(&mut self) -> Result<(), Refused> {
+        if self.opening.states().iter().any(|state| state.engine != opening::Engine::Down) {
+            self.opening.feed(&opening::Action::Abandon)?;
+        }
+        Ok(())
     }
 
     fn batch_synced(&mut self, ok: bool) -> Result<(), Refused> {
@@ -384,6 +403,10 @@ impl Database {
             if in_use {
                 self.commit.feed(&commit::Action::MoveFailed)?;
                 self.closing.feed(&closing::Action::Excuse)?;
+            }
+            let has_tail = |state: &opening::State| matches!(state.engine, opening::Engine::Tail { .. });
+            if self.is_watched() && !self.is_up && self.opening.states().iter().any(has_tail) {
+                self.opening.feed(&opening::Action::GiveTailUp)?;
             }
             return Ok(());
         }
@@ -415,11 +438,20 @@ impl Database {
         self.rotation.feed(&rotation::Action::Use)?;
         self.commit.feed(&commit::Action::Moved)?;
         let mark = match tail {
-            Some(Tail { to, last_tx: Some(tx), .. }) => Mark { tx, lsn: to, end: to },
+            Some(Tail { to, last_tx: Some(tx), last_lsn, .. }) => Mark { tx, lsn: last_lsn, end: to },
             Some(Tail { to, last_tx: None, .. }) => Mark { end: to, ..self.mark },
             None => Mark { end: header.start_lsn, ..self.mark },
         };
         self.holds(mark, header.start_lsn)
+    }
+
+    /// Readers see what is proven, up to `tx`: there is no space to go on.
+    pub(super) fn glimpsed(&mut self, tx: u64) -> Result<(), Refused> {
+        if !self.is_watched() {
+            return Ok(());
+        }
+        self.is_glimpsed = true;
+        self.opening.feed(&opening::Action::ShowProven(tx)).map_err(|refused| self.named(&refused))
     }
 
     /// Readers see everything up to `tx`.
@@ -469,7 +501,7 @@ impl Database {
             // The tail is durable, and nothing behind it says so yet.
             self.closing.feed(&closing::Action::Grown(self.mark.end))?;
         }
-        self.is_up = true;
+        (self.is_up, self.is_glimpsed) = (true, false);
         Ok(())
     }
 
@@ -503,6 +535,11 @@ impl Database {
             return Ok(());
         }
         self.forget_files();
+        if std::mem::take(&mut self.is_glimpsed) {
+            // Nothing was changed, and so nothing is recorded.
+            self.is_unchanged = true;
+            return self.abandon().map_err(|refused| self.named(&refused));
+        }
         let shut = |database: &mut Database| {
             database.commit.feed(&commit::Action::Close)?;
             database.opening.feed(&opening::Action::Close)?;
@@ -521,7 +558,7 @@ impl Database {
 
     /// Whoever asked for the closing was told that it is closed.
     pub(super) fn told_closed(&mut self) -> Result<(), Refused> {
-        if !self.is_watched() {
+        if !self.is_watched() || self.is_unchanged {
             return Ok(());
         }
         self.closing.feed(&closing::Action::TellClosed).map_err(|refused| self.named(&refused))
@@ -530,7 +567,7 @@ impl Database {
     /// The process or the machine died.
     pub(super) fn crashed(&mut self, kind: Crash) {
         self.forget_files();
-        self.is_paused = false;
+        (self.is_paused, self.is_glimpsed, self.is_unchanged) = (false, false, false);
         self.closing.crash(kind);
         // Whom nobody was told of may be created anew.
         self.is_born &= self.closing.states().iter().any(|state| state.exists);

@@ -179,7 +179,10 @@ impl Refinement {
                 match alert.kind {
                     AlertKind::ReadOnly(_) => database.gave_up(),
                     AlertKind::Damage(_) => database.reported_damage(),
-                    AlertKind::LogFailed(_) | AlertKind::CatalogRebuilt(_) | AlertKind::PreparationFailed(_) => Ok(()),
+                    AlertKind::LogFailed(_)
+                    | AlertKind::NoSpace(_)
+                    | AlertKind::CatalogRebuilt(_)
+                    | AlertKind::PreparationFailed(_) => Ok(()),
                 }
             }
             Event::Crashed(kind) => {
@@ -287,6 +290,7 @@ impl Refinement {
         let Some(name) = self.names.get(&id).cloned() else { return Ok(()) };
         let Some(database) = self.databases.get_mut(&name) else { return Ok(()) };
         match view {
+            Some(view) if view.is_unwritten() => database.glimpsed(view.last_tx().0),
             Some(view) => database.published(view.last_tx().0),
             None => {
                 self.just_shut = Some(name);

@@ -296,6 +296,7 @@ fn alerted(moment: Moment, alert: &Alert) -> Mark {
     let (label, what, error) = match &alert.kind {
         AlertKind::LogFailed(error) => ("log failed", "the log failed, and goes on in a new segment", error),
         AlertKind::ReadOnly(error) => ("read-only", "no more writes until it is opened again", error),
+        AlertKind::NoSpace(error) => ("no space", "reads go on, and each write tries again", error),
         AlertKind::Damage(error) => ("damage", "acknowledged data is missing or damaged", error),
         AlertKind::CatalogRebuilt(error) => ("catalog rebuilt", "the catalog could not be read and was rebuilt", error),
         AlertKind::PreparationFailed(error) => ("not prepared", "preparing something ahead of need failed", error),

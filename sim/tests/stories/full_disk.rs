@@ -182,3 +182,98 @@ fn a_start_on_a_full_disk_says_so_and_goes_on_when_space_returns() {
     let database = machine.open("a").unwrap();
     assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
 }
+
+/// A fifth of a disk may be free, and still no room for a whole segment.
+#[test]
+fn a_disk_without_room_for_a_whole_segment_gets_smaller_ones() {
+    let mut machine = Machine::new(Options { segment_bytes_min: 1 << 18, segment_bytes_max: 1 << 18, ..small() });
+    let database = machine.open("a").unwrap();
+    machine.driver.disk.refuse = |op| match op {
+        DiskOp::Allocate { bytes, .. } if *bytes > 100_000 => Some(DiskErrorKind::NoSpace),
+        _ => None,
+    };
+    for id in 0..500 {
+        machine.one(database, id, Action::Create(text(1000))).unwrap();
+    }
+    let lengths = machine.driver.disk.seen.iter().filter_map(|op| match op {
+        DiskOp::Allocate { bytes, .. } if *bytes <= 100_000 => Some(*bytes),
+        _ => None,
+    });
+    assert!(lengths.clone().count() > 3 && lengths.clone().all(|bytes| bytes == 1 << 16), "{:?}", lengths.min());
+    // One that holds a large document is as long as that takes.
+    machine.driver.disk.refuse = |op| match op {
+        DiskOp::Allocate { bytes, .. } if *bytes > 220_000 => Some(DiskErrorKind::NoSpace),
+        _ => None,
+    };
+    machine.one(database, 1000, Action::Create(text(200_000))).unwrap();
+    machine.restart();
+    let database = machine.open("a").unwrap();
+    for id in (0..500).chain([1000]) {
+        assert!(matches!(machine.one(database, id, Action::Read), Ok(OperationReply::Document(_))), "{id}");
+    }
+}
+
+/// It passes by itself, nothing of the batch was written, and a database that is healthy stays so.
+#[test]
+fn running_out_of_descriptors_refuses_what_gathered_and_latches_nothing() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.driver.disk.refuse = |op| {
+        let takes = matches!(op, DiskOp::Open { path, .. } if path.as_str().contains(".wal"));
+        takes.then_some(DiskErrorKind::Shortage)
+    };
+    let mut refused = None;
+    for id in 1..20 {
+        let request = machine.ask(execute(database, id, Action::Create(text(1000))));
+        machine.settle();
+        while !machine.heard.answers.contains_key(&request) {
+            machine.wait();
+        }
+        match machine.heard.answers.remove(&request).expect("looked at just now") {
+            Ok(_) => assert!(refused.is_none(), "no segment can be made"),
+            Err(error) => refused = Some(refused.map_or((id, error.code()), |first| first)),
+        }
+    }
+    let (first, code) = refused.expect("a segment holds less than twenty documents");
+    assert_eq!(code, ErrorCode::OutOfResources);
+    assert!(machine.heard.alerts.iter().all(|alert| !matches!(alert.kind, AlertKind::ReadOnly(_))));
+    machine.driver.disk.refuse = nothing;
+    machine.one(database, first, Action::Create(text(1000))).unwrap();
+    machine.restart();
+    let database = machine.open("a").unwrap();
+    assert!((1..=first).all(|id| machine.one(database, id, Action::Read).is_ok()));
+}
+
+/// What is proven is shown; what an opening would have to write again first is neither shown nor passed over.
+#[test]
+fn a_database_without_space_to_go_on_is_opened_for_reading() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    machine.one(database, 1, Action::Create(text(10))).unwrap();
+    machine.one(database, 2, Action::Create(text(10))).unwrap();
+    machine.wait();
+    machine.one(database, 2, Action::Update(text(20))).unwrap();
+    machine.driver.disk.refuse = |op| matches!(op, DiskOp::Allocate { .. }).then_some(DiskErrorKind::NoSpace);
+    machine.crash();
+    let files = machine.files();
+    for _ in 0..2 {
+        assert_eq!(machine.open("a"), Ok(database));
+        assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+        assert_eq!(machine.one(database, 2, Action::Read), Err(ErrorCode::DiskFull), "not the older version");
+        assert_eq!(machine.one(database, 3, Action::Read), Err(ErrorCode::DocNotFound));
+        for (id, action) in [(1, Action::Delete), (2, Action::Update(text(30))), (3, Action::Create(text(10)))] {
+            assert_eq!(machine.one(database, id, action), Err(ErrorCode::DiskFull));
+        }
+        assert!(machine.heard.alerts.iter().any(|alert| matches!(alert.kind, AlertKind::NoSpace(_))));
+        assert_eq!(machine.files(), files, "nothing is left of it");
+        machine.answer(Request::CloseDatabase { database }).unwrap();
+    }
+    assert_eq!(machine.open("a"), Ok(database));
+    machine.driver.disk.refuse = nothing;
+    machine.one(database, 3, Action::Create(text(10))).unwrap();
+    assert_eq!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(text(20))));
+    machine.restart();
+    let database = machine.open("a").unwrap();
+    assert_eq!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(text(20))));
+    assert_eq!(machine.one(database, 3, Action::Read), Ok(OperationReply::Document(text(10))));
+}

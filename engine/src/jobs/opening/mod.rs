@@ -9,6 +9,7 @@
 //! new segment from the proven end on, with everything recovered beyond it as its tail; where the last
 //!     segments are small, from the first of them on, with all of them in it
 //! remove the segments that it wholly supersedes
+//! no space for one -> a shorter one, down to the smallest; without the small segments before it; then done, read-only
 //! ```
 //!
 //! The log is replayed in slices, so that nobody else waits for longer than one of them takes. A database that does not fit
@@ -26,14 +27,18 @@
 //! this one succeeds in vain, it is shown all the same: whoever rescues data from a failing disk is better off with
 //! what can be read.
 
+//! An opening that finds no space has written nothing and left nothing. What is proven is shown; what was recovered beyond
+//! it is withheld, neither shown nor passed over, for it may be gone after the next crash. When there is space, the
+//! database is opened again, from the start.
+
 mod read;
 mod survey;
 
 use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode};
 
-use super::new_segment::{Made, NewSegment, Plan};
+use super::new_segment::{Made, NewSegment, Plan, SEGMENT_BYTES_SMALLEST, Shortage};
 use crate::clock::WallTime;
-use crate::disk::{DiskError, DiskOp, DiskPath, FileId, OpenMode};
+use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{
     Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, Tail, active, next, proof_bytes, sealed,
@@ -51,6 +56,8 @@ pub(crate) enum Opened {
     Writable(Box<Writable>),
     /// Acknowledged data is missing.
     Damaged(View, Error),
+    /// There is no space for a new segment, and nothing was written: what is proven, with why.
+    Unwritten(View, Error),
 }
 
 /// See [`Opened::Writable`].
@@ -75,9 +82,21 @@ pub(crate) struct Subject {
     pub(crate) log_end: Lsn,
 }
 
+/// What an opening may do.
+#[derive(Clone, Debug)]
+pub(crate) enum Permit {
+    /// Go on in a new segment.
+    Write,
+    /// The same, where an earlier opening found no space: it is asked for before the log is read again.
+    WriteIfThereIsSpace,
+    /// Nothing: the catalog could not be written, with this error.
+    ReadAlone(Error),
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Opening {
+    permit: Permit,
     subject: Subject,
     options: Options,
     step: Step,
@@ -89,7 +108,12 @@ pub(crate) struct Opening {
     recovered: Option<Recovered>,
     /// What is shown of a damaged log.
     damaged: Option<(View, Error)>,
+    /// What later segments say again, as the reading found it.
+    said_again: Vec<DiskPath>,
+    /// What the new segment makes superfluous, once it is there.
     superseded: Vec<DiskPath>,
+    /// A longer file found no space.
+    file_bytes_max: u64,
 }
 
 /// What the replay found, on its way into the new segment.
@@ -101,11 +125,12 @@ struct Recovered {
     seal: u64,
     /// Whether that one is called `next` still.
     is_next: bool,
-    end: Lsn,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
+    /// Reading the log costs more than asking whether there is a point in it.
+    FindSpace,
     Survey(Box<Survey>),
     Read(Box<ReadLog>),
     OpenDamaged(FileId),
@@ -124,25 +149,43 @@ enum Step {
 }
 
 impl Opening {
-    pub(crate) fn new(subject: Subject, options: &Options, io: &mut Io) -> (Opening, DiskOp) {
-        let (survey, first) = Survey::new(subject.clone(), io);
+    pub(crate) fn new(subject: Subject, permit: Permit, options: &Options, io: &mut Io) -> (Opening, DiskOp) {
+        let (step, first) = match permit {
+            Permit::WriteIfThereIsSpace => (Step::FindSpace, DiskOp::FreeSpace),
+            Permit::Write | Permit::ReadAlone(_) => {
+                let (survey, first) = Survey::new(subject.clone(), io);
+                (Step::Survey(Box::new(survey)), first)
+            }
+        };
         let job = Opening {
+            permit,
             subject,
             options: options.clone(),
-            step: Step::Survey(Box::new(survey)),
+            step,
             segments: Vec::new(),
             spare: None,
             epoch_max: 0,
             recovered: None,
             damaged: None,
+            said_again: Vec::new(),
             superseded: Vec::new(),
+            file_bytes_max: options.segment_bytes_min,
         };
         (job, first)
     }
 
     /// `memory_bytes_free` is what all other databases leave of the limit.
     pub(crate) fn step(&mut self, result: DiskResult, memory_bytes_free: u64, io: &mut Io) -> Progress<Opened> {
+        let smallest = self.options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST);
         match (&mut self.step, result) {
+            (Step::FindSpace, Ok(DiskReply::Space(bytes))) if bytes < smallest => {
+                self.failed(ErrorCode::FileWrite, &DiskError::new(DiskErrorKind::NoSpace))
+            }
+            // A disk that does not say may have space.
+            (Step::FindSpace, Ok(_) | Err(_)) => {
+                let (survey, first) = Survey::new(self.subject.clone(), io);
+                self.go(Step::Survey(Box::new(survey)), first)
+            }
             (Step::Survey(job), result) => match job.step(result, io) {
                 Progress::Submit(op) => Progress::Submit(op),
                 Progress::Done(found) => self.read(found, io),
@@ -176,6 +219,10 @@ impl Opening {
                 Progress::Failed(error) => {
                     if let Some(file) = job.opened() {
                         io.close(file);
+                    }
+                    if job.failed_before_header() && job.shortage() == Some(Shortage::Space) {
+                        let smaller = job.smaller(&self.options);
+                        return self.no_space(smaller, error, io);
                     }
                     Progress::Failed(error)
                 }
@@ -238,7 +285,7 @@ impl Opening {
 
     fn replayed(&mut self, mut replay: Replay, io: &mut Io) -> Progress<Opened> {
         if let Step::Read(job) = &self.step {
-            self.superseded = job.superseded().cloned().collect();
+            self.said_again = job.superseded().cloned().collect();
         }
         for segment in &self.segments {
             // The active and the sealed ones got their names after their headers were durable.
@@ -258,20 +305,12 @@ impl Opening {
             self.damaged = Some((tail.view, error.database(self.subject.name.as_str())));
             return self.sync_damaged(io);
         };
-        let tail_bytes = tail.encode(self.subject.id, 0).map_or(0, |encoded| encoded.bytes);
-        let start_lsn = tail.start_lsn();
-        // What the new segment will supersede wholly.
-        for segment in &self.segments {
-            let wholly =
-                segment.header.is_some_and(|header| header.start_lsn >= start_lsn) || planted!(SupersededTooMany);
-            if wholly && !self.superseded.contains(&segment.path) {
-                self.superseded.push(segment.path.clone());
-            }
-        }
-        let tail_bytes = if planted!(OpeningEndTooEarly) { 0 } else { tail_bytes };
-        let (epoch, end) = (io.new_epoch(self.epoch_max), Lsn(start_lsn.0 + tail_bytes));
         let is_next = name == SegmentName::Next;
-        self.recovered = Some(Recovered { tail, epoch, seal, is_next, end });
+        self.recovered = Some(Recovered { tail, epoch: 0, seal, is_next });
+        if let Permit::ReadAlone(error) = &self.permit {
+            let error = error.clone();
+            return self.unwritten(error);
+        }
         match self.spare.take() {
             Some(path) => self.go(Step::RemoveSpare, DiskOp::Unlink { path }),
             None => self.names_or_segment(io),
@@ -315,17 +354,31 @@ impl Opening {
     }
 
     fn new_segment(&mut self, io: &mut Io) -> Progress<Opened> {
-        let recovered = self.recovered.as_ref().expect("set when the replay ended");
+        let recovered = self.recovered.as_mut().expect("set when the replay ended");
+        // An attempt that failed has used its epoch up.
+        self.epoch_max = io.new_epoch(self.epoch_max);
+        recovered.epoch = self.epoch_max;
+        let start_lsn = recovered.tail.start_lsn();
+        self.superseded.clone_from(&self.said_again);
+        for segment in &self.segments {
+            let wholly =
+                segment.header.is_some_and(|header| header.start_lsn >= start_lsn) || planted!(SupersededTooMany);
+            if wholly && !self.superseded.contains(&segment.path) {
+                self.superseded.push(segment.path.clone());
+            }
+        }
+        let recovered = self.recovered.as_ref().expect("changed just now");
         let tail = recovered.tail.encode(self.subject.id, recovered.epoch);
         let header = SegmentHeader {
             database: self.subject.id,
             epoch: recovered.epoch,
-            start_lsn: recovered.tail.start_lsn(),
+            start_lsn,
             created_at: self.subject.created_at,
         };
         let tail_bytes = tail.as_ref().map_or(0, |tail| tail.bytes) + proof_bytes(&recovered.tail.records);
-        let file_bytes = self.options.segment_bytes_min.max(SEGMENT_HEADER_BYTES as u64 + tail_bytes);
-        let plan = Plan { header, tail, seal: recovered.seal, spare: None, file: io.new_file(), file_bytes };
+        let needed_bytes = SEGMENT_HEADER_BYTES as u64 + tail_bytes;
+        let (file, file_bytes) = (io.new_file(), self.file_bytes_max);
+        let plan = Plan { header, tail, seal: recovered.seal, spare: None, file, file_bytes, needed_bytes };
         // By now the last segment is called NAME.wal and about to be sealed under its epoch.
         let sealed_path = self.path(&sealed(&self.subject.name, recovered.seal));
         let current = [self.path(&active(&self.subject.name)), self.path(&next(&self.subject.name))];
@@ -335,12 +388,37 @@ impl Opening {
         self.go(Step::NewSegment(Box::new(job)), first)
     }
 
+    /// A segment found no space, and nothing of it is left.
+    fn no_space(&mut self, smaller: Option<u64>, error: Error, io: &mut Io) -> Progress<Opened> {
+        let recovered = self.recovered.as_mut().expect("set when the replay ended");
+        match smaller {
+            Some(file_bytes) => self.file_bytes_max = file_bytes,
+            // What it would make superfluous stays where it is.
+            None if recovered.tail.merge.start().is_some() => recovered.tail.merge.clear(),
+            None => return self.unwritten(error),
+        }
+        self.new_segment(io)
+    }
+
+    /// Shows what is proven, and withholds the rest.
+    fn unwritten(&mut self, error: Error) -> Progress<Opened> {
+        let Recovered { tail, .. } = self.recovered.take().expect("set when the replay ended");
+        let error = error.database(self.subject.name.as_str());
+        let mut view = tail.view;
+        if !planted!(UnprovenShownWithoutSpace) {
+            view.withhold(&tail.records, error.clone());
+        }
+        Progress::Done(Opened::Unwritten(view, error))
+    }
+
     fn remove_superseded(&mut self, made: Made) -> Progress<Opened> {
         if let Some(path) = self.superseded.pop() {
             return self.go(Step::RemoveSuperseded(made), DiskOp::Unlink { path });
         }
-        let Recovered { tail, epoch, end, .. } = self.recovered.take().expect("taken once, at the end");
+        let Recovered { tail, epoch, .. } = self.recovered.take().expect("taken once, at the end");
         let (start_lsn, before) = (tail.start_lsn(), tail.last());
+        let tail_bytes = tail.encode(self.subject.id, 0).map_or(0, |encoded| encoded.bytes);
+        let end = Lsn(start_lsn.0 + if planted!(OpeningEndTooEarly) { 0 } else { tail_bytes });
         let view = tail.view;
         Progress::Done(Opened::Writable(Box::new(Writable { view, segment: made, epoch, start_lsn, end, before })))
     }
@@ -370,7 +448,7 @@ mod tests {
             let (name, directory, log_end) = (name.clone(), directory.clone(), Lsn(0));
             let mut io = Io::default();
             let subject = Subject { id, name, directory, created_at, log_end };
-            let (mut job, _) = Opening::new(subject, &Options::default(), &mut io);
+            let (mut job, _) = Opening::new(subject, Permit::Write, &Options::default(), &mut io);
             job.segments = segments;
             let first = job.replayed(Replay::new(id, log_end, 0, 4096), &mut io);
             assert!(matches!(first, Progress::Submit(_)), "{first:?}");
