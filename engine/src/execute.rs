@@ -80,6 +80,9 @@ impl Run<'_> {
             match self.one(operation, tx) {
                 Ok(reply) => results.push(Ok(reply)),
                 Err(error) => {
+                    if !planted!(EarlierWritesNotAwaited) {
+                        self.rests_on_writes(&operations[..index], &restore);
+                    }
                     if !planted!(TransactionNotRolledBack) {
                         *self.pending = restore;
                     }
@@ -141,6 +144,17 @@ impl Run<'_> {
     fn rests_on(&mut self, key: Option<Key>, newest: Option<TxId>) {
         let durable = key.and_then(|key| self.published.version(key)).map(|version| version.tx);
         self.rests_on_pending |= newest != durable;
+    }
+
+    /// Notes what a refused transaction tells by the operation that it names: all before that one would have been done,
+    /// so of what they would have written, `before` said whether it was there.
+    fn rests_on_writes(&mut self, operations: &[Operation], before: &View) {
+        for operation in operations.iter().filter(|operation| !matches!(operation.action, Action::Read)) {
+            let collection = before.collection(&operation.collection);
+            let key = collection.map(|collection| Key { collection, document: operation.document_id });
+            let newest = key.and_then(|key| before.version(key)).map(|version| version.tx);
+            self.rests_on(key, newest);
+        }
     }
 
     fn write(
@@ -278,6 +292,27 @@ mod tests {
         let read = executed.results.expect("nothing stands against it").remove(0);
         assert_eq!(read.expect("it is there"), OperationReply::Document(document("1")));
         assert!(!executed.rests_on_pending);
+    }
+
+    /// Document 1 is durable, document 2 is not. A transaction that updates 2 and then creates 1 is refused for its second
+    /// operation, which says that 2 is there.
+    #[test]
+    fn a_refused_transaction_waits_for_what_it_would_have_overwritten() {
+        let bounds = Bounds { read_only: None, memory_bytes_free: 1 << 20 };
+        let empty = View::empty(4);
+        let mut pending = empty.clone();
+        let create = |id| operation("_default", id, Action::Create(document("1")));
+        execute(&mut pending, &empty, &[create(1)], Atomicity::EachAlone, &bounds);
+        let published = pending.clone();
+        execute(&mut pending, &published, &[create(2)], Atomicity::EachAlone, &bounds);
+        let update = operation("_default", 2, Action::Update(document("2")));
+        let operations = [update, create(1)];
+        let executed = execute(&mut pending, &published, &operations, Atomicity::AllOrNothing, &bounds);
+        assert_eq!(executed.results.unwrap_err().code(), ErrorCode::DocExists);
+        assert!(executed.rests_on_pending);
+        let durable = pending.clone();
+        let executed = execute(&mut pending, &durable, &operations, Atomicity::AllOrNothing, &bounds);
+        assert!(executed.results.is_err() && !executed.rests_on_pending);
     }
 
     #[test]

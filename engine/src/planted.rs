@@ -76,6 +76,8 @@ bugs! {
         PendingReadNotAwaited,
         /// Reads see what is not durable yet.
         ReadsSeePending,
+        /// A refused transaction does not wait for what it would have overwritten.
+        EarlierWritesNotAwaited,
         /// Whether a document exists is decided against the published state.
         ExistenceAgainstPublished,
         /// A batch behind which another one gathers is never published.

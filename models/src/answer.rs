@@ -2,11 +2,17 @@
 //!
 //! First whatever the answer says was certainly not done is taken out of the history, and what was
 //! submitted later is predicted again; only then is the rest compared.
+//!
+//! The history is serial: a transaction that writes has read the state after the one before it. What only an
+//! error tells (a document is there, or is not) must be so in a state that is published by then: one state for all of a
+//! transaction, between the one at its submission and the newest.
+
+use std::ops::RangeInclusive;
 
 use docdb_protocol::{Atomicity, Error, ErrorCode, Operation, OperationReply, OperationResult, Reply, Response};
 
 use crate::database::{Database, Item, Ticket};
-use crate::execute::{Expected, key_of};
+use crate::execute::{Expected, execute, is_transaction_that_writes, key_of};
 use crate::state::{Key, text};
 use crate::{Mismatch, mismatch};
 
@@ -149,7 +155,46 @@ impl Database {
             self.check_one(&item, number, result, allowance, given_up)
                 .map_err(|Mismatch(why)| Mismatch(format!("request {}, operation {number}: {why}", item.ticket)))?;
         }
+        if item.atomicity == Atomicity::AllOrNothing && item.outcome.transactions.is_empty() {
+            self.check_one_state(&item, results)?;
+        }
+        self.pending_reads += u64::from(self.has_read_pending(&item));
         Ok(())
+    }
+
+    /// All that a transaction read that only reads was in one published state.
+    fn check_one_state(&self, item: &Item, results: &[OperationResult]) -> Result<(), Mismatch> {
+        let read = |number: usize| match &results[number] {
+            Ok(OperationReply::Document(document)) => Some(document.bytes()),
+            Ok(OperationReply::Written(_)) | Err(_) => None,
+        };
+        let holds = |tx: &u64| {
+            let is_so = |(number, operation)| self.content_after(*tx, &key_of(operation)) == read(number);
+            item.operations.iter().enumerate().all(is_so)
+        };
+        if self.shown_since(item).any(|tx| holds(&tx)) {
+            return Ok(());
+        }
+        let range = self.shown_since(item);
+        mismatch!("request {} read more than one state: none of {range:?} has all of it", item.ticket)
+    }
+
+    /// Whether a transaction that writes read a document as it was not published yet when it was submitted.
+    fn has_read_pending(&self, item: &Item) -> bool {
+        if !is_transaction_that_writes(&item.operations, item.atomicity) {
+            return false;
+        }
+        item.operations.iter().zip(&item.outcome.expected).any(|(operation, expected)| {
+            let key = key_of(operation);
+            let newest = self.content_after(item.before, &key);
+            let Expected::Read(read) = expected else { return false };
+            read.as_deref() == newest && newest != self.content_after(item.published_at_submit, &key)
+        })
+    }
+
+    /// The states that whoever sent this request may have been shown: those published between then and now.
+    fn shown_since(&self, item: &Item) -> RangeInclusive<u64> {
+        item.published_at_submit.min(self.published)..=self.published
     }
 
     fn check_one(
@@ -167,20 +212,24 @@ impl Database {
                 Ok(())
             }
             (Expected::Fails(code), Err(error)) if error.code() == *code => {
-                self.shown_to_fail(&key, item.before, *code);
-                Ok(())
+                let exists = *code == ErrorCode::DocExists;
+                if self.shown_since(item).any(|tx| self.content_after(tx, &key).is_some() == exists) {
+                    return Ok(());
+                }
+                let published = self.published;
+                mismatch!("answered {code:?}, which rests on what nobody may see yet: {published} are published")
             }
-            (Expected::OwnRead(Some(content)), Ok(OperationReply::Document(document)))
+            (Expected::Read(Some(content)), Ok(OperationReply::Document(document)))
                 if document.bytes() == &content[..] =>
             {
                 Ok(())
             }
-            (Expected::OwnRead(None), Err(error)) if error.code() == ErrorCode::DocNotFound => Ok(()),
+            (Expected::Read(None), Err(error)) if error.code() == ErrorCode::DocNotFound => Ok(()),
             // The write that it would have seen was given up.
-            (Expected::OwnRead(_), Ok(OperationReply::Document(document))) if given_up => {
+            (Expected::Read(_), Ok(OperationReply::Document(document))) if given_up => {
                 self.check_read(item, &key, Some(document.bytes()))
             }
-            (Expected::OwnRead(_), Err(error)) if given_up && error.code() == ErrorCode::DocNotFound => {
+            (Expected::Read(_), Err(error)) if given_up && error.code() == ErrorCode::DocNotFound => {
                 self.check_read(item, &key, None)
             }
             (Expected::PublishedRead, Ok(OperationReply::Document(document))) => {
@@ -192,6 +241,9 @@ impl Database {
             (_, Err(error)) if allowance.device_failed && self.fails_on_published(item, number, error.code()) => {
                 self.decided_again += 1;
                 Ok(())
+            }
+            (Expected::Read(Some(content)), result) => {
+                mismatch!("answered {result:?}, expected {}", text(content))
             }
             (expected, result) => mismatch!("answered {result:?}, expected {expected:?}"),
         }
@@ -210,19 +262,18 @@ impl Database {
     }
 
     /// A read outside its own request's writes: any state published between submission and now.
-    fn check_read(&mut self, item: &Item, key: &Key, found: Option<&[u8]>) -> Result<(), Mismatch> {
-        let range = item.published_at_submit.min(self.published)..=self.published;
-        let shown = range.clone().find(|tx| self.content_after(*tx, key) == found);
-        if let Some(tx) = shown {
-            self.shown(key, tx);
+    fn check_read(&self, item: &Item, key: &Key, found: Option<&[u8]>) -> Result<(), Mismatch> {
+        let mut range = self.shown_since(item);
+        if range.any(|tx| self.content_after(tx, key) == found) {
             return Ok(());
         }
         let found = found.map_or("nothing".to_owned(), text);
         let last = self.content_after(self.published, key).map_or("nothing".to_owned(), text);
+        let range = self.shown_since(item);
         mismatch!("read {}/{} as {found}; in no state of {range:?}, in the last it is {last}", key.0, key.1)
     }
 
-    /// An `AllOrNothing` request failed: as predicted, or because of a read that may fail.
+    /// An `AllOrNothing` request failed: as predicted, and as some published state says.
     fn check_failed(&mut self, index: usize, error: &Error, allowance: Allowance) -> Result<(), Mismatch> {
         let item = self.items[index].clone();
         if item.atomicity != Atomicity::AllOrNothing {
@@ -232,49 +283,40 @@ impl Database {
         let Some(operation) = operation.filter(|operation| *operation < item.operations.len()) else {
             return mismatch!("request {} failed without naming the operation: {error}", item.ticket);
         };
-        let key = key_of(&item.operations[operation]);
-        if item.outcome.failed == Some((operation, error.code())) {
-            let own = |earlier: &Operation| key_of(earlier) == key;
-            if !item.operations[..operation].iter().any(own) {
-                self.shown_to_fail(&key, item.before, error.code());
-            }
+        let failed = (operation, error.code());
+        let writes = is_transaction_that_writes(&item.operations, item.atomicity);
+        let is_predicted = !writes || item.outcome.failed == Some(failed);
+        if !is_predicted && !allowance.device_failed {
+            let expected = item.outcome.failed;
+            return mismatch!("request {} failed with {error}; expected the failure {expected:?}", item.ticket);
+        }
+        if !self.shown_since(&item).any(|tx| self.failure_after(tx, &item, writes) == Some(failed)) {
+            let range = self.shown_since(&item);
+            return mismatch!(
+                "request {} failed with {error}, and no state of {range:?} says so: it rests on what nobody may see",
+                item.ticket
+            );
+        }
+        if is_predicted {
             return Ok(());
         }
-        if item.outcome.expected[operation] == Expected::PublishedRead && item.outcome.transactions.is_empty() {
-            return self.check_read(&item, &key, None);
+        // Decided again after a batch was given up: then nothing of it was written.
+        self.decided_again += 1;
+        self.take_out(index, &vec![true; item.operations.len()])
+    }
+
+    /// How a transaction would fail if it were the next after `tx`.
+    fn failure_after(&self, tx: u64, item: &Item, writes: bool) -> Option<(usize, ErrorCode)> {
+        let state = self.state_after(tx).expect("a published state is in the history");
+        if writes {
+            return execute(state, tx, &item.operations, item.atomicity, &vec![false; item.operations.len()]).failed;
         }
-        if allowance.device_failed && self.fails_on_published(&item, operation, error.code()) {
-            // Decided again after a batch was given up: then nothing of it was written.
-            self.decided_again += 1;
-            return self.take_out(index, &vec![true; item.operations.len()]);
-        }
-        mismatch!("request {} failed with {error}; expected {:?}", item.ticket, item.outcome)
+        let is_absent = |operation: &Operation| !state.contains_key(&key_of(operation));
+        item.operations.iter().position(is_absent).map(|operation| (operation, ErrorCode::DocNotFound))
     }
 
     fn content_after(&self, tx: u64, key: &Key) -> Option<&[u8]> {
         self.state_after(tx).and_then(|state| state.get(key)).map(|content| &content[..])
-    }
-
-    /// The newest transaction up to `tx` that changed the document; zero when none did.
-    fn last_change(&self, key: &Key, tx: u64) -> u64 {
-        let changes = |tx: &u64| {
-            let index = usize::try_from(*tx - 1).expect("a history fits into memory");
-            self.transactions[index].iter().any(|write| write.key == *key)
-        };
-        (1..=tx).rev().find(changes).unwrap_or(0)
-    }
-
-    /// A client knows that the document is there, or that it is not: in the first state that says so.
-    fn shown_to_fail(&mut self, key: &Key, before: u64, code: ErrorCode) {
-        let exists = code == ErrorCode::DocExists;
-        let says_so = |tx: &u64| self.content_after(*tx, key).is_some() == exists;
-        let first = (self.published.min(before)..=before).find(says_so).unwrap_or(before);
-        self.shown(key, first);
-    }
-
-    /// A client knows something that only holds from `tx` on; the last change up to it must stay.
-    fn shown(&mut self, key: &Key, tx: u64) {
-        self.seen = self.seen.max(self.last_change(key, tx));
     }
 }
 

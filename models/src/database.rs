@@ -8,6 +8,7 @@
 //! was submitted after it is run again; what is unknown stays until an opening decides it.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use docdb_protocol::{Atomicity, Operation};
 
@@ -41,6 +42,8 @@ pub(crate) struct Item {
 pub struct Database {
     pub(crate) states: Vec<State>,
     pub(crate) transactions: Vec<Transaction>,
+    /// The collections, each with the transaction that wrote its first document; `_default` is always there.
+    collections: Vec<(u64, Arc<str>)>,
     pub(crate) items: Vec<Item>,
     pub(crate) acknowledged: u64,
     pub(crate) seen: u64,
@@ -48,7 +51,12 @@ pub struct Database {
     pub(crate) open: bool,
     /// Answers that were decided again after a batch was given up.
     pub(crate) decided_again: u64,
+    /// Transactions that were answered and had read what was not published when they were submitted.
+    pub(crate) pending_reads: u64,
 }
+
+/// The collection that no transaction makes.
+const DEFAULT_COLLECTION: &str = "_default";
 
 impl Default for Database {
     fn default() -> Database {
@@ -63,12 +71,14 @@ impl Database {
         Database {
             states: vec![State::new()],
             transactions: Vec::new(),
+            collections: Vec::new(),
             items: Vec::new(),
             acknowledged: 0,
             seen: 0,
             published: 0,
             open: false,
             decided_again: 0,
+            pending_reads: 0,
         }
     }
 
@@ -96,6 +106,18 @@ impl Database {
         self.decided_again
     }
 
+    /// How many transactions that were answered had read what was not published when they were submitted.
+    #[must_use]
+    pub fn pending_reads(&self) -> u64 {
+        self.pending_reads
+    }
+
+    /// The newest transaction that readers can see, or saw last.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
     /// Whether a view is published.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -112,6 +134,12 @@ impl Database {
     #[must_use]
     pub fn state_after(&self, tx: u64) -> Option<&State> {
         self.states.get(usize::try_from(tx).ok()?)
+    }
+
+    /// The document that the newest transaction wrote last.
+    #[must_use]
+    pub fn last_written(&self) -> Option<&Key> {
+        self.transactions.last().and_then(|transaction| transaction.last()).map(|write| &write.key)
     }
 
     /// Takes a request, in the order of submission.
@@ -156,6 +184,7 @@ impl Database {
         Ok(())
     }
 
+<<<<<<< HEAD
     /// A reader can see `contents` from now on: what is proven, up to `tx`, of a log that cannot be gone on with for want of
     /// space. Documents that later transactions are about are withheld. What is recovered is not decided yet.
     ///
@@ -187,6 +216,26 @@ impl Database {
         self.published = self.published.max(tx);
         self.seen = self.seen.max(tx);
         Ok(())
+=======
+    /// What is published lists these collections, in this order. Where `some_are_lost`, names may be missing.
+    ///
+    /// # Errors
+    /// When a collection is missing, or is there before a transaction made it.
+    pub fn check_collections(&self, listed: &[&str], some_are_lost: bool) -> Result<(), Mismatch> {
+        let made = |until: u64| self.collections.iter().filter(move |(tx, _)| *tx <= until).map(|(_, name)| &**name);
+        let until = if some_are_lost { self.newest() } else { self.published };
+        let mut expected: Vec<&str> = made(until).chain([DEFAULT_COLLECTION]).collect();
+        expected.sort_unstable();
+        let is_right = if some_are_lost {
+            listed.is_sorted() && listed.iter().all(|name| expected.contains(name))
+        } else {
+            listed == expected
+        };
+        if is_right {
+            return Ok(());
+        }
+        mismatch!("the collections after transaction {until} are listed as {listed:?}, expected {expected:?}")
+>>>>>>> fa6cc0d (Judge transactions by a serial history, and let clients ask for more)
     }
 
     /// Readers see nothing any more: the database was closed.
@@ -205,7 +254,7 @@ impl Database {
     /// Folds in everything that later judgements depend on. Only asked after a crash: the requests of before are all
     /// unknown, the next opening forgets them, and until then only their number matters.
     pub fn identify(&self, hasher: &mut impl Hasher) {
-        let Database { states, transactions, items, acknowledged, seen, published, open, decided_again: _ } = self;
+        let Database { states, transactions, items, acknowledged, seen, published, open, .. } = self;
         assert!(!open && items.iter().all(|item| item.unknown), "the process has just died");
         (states, transactions, items.len(), acknowledged, seen, published).hash(hasher);
     }
@@ -245,6 +294,7 @@ impl Database {
         let kept = usize::try_from(tx).expect("a history fits into memory");
         self.transactions.truncate(kept);
         self.states.truncate(kept + 1);
+        self.collections.retain(|(made, _)| *made <= tx);
     }
 
     /// Runs the items from `first` on, again or for the first time, behind the present history.
@@ -259,8 +309,19 @@ impl Database {
                 let next = state::apply(newest, transaction);
                 self.states.push(next);
                 self.transactions.push(transaction.clone());
+                self.name_collections(transaction);
             }
             self.items[index].outcome = outcome;
+        }
+    }
+
+    /// The newest transaction is this one: its collections are there from now on.
+    fn name_collections(&mut self, transaction: &Transaction) {
+        for write in transaction {
+            let name = &write.key.0;
+            if &**name != DEFAULT_COLLECTION && self.collections.iter().all(|(_, known)| known != name) {
+                self.collections.push((self.newest(), Arc::clone(name)));
+            }
         }
     }
 }

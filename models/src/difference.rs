@@ -63,7 +63,7 @@ impl Database {
             let key = key_of(operation);
             let after = |tx: u64| self.state_after(tx).and_then(|state| state.get(&key)).cloned();
             let allowed: Vec<Option<Content>> = match expected {
-                Expected::OwnRead(own) => vec![own.clone()],
+                Expected::Read(content) => vec![content.clone()],
                 Expected::PublishedRead => {
                     (item.published_at_submit.min(self.published)..=self.published).map(after).collect()
                 }

@@ -1,8 +1,9 @@
 //! Runs one request against the newest pending state and says what must be answered.
 //!
 //! The rules are the product's: `EachAlone` makes every write a transaction of its own, `AllOrNothing`
-//! makes one of all or none. A read sees the writes before it in the same request, and otherwise only
-//! published states; which of these is not known here, so it is left open.
+//! makes one of all or none. A read sees the writes before it in the same request. Beside them, the reads of a
+//! transaction that writes see the state that its writes are decided against; all other reads see published
+//! states, and which of these is not known here, so it is left open.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ pub(crate) enum Expected {
     Written(u64),
     /// This error, because of the document's state after the newest pending transaction.
     Fails(ErrorCode),
-    /// The document as an earlier operation of the same request left it.
-    OwnRead(Option<Content>),
+    /// The document as an earlier operation of the same request left it, or as the transaction before left it.
+    Read(Option<Content>),
     /// The document in some published state.
     PublishedRead,
     /// Not run: the request was refused, or another operation of it failed.
@@ -37,6 +38,11 @@ pub(crate) struct Outcome {
     pub(crate) failed: Option<(usize, ErrorCode)>,
 }
 
+/// Whether a request is one transaction that writes: then its reads see what its writes are decided against.
+pub(crate) fn is_transaction_that_writes(operations: &[Operation], atomicity: Atomicity) -> bool {
+    atomicity == Atomicity::AllOrNothing && operations.iter().any(|operation| operation.action != Action::Read)
+}
+
 /// The key of an operation's document.
 pub(crate) fn key_of(operation: &Operation) -> Key {
     (Arc::from(operation.collection.as_str()), operation.document_id.0)
@@ -51,6 +57,7 @@ pub(crate) fn execute(
     refused: &[bool],
 ) -> Outcome {
     let mut outcome = Outcome::default();
+    let reads_newest = is_transaction_that_writes(operations, atomicity);
     let mut own: BTreeMap<Key, Option<Content>> = BTreeMap::new();
     let mut whole = Transaction::new();
     for (index, operation) in operations.iter().enumerate() {
@@ -62,8 +69,12 @@ pub(crate) fn execute(
         let exists = own.get(&key).map_or_else(|| newest.contains_key(&key), Option::is_some);
         let content = match (&operation.action, exists) {
             (Action::Read, _) => {
-                let expected = own.get(&key).map_or(Expected::PublishedRead, |own| Expected::OwnRead(own.clone()));
-                let absent = expected == Expected::OwnRead(None);
+                let expected = match own.get(&key) {
+                    Some(own) => Expected::Read(own.clone()),
+                    None if reads_newest => Expected::Read(newest.get(&key).cloned()),
+                    None => Expected::PublishedRead,
+                };
+                let absent = expected == Expected::Read(None);
                 outcome.expected.push(expected);
                 if absent && atomicity == Atomicity::AllOrNothing {
                     outcome.failed = Some((index, ErrorCode::DocNotFound));

@@ -182,6 +182,7 @@ impl ProfileName {
         let mut marks: Marks = [
             M::Acknowledged,
             M::GroupCommitted,
+            M::PendingRead,
             M::Rotated,
             M::SpareTaken,
             M::SpareRemoved,

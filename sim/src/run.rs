@@ -14,7 +14,7 @@ use crate::life::Life;
 use crate::marks::{Mark, Marks};
 use crate::oracle::{Violation, space};
 use crate::profile::ProfileName;
-use crate::workload::Workload;
+use crate::workload::{Shape, Workload};
 use crate::world::{Tally, World};
 
 /// How a run ended.
@@ -143,7 +143,7 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     let drawn = ProfileName::chosen(&mut choices);
     let profile = setup.profile.unwrap_or(drawn);
     let device = profile.device(&mut choices, setup.without);
-    let workload = Workload::chosen(&mut choices, options.memory_bytes_max < Options::default().memory_bytes_max);
+    let workload = Workload::chosen(&mut choices, Shape::of(&options));
     let mut report = Report {
         seed,
         profile,
@@ -185,6 +185,9 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     report.marks = world.marks();
     if world.checker.databases().iter().any(|tracked| tracked.model.decided_again() > 0) {
         report.marks.set(Mark::AnswerDecidedAgain);
+    }
+    if world.checker.databases().iter().any(|tracked| tracked.model.pending_reads() > 0) {
+        report.marks.set(Mark::PendingRead);
     }
     report.transactions = world.checker.databases().iter().map(|tracked| tracked.model.newest()).sum();
     report.segments = space::sealed_segments(world.disk());

@@ -1,21 +1,45 @@
-//! What clients ask for: few documents, much change, every content different.
+//! What clients ask for: much change, every content different.
 //!
 //! It never knows what the engine does; it looks at the models only to ask for something that has an
-//! effect more often than not. In an `AllOrNothing` request with writes it reads only what the request
-//! wrote before: otherwise success would depend on which published state the read saw. Where memory is tight, one request
-//! is sent at a time, and it succeeds or fails as a whole: whether there was room for it is known from its answer alone.
+//! effect more often than not. Most lives have few documents, which are changed all the time; some have hundreds, in more
+//! collections, and ask for many operations at a time; some open and close their databases over and over. Where memory
+//! is tight, one request is sent at a time, and it succeeds or fails as a whole: whether there was room for it is known
+//! from its answer alone.
 
+mod space;
+
+use docdb_engine::Options;
 use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Operation, Request};
 
+use self::space::{Place, Space};
 use crate::choice::Choices;
 use crate::oracle::{Checker, Tracked, opening};
 
 /// The databases a run may use.
 pub const DATABASES: [&str; 3] = ["alpha", "beta.x", "gamma"];
 
-const COLLECTIONS: [&str; 2] = ["_default", "notes"];
-/// Small ones, and ones that only fit into as many bits as they are promised.
-const IDS: [u64; 8] = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
+/// An engine that lets fewer requests wait than this is asked for more than it lets wait.
+const QUEUE_SHORT: usize = 64;
+
+/// What the engine's limits say about what can be asked of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shape {
+    /// Whether the memory for documents may be full.
+    pub memory_is_tight: bool,
+    /// How many requests may wait, where that is few.
+    pub queue_max: Option<usize>,
+}
+
+impl Shape {
+    /// The shape of these limits.
+    #[must_use]
+    pub fn of(options: &Options) -> Shape {
+        Shape {
+            memory_is_tight: options.memory_bytes_max < Options::default().memory_bytes_max,
+            queue_max: Some(options.pending_requests_max).filter(|most| *most < QUEUE_SHORT),
+        }
+    }
+}
 
 /// The clients of one run.
 #[derive(Clone, Debug)]
@@ -23,16 +47,36 @@ pub struct Workload {
     databases: usize,
     window: usize,
     is_tight: bool,
+    /// Whether databases are asked one after the other.
+    in_turns: bool,
+    turn: usize,
+    /// Whether databases are opened and closed all the time.
+    is_restless: bool,
+    space: Space,
     written: u64,
 }
 
 impl Workload {
     /// Clients that ask for as much at a time, in as many databases, as is chosen.
     #[must_use]
-    pub fn chosen(choices: &mut Choices, is_tight: bool) -> Workload {
+    pub fn chosen(choices: &mut Choices, shape: Shape) -> Workload {
         let databases = 1 + small(choices.choice("workload/databases", DATABASES.len() as u64));
         let window = [1, 4, 12][small(choices.choice("workload/window", 3))];
-        Workload { databases, window: if is_tight { 1 } else { window }, is_tight, written: 0 }
+        let window = match shape {
+            Shape { memory_is_tight: true, .. } => 1,
+            Shape { queue_max: Some(most), .. } => window.max(most + 2),
+            Shape { queue_max: None, .. } => window,
+        };
+        Workload {
+            databases,
+            window,
+            is_tight: shape.memory_is_tight,
+            in_turns: choices.chance("workload/in_turns", 150),
+            turn: 0,
+            is_restless: choices.chance("workload/restless", 100),
+            space: Space::chosen(choices),
+            written: 0,
+        }
     }
 
     /// The names of the databases that are used.
@@ -49,9 +93,15 @@ impl Workload {
 
     /// The next request; `None` when there is nothing to ask before some database is open.
     pub fn next(&mut self, checker: &Checker, choices: &mut Choices) -> Option<Request> {
-        let number = small(choices.choice("workload/database", self.databases as u64));
+        let number = if self.in_turns {
+            self.turn += 1;
+            self.turn % self.databases
+        } else {
+            small(choices.choice("workload/database", self.databases as u64))
+        };
         let tracked = &checker.databases()[number];
-        let kind = choices.weighted("workload/kind", &[29, 8, 1, 1, 1]);
+        let weights = if self.is_restless { [20, 8, 5, 4, 3] } else { [29, 8, 1, 1, 1] };
+        let kind = choices.weighted("workload/kind", &weights);
         if kind == 4 {
             return Some([Request::ListDatabases, Request::Stats][small(choices.choice("workload/list", 2))].clone());
         }
@@ -85,7 +135,8 @@ impl Workload {
     }
 
     fn chosen_document(&mut self, choices: &mut Choices) -> Document {
-        let pad = match choices.weighted("workload/size", &[6, 4, 2]) {
+        let weights = if self.space.is_wide() { [30, 2, 1] } else { [6, 4, 2] };
+        let pad = match choices.weighted("workload/size", &weights) {
             0 => choices.choice("workload/pad", 60),
             1 => 300 + choices.choice("workload/pad", 300),
             _ => 600 + choices.choice("workload/pad", 1500),
@@ -96,55 +147,66 @@ impl Workload {
     fn operations(&mut self, tracked: &Tracked, choices: &mut Choices) -> (Vec<Operation>, Atomicity) {
         let is_whole = choices.choice("workload/atomicity", 2) == 1 || self.is_tight;
         let atomicity = if is_whole { Atomicity::AllOrNothing } else { Atomicity::EachAlone };
-        let count = [1, 2, 3, 5][choices.weighted("workload/operations", &[3, 1, 1, 1])];
+        let newest = tracked.model.state_after(tracked.model.newest()).expect("the newest state is in the history");
+        if !newest.is_empty() && choices.chance("workload/sweep", 8) {
+            return (self.space.sweep(newest), atomicity);
+        }
+        let counts = if self.space.is_wide() { [1, 3, 20, 60] } else { [1, 2, 3, 5] };
+        let count = counts[choices.weighted("workload/operations", &[3, 1, 1, 1])];
+        // Of a long transaction nearly each would fail.
+        let fails = if count > 5 { 4 } else { 125 };
         let reads_only = choices.chance("workload/reads_only", 167);
-        let mut operations: Vec<Operation> = Vec::new();
+        let mut asked = Asked { tracked, operations: Vec::new() };
         for _ in 0..count {
-            let mut at = (
-                COLLECTIONS[small(choices.choice("workload/collection", 2))],
-                DocumentId(IDS[small(choices.choice("workload/id", IDS.len() as u64))]),
-            );
+            let mut place = self.space.place(asked.tracked, choices);
             let read = reads_only || choices.chance("workload/read", 200);
-            if read && !reads_only && atomicity == Atomicity::AllOrNothing {
-                // Only what this request wrote.
-                let Some(earlier) = operations.iter().find(|earlier| earlier.action != Action::Read) else { continue };
-                at = (if earlier.collection.as_str() == "notes" { "notes" } else { "_default" }, earlier.document_id);
+            if read && atomicity == Atomicity::AllOrNothing && !asked.exists(&place) {
+                // What is not there fails the whole.
+                match self.space.near(&place, newest).filter(|near| asked.exists(near)) {
+                    Some(near) if !choices.chance("workload/fails", fails) => place = near,
+                    Some(_) | None => {}
+                }
             }
-            let action = if read { Action::Read } else { self.write(tracked, at, &operations, choices) };
-            let collection = CollectionName::parse(at.0).expect("the simulator's names are valid");
-            operations.push(Operation { collection, document_id: at.1, action });
+            let action = if read { Action::Read } else { self.write(&asked, &place, fails, choices) };
+            asked.operations.push(Operation {
+                collection: place.collection.clone(),
+                document_id: DocumentId(place.id),
+                action,
+            });
         }
-        if operations.is_empty() {
-            let collection = CollectionName::default_collection();
-            operations.push(Operation { collection, document_id: DocumentId(0), action: Action::Read });
-        }
-        (operations, atomicity)
+        (asked.operations, atomicity)
     }
 
-    fn write(
-        &mut self,
-        tracked: &Tracked,
-        (collection, id): (&'static str, DocumentId),
-        earlier: &[Operation],
-        choices: &mut Choices,
-    ) -> Action {
-        let newest = tracked.model.state_after(tracked.model.newest()).expect("the newest state is in the history");
-        let same = |operation: &&Operation| {
-            operation.collection.as_str() == collection
-                && operation.document_id == id
-                && operation.action != Action::Read
-        };
-        let exists = earlier.iter().rev().find(same).map_or_else(
-            || newest.contains_key(&(collection.into(), id.0)),
-            |operation| operation.action != Action::Delete,
-        );
-        // One in eight is expected to fail.
-        let exists = exists ^ choices.chance("workload/fails", 125);
+    fn write(&mut self, asked: &Asked<'_>, place: &Place, fails: u64, choices: &mut Choices) -> Action {
+        let exists = asked.exists(place) ^ choices.chance("workload/fails", fails);
         match (exists, choices.chance("workload/delete", 250)) {
             (false, _) => Action::Create(self.chosen_document(choices)),
             (true, true) => Action::Delete,
             (true, false) => Action::Update(self.chosen_document(choices)),
         }
+    }
+}
+
+/// A request being made.
+struct Asked<'run> {
+    tracked: &'run Tracked,
+    operations: Vec<Operation>,
+}
+
+impl Asked<'_> {
+    /// Whether a document is there once all of this request so far is done.
+    fn exists(&self, place: &Place) -> bool {
+        let same = |operation: &&Operation| {
+            operation.document_id.0 == place.id
+                && operation.collection == place.collection
+                && operation.action != Action::Read
+        };
+        let model = &self.tracked.model;
+        let newest = model.state_after(model.newest()).expect("the newest state is in the history");
+        self.operations.iter().rev().find(same).map_or_else(
+            || newest.contains_key(&(place.name.clone(), place.id)),
+            |operation| operation.action != Action::Delete,
+        )
     }
 }
 

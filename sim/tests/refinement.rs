@@ -3,14 +3,14 @@
 use docdb_engine::Options;
 use docdb_sim::choice::Choices;
 use docdb_sim::disk::{CrashKind, Profile};
-use docdb_sim::workload::Workload;
+use docdb_sim::workload::{Shape, Workload};
 use docdb_sim::world::{Stepped, World};
 
 /// A refinement that takes no action checks nothing.
 #[test]
 fn a_run_is_made_of_the_actions_of_all_specifications() {
     let mut choices = Choices::seeded(7);
-    let mut workload = Workload::chosen(&mut choices, false);
+    let mut workload = Workload::chosen(&mut choices, Shape::default());
     let options = Options { segment_bytes_min: 4096, segment_bytes_max: 8192, ..Options::default() };
     let mut world = World::new(options, Profile::CALM, choices, workload.names()).expect("it begins");
     for _ in 0..3 {

@@ -117,6 +117,77 @@ fn a_read_sees_the_earlier_writes_of_its_request() {
     database.answer(1, &own, Allowance::default()).unwrap();
 }
 
+fn read(id: u64) -> Operation {
+    operation(id, Action::Read)
+}
+
+fn found(number: u64) -> OperationResult {
+    Ok(OperationReply::Document(document(number)))
+}
+
+/// One writes both documents; before that is durable another overwrites the second and reads the first.
+#[test]
+fn a_transaction_has_read_the_state_after_the_one_before_it() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1), create(2, 1)], Atomicity::AllOrNothing);
+    publish(&mut database, 1);
+    database.submit(2, vec![operation(1, Action::Update(document(2)))], Atomicity::EachAlone);
+    database.submit(3, vec![read(1), operation(2, Action::Update(document(3)))], Atomicity::AllOrNothing);
+    publish(&mut database, 3);
+    let stale = executed(vec![found(1), written(3)]);
+    database.clone().answer(3, &stale, Allowance::default()).unwrap_err();
+    database.answer(3, &executed(vec![found(2), written(3)]), Allowance::default()).unwrap();
+    assert_eq!(database.pending_reads(), 1);
+}
+
+#[test]
+fn a_refusal_rests_on_what_is_published() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    publish(&mut database, 1);
+    database.submit(2, vec![create(2, 2)], Atomicity::EachAlone);
+    // That it got as far as its last operation says that document 2 is there.
+    database.submit(3, vec![read(2), create(1, 3)], Atomicity::AllOrNothing);
+    database.submit(4, vec![create(2, 3)], Atomicity::EachAlone);
+    let third = Err(Error::new(ErrorCode::DocExists).operation(1));
+    let fourth = executed(vec![failed(ErrorCode::DocExists)]);
+    database.clone().answer(3, &third, Allowance::default()).unwrap_err();
+    database.clone().answer(4, &fourth, Allowance::default()).unwrap_err();
+    publish(&mut database, 2);
+    database.answer(3, &third, Allowance::default()).unwrap();
+    database.answer(4, &fourth, Allowance::default()).unwrap();
+}
+
+#[test]
+fn a_transaction_that_only_reads_reads_one_state() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1), create(2, 1)], Atomicity::AllOrNothing);
+    publish(&mut database, 1);
+    database.submit(2, vec![read(1), read(2)], Atomicity::AllOrNothing);
+    let update = |id| operation(id, Action::Update(document(2)));
+    database.submit(3, vec![update(1), update(2)], Atomicity::AllOrNothing);
+    publish(&mut database, 2);
+    let torn = executed(vec![found(1), found(2)]);
+    database.clone().answer(2, &torn, Allowance::default()).unwrap_err();
+    database.answer(2, &executed(vec![found(1), found(1)]), Allowance::default()).unwrap();
+}
+
+#[test]
+fn a_collection_is_there_from_its_first_document_on() {
+    let mut database = opened();
+    let notes = Operation { collection: CollectionName::parse("notes").unwrap(), ..create(1, 1) };
+    let delete = Operation { action: Action::Delete, ..notes.clone() };
+    database.check_collections(&["_default"], false).unwrap();
+    database.submit(1, vec![notes], Atomicity::EachAlone);
+    database.check_collections(&["_default", "notes"], false).unwrap_err();
+    publish(&mut database, 1);
+    database.check_collections(&["_default"], false).unwrap_err();
+    database.check_collections(&["_default"], true).unwrap();
+    database.submit(2, vec![delete], Atomicity::EachAlone);
+    publish(&mut database, 2);
+    database.check_collections(&["_default", "notes"], false).unwrap();
+}
+
 #[test]
 fn what_was_refused_is_taken_out_and_what_followed_is_predicted_again() {
     let mut database = opened();

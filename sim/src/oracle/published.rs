@@ -5,7 +5,11 @@
 
 use docdb_engine::{Alert, AlertKind, View};
 use docdb_models::{Doubtful, Mismatch};
+<<<<<<< HEAD
 use docdb_protocol::{DatabaseId, DocumentId};
+=======
+use docdb_protocol::{CollectionName, DatabaseId};
+>>>>>>> fa6cc0d (Judge transactions by a serial history, and let clients ask for more)
 
 use super::views::contents_of;
 use super::{Asked, Checker, Recovered, Violation, violation};
@@ -78,6 +82,8 @@ impl Checker {
         } else {
             tracked.model.publish(tx, &shown.found)
         };
+        let listed: Vec<&str> = view.collections().map(CollectionName::as_str).collect();
+        let judged = judged.and_then(|()| tracked.model.check_collections(&listed, shown.is_unnamed));
         judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
         if recovers && !tracked.is_damaged {
             tracked.whole_from = tracked.read_from;
