@@ -27,6 +27,8 @@ pub struct Allowance {
     pub damaged: bool,
     /// What the databases hold may fill the memory that is allowed.
     pub memory_full: bool,
+    /// More requests wait than the engine lets wait.
+    pub queue_full: bool,
 }
 
 impl Allowance {
@@ -43,6 +45,7 @@ impl Allowance {
             | E::FileRead => self.device_failed,
             E::CorruptRecord | E::DbNotFound => self.damaged,
             E::MemoryLimit => self.memory_full || self.damaged,
+            E::QueueFull => self.queue_full,
             E::DbNotOpen => self.closing || self.device_failed,
             E::PoolStopped => self.closing,
             _ => false,

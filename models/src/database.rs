@@ -14,7 +14,7 @@ use docdb_protocol::{Atomicity, Operation};
 
 use crate::difference::Difference;
 use crate::execute::{Outcome, execute};
-use crate::state::{self, Key, State, Transaction};
+use crate::state::{self, Key, State, Transaction, Write};
 use crate::{Mismatch, mismatch};
 
 /// Names a request; chosen by the caller.
@@ -136,6 +136,21 @@ impl Database {
         self.states.get(usize::try_from(tx).ok()?)
     }
 
+    /// The bytes of all documents that were written up to transaction `tx`, each write with so many more.
+    #[must_use]
+    pub fn written_bytes(&self, tx: u64, overhead_bytes: u64) -> u64 {
+        let until = usize::try_from(tx).map_or(self.transactions.len(), |tx| tx.min(self.transactions.len()));
+        let writes = self.transactions[..until].iter().flatten();
+        let bytes = |write: &Write| write.content.as_ref().map_or(0, |content| content.len() as u64) + overhead_bytes;
+        writes.map(bytes).sum()
+    }
+
+    /// The bytes of the documents that are there after transaction `tx`.
+    #[must_use]
+    pub fn held_bytes(&self, tx: u64) -> u64 {
+        self.state_after(tx).into_iter().flat_map(|state| state.values()).map(|content| content.len() as u64).sum()
+    }
+
     /// The document that the newest transaction wrote last.
     #[must_use]
     pub fn last_written(&self) -> Option<&Key> {
@@ -184,7 +199,6 @@ impl Database {
         Ok(())
     }
 
-<<<<<<< HEAD
     /// A reader can see `contents` from now on: what is proven, up to `tx`, of a log that cannot be gone on with for want of
     /// space. Documents that later transactions are about are withheld. What is recovered is not decided yet.
     ///
@@ -216,7 +230,8 @@ impl Database {
         self.published = self.published.max(tx);
         self.seen = self.seen.max(tx);
         Ok(())
-=======
+    }
+
     /// What is published lists these collections, in this order. Where `some_are_lost`, names may be missing.
     ///
     /// # Errors
@@ -235,7 +250,6 @@ impl Database {
             return Ok(());
         }
         mismatch!("the collections after transaction {until} are listed as {listed:?}, expected {expected:?}")
->>>>>>> fa6cc0d (Judge transactions by a serial history, and let clients ask for more)
     }
 
     /// Readers see nothing any more: the database was closed.

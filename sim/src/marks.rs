@@ -48,11 +48,8 @@ marks! {
     OutcomeUnknown "outcome-unknown" "A client was told that the outcome of its write is unknown.";
     BatchGivenUp "batch-given-up" "Writes behind a failed batch were refused.";
     AnswerDecidedAgain "answer-decided-again" "An answer that rested on a batch given up was decided again.";
-<<<<<<< HEAD
     OpenedWithoutSpace "opened-without-space" "A database was opened for reading, because there was no space to go on writing.";
-=======
     PendingRead "pending-read" "A transaction that writes had read a document that was not published when it was asked.";
->>>>>>> fa6cc0d (Judge transactions by a serial history, and let clients ask for more)
     DiskFullRefused "disk-full-refused" "A write was refused because the device is full.";
     MemoryRefused "memory-refused" "A write was refused because the memory allowed is full.";
     SpaceReturned "space-returned" "A write was accepted by a process that had refused one for want of space.";

@@ -32,6 +32,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Whether to try each without each kind of fault as well.
     pub without_faults: bool,
+    /// Whether the specifications are left out: what the oracles find alone.
+    pub without_refinement: bool,
 }
 
 /// How a mutant was found.
@@ -79,7 +81,7 @@ pub fn setup(bug: Bug) -> Setup {
 
 /// Tries all `bugs`; the outcomes are in their order. `progress` is called once a mutant.
 pub fn score(bugs: &[Bug], settings: Settings, progress: &(dyn Fn() + Sync)) -> Vec<Outcome> {
-    let sound = Sound::of(settings.seeds);
+    let sound = Sound::of(settings);
     let outcomes: Vec<OnceLock<Outcome>> = bugs.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -138,7 +140,7 @@ fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
 }
 
 fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
-    let setup = Setup { without, ..setup(bug) };
+    let setup = Setup { without, without_refinement: sound.without_refinement, ..setup(bug) };
     match run_seed(seed, false, &setup).verdict {
         Verdict::Violation(message) if sound.is_sound(setup.profile, without, seed) => Some(Kill { seed, message }),
         Verdict::Violation(_) | Verdict::Kept | Verdict::Harness(_) => None,
@@ -148,22 +150,28 @@ fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
 /// Which seeds are well without a mistake, found out when asked for the first time.
 struct Sound {
     seeds: usize,
+    without_refinement: bool,
     /// For seeds that draw their mixture, then for each mixture: a row for all kinds of faults, then one for each kind that
     /// is switched off.
     known: Vec<OnceLock<bool>>,
 }
 
 impl Sound {
-    fn of(seeds: u64) -> Sound {
-        let seeds = usize::try_from(seeds).expect("so many seeds would take for ever");
+    fn of(settings: Settings) -> Sound {
+        let seeds = usize::try_from(settings.seeds).expect("so many seeds would take for ever");
         let rows = (1 + ProfileName::ALL.len()) * (1 + FaultKind::ALL.len());
-        Sound { seeds, known: (0..rows * seeds).map(|_| OnceLock::new()).collect() }
+        Sound {
+            seeds,
+            without_refinement: settings.without_refinement,
+            known: (0..rows * seeds).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     fn is_sound(&self, profile: Option<ProfileName>, without: FaultSet, seed: u64) -> bool {
         let table = profile.map_or(0, |profile| 1 + profile as usize);
         let row = table * (1 + FaultKind::ALL.len()) + without.iter().next().map_or(0, |kind| 1 + kind as usize);
         let known = &self.known[row * self.seeds + usize::try_from(seed).expect("below the number of seeds")];
-        *known.get_or_init(|| run_seed(seed, false, &Setup::of(profile, without)).verdict == Verdict::Kept)
+        let setup = Setup { without_refinement: self.without_refinement, ..Setup::of(profile, without) };
+        *known.get_or_init(|| run_seed(seed, false, &setup).verdict == Verdict::Kept)
     }
 }

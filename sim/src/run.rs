@@ -35,6 +35,8 @@ pub struct Setup {
     pub profile: Option<ProfileName>,
     /// Kinds of faults that do not exist.
     pub without: FaultSet,
+    /// Whether nobody holds the run to the specifications.
+    pub without_refinement: bool,
     /// A mistake planted in the engine.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<docdb_engine::Bug>,
@@ -50,6 +52,7 @@ impl Setup {
         Setup {
             profile,
             without,
+            without_refinement: false,
             #[cfg(feature = "planted-bugs")]
             planted: None,
             #[cfg(feature = "planted-bugs")]
@@ -162,6 +165,9 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
     report.verdict = guarded(|| {
         let mut world = World::unborn(options, device, choices, workload.names());
         world.chronicle = chronicle;
+        if setup.without_refinement {
+            world.refinement.switch_off();
+        }
         #[cfg(feature = "planted-bugs")]
         {
             world.shaky_from = setup.shaky_from;

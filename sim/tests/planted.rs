@@ -12,7 +12,8 @@ const MEDIAN_SEEDS_MAX: u64 = 50;
 #[test]
 fn every_planted_bug_is_found_and_the_median_one_soon() {
     remember_panics();
-    let outcomes = score(Bug::ALL, Settings { seeds: SEEDS, jobs: 2, without_faults: false }, &|| {});
+    let settings = Settings { seeds: SEEDS, jobs: 2, without_faults: false, without_refinement: false };
+    let outcomes = score(Bug::ALL, settings, &|| {});
     for outcome in &outcomes {
         let found =
             outcome.kill.as_ref().map_or("survived".to_owned(), |kill| format!("seed {}: {}", kill.seed, kill.message));

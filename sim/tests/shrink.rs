@@ -29,7 +29,8 @@ struct Shrunk {
 fn the_median_planted_mistake_shrinks_to_a_few_requests_and_one_crash() {
     remember_panics();
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let outcomes = score(Bug::ALL, Settings { seeds: SEEDS, jobs, without_faults: false }, &|| {});
+    let outcomes =
+        score(Bug::ALL, Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false }, &|| {});
     let found: Vec<(Bug, u64)> =
         outcomes.iter().filter_map(|outcome| Some((outcome.bug, outcome.kill.as_ref()?.seed))).collect();
     let next = AtomicUsize::new(0);

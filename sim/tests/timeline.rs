@@ -315,7 +315,11 @@ mod planted {
 
     fn failing(bug: Bug) -> Option<(Report, Chronicle)> {
         let seed =
-            score(&[bug], Settings { seeds: SEEDS, jobs: 1, without_faults: false }, &|| {})[0].kill.as_ref()?.seed;
+            score(&[bug], Settings { seeds: SEEDS, jobs: 1, without_faults: false, without_refinement: false }, &|| {})
+                [0]
+            .kill
+            .as_ref()?
+            .seed;
         let mut chronicle = Chronicle::default();
         chronicle.keep();
         Some(Origin::Seed(seed, setup(bug)).run(chronicle).expect("this build can plant it"))

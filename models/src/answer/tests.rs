@@ -5,7 +5,8 @@ use docdb_protocol::{OperationReply, OperationResult, Reply, Response, TxId};
 
 use crate::{Allowance, Database, State};
 
-const FAILED: Allowance = Allowance { device_failed: true, closing: false, damaged: false, memory_full: false };
+const FAILED: Allowance =
+    Allowance { device_failed: true, closing: false, damaged: false, memory_full: false, queue_full: false };
 
 fn document(number: u64) -> Document {
     Document::parse(format!("{{\"n\":{number}}}").as_bytes()).unwrap()

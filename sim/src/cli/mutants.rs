@@ -29,15 +29,25 @@ pub(crate) struct Arguments {
     /// Prints which mistakes are not found without which kind of fault, as the table in CHECKS.md.
     #[arg(long, conflicts_with = "json")]
     matrix: bool,
+    /// Leaves this judge out, and the trials without each kind of fault: shows what the others find alone.
+    #[arg(long, value_name = "JUDGE", conflicts_with = "matrix")]
+    without: Option<Judge>,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
 }
 
+/// Who can be left out.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Judge {
+    /// Who holds the run to the specifications.
+    Refinement,
+}
+
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     // All the arguments are looked at by the other build alone.
-    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, json: _ } = arguments;
+    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, without: _, json: _ } = arguments;
     super::output::refuse(
         "this build has no planted mistakes in it. One that has:\n  \
          cargo run --release -p docdb-sim --features planted-bugs --bin docdb-sim -- mutants",
@@ -55,7 +65,7 @@ mod planted {
     use docdb_sim::trace::no_mistake;
 
     use super::super::output::{bar, refuse, say};
-    use super::{Arguments, Exit};
+    use super::{Arguments, Exit, Judge};
 
     pub(crate) fn run(arguments: &Arguments) -> Exit {
         let bugs = match &arguments.only {
@@ -71,7 +81,16 @@ mod planted {
         }
         let started = Instant::now();
         let progress = bar(bugs.len() as u64);
-        let settings = Settings { seeds: arguments.seeds, jobs: arguments.jobs, without_faults: true };
+        let without_refinement = match arguments.without {
+            Some(Judge::Refinement) => true,
+            None => false,
+        };
+        let settings = Settings {
+            seeds: arguments.seeds,
+            jobs: arguments.jobs,
+            without_faults: !without_refinement,
+            without_refinement,
+        };
         let outcomes = score(&bugs, settings, &|| progress.inc(1));
         progress.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
@@ -83,6 +102,7 @@ mod planted {
             let each: Vec<serde_json::Value> = outcomes.iter().map(outcome_json).collect();
             let summary = serde_json::json!({
                 "mutants": outcomes.len(), "killed": killed, "survivors": survivors,
+                "without": without_refinement.then_some("refinement"),
                 "median_seeds_to_kill": median, "each": each, "seconds": seconds,
             });
             say(&summary.to_string());
@@ -91,7 +111,11 @@ mod planted {
         } else {
             outcomes.iter().for_each(show);
             let median = median.map_or("survives".to_owned(), |seeds| format!("takes {seeds} seeds"));
-            say(&format!("{} mistakes, {killed} found; the median one {median}; {seconds:.1} s", outcomes.len()));
+            let alone = if without_refinement { " by the oracles alone" } else { "" };
+            say(&format!(
+                "{} mistakes, {killed} found{alone}; the median one {median}; {seconds:.1} s",
+                outcomes.len()
+            ));
         }
         if survivors.is_empty() { Exit::Kept } else { Exit::Violation }
     }

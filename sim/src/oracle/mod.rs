@@ -9,6 +9,7 @@
 mod answers;
 mod difference;
 mod doubt;
+mod figures;
 mod ids;
 pub(crate) mod progress;
 mod published;
@@ -18,14 +19,17 @@ mod views;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use docdb_engine::{RequestId, View};
+use docdb_engine::{Options, RequestId, View};
 use docdb_models::{Database, Mismatch};
-use docdb_protocol::{DatabaseId, DatabaseName, IfMissing, Request, TxId};
+use docdb_protocol::{DatabaseId, DatabaseName, IfMissing, Operation, Request, TxId};
 
 use crate::disk::SimDisk;
 pub(crate) use answers::written;
 pub use difference::{Differs, Place};
 use doubt::Doubt;
+
+/// What an operation may take up besides its document while it waits.
+const OPERATION_BYTES_MAX: usize = 512;
 
 /// The engine broke a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,15 @@ pub struct Tracked {
     pub is_damaged: bool,
     /// The last transaction that readers see now.
     visible: TxId,
+    /// What readers see now.
+    shown: Option<View>,
+    /// Whether they see only what is proven, as long as there is no space to go on writing.
+    is_glimpsed: bool,
+    /// Whether it is closed and its closing is recorded, as far as somebody was told; and whether that is yet to be told.
+    closing_told: bool,
+    closing_untold: bool,
+    /// Whether it went without a closing that was told.
+    was_cut_off: bool,
     /// The last transaction of each batch, in their order.
     batches: Vec<u64>,
     /// Whether the log cannot be written any more.
@@ -108,31 +121,34 @@ pub struct Recovered {
 
 #[derive(Clone, Debug)]
 enum Asked {
-    Open {
-        database: usize,
-    },
-    Close {
-        database: usize,
-    },
-    Execute {
-        database: usize,
-        closes_before: u64,
-        /// What it adds at most to the documents in memory.
-        added_bytes: u64,
-    },
+    Open { database: usize },
+    Close { database: usize },
+    Execute { database: usize, closes_before: u64, operations: Vec<Operation> },
     List,
+}
+
+/// How much waited in the engine when a request came, that one included: requests, and bytes, at least and at most.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    requests: usize,
+    bytes_min: usize,
+    bytes_max: usize,
+    /// Its own bytes alone.
+    own: (usize, usize),
 }
 
 /// All databases, and who waits for what.
 #[derive(Clone, Debug)]
 pub struct Checker {
     databases: Vec<Tracked>,
-    asked: BTreeMap<RequestId, Asked>,
+    asked: BTreeMap<RequestId, (Asked, Queue)>,
     next_request: u64,
     /// Views of databases whose id nobody was told yet.
     unclaimed: BTreeMap<DatabaseId, View>,
     /// The engine's bound for all documents in memory.
     memory_bytes_max: u64,
+    /// The engine's bounds for what waits: requests, and their bytes.
+    queue_max: (usize, usize),
     stopping: bool,
     doubt: Doubt,
 }
@@ -151,6 +167,11 @@ impl Checker {
             closes_asked: 0,
             closes_waiting: 0,
             visible: TxId(0),
+            shown: None,
+            is_glimpsed: false,
+            closing_told: false,
+            closing_untold: false,
+            was_cut_off: true,
             is_damaged: false,
             batches: Vec::new(),
             is_latched: false,
@@ -165,14 +186,16 @@ impl Checker {
             next_request: 1,
             unclaimed: BTreeMap::new(),
             memory_bytes_max: u64::MAX,
+            queue_max: (usize::MAX, usize::MAX),
             stopping: false,
             doubt: Doubt::default(),
         }
     }
 
-    /// The engine that runs from now on holds so many bytes of documents and no more.
-    pub fn bound_memory(&mut self, memory_bytes_max: u64) {
-        self.memory_bytes_max = memory_bytes_max;
+    /// The engine that runs from now on has these limits.
+    pub fn bound(&mut self, options: &Options) {
+        self.memory_bytes_max = options.memory_bytes_max;
+        self.queue_max = (options.pending_requests_max, options.pending_bytes_max);
     }
 
     /// Takes note of what the disk did to what was durable.
@@ -201,19 +224,19 @@ impl Checker {
     /// The first request that waits, for messages.
     #[must_use]
     pub fn first_waiting(&self) -> String {
-        self.asked.iter().next().map_or("none".to_owned(), |(id, asked)| format!("{}: {asked:?}", id.0))
+        self.asked.iter().next().map_or("none".to_owned(), |(id, (asked, _))| format!("{}: {asked:?}", id.0))
     }
 
     /// Whether somebody waits for `database` to be opened.
     #[must_use]
     pub fn is_opening(&self, database: usize) -> bool {
-        self.asked.values().any(|asked| matches!(asked, Asked::Open { database: opening } if *opening == database))
+        self.asked.values().any(|asked| matches!(asked, (Asked::Open { database: opening }, _) if *opening == database))
     }
 
     /// Whether somebody waits for any database to be opened.
     #[must_use]
     pub fn is_recovering(&self) -> bool {
-        self.asked.values().any(|asked| matches!(asked, Asked::Open { .. }))
+        self.asked.values().any(|asked| matches!(asked, (Asked::Open { .. }, _)))
     }
 
     /// A request is about to be sent; this is its id.
@@ -240,11 +263,20 @@ impl Checker {
                 let tracked = &mut self.databases[database];
                 tracked.model.submit(id.0, operations.clone(), *atomicity);
                 let closes_before = tracked.closes_asked - tracked.closes_waiting;
-                Asked::Execute { database, closes_before, added_bytes: space::added_bytes(operations) }
+                Asked::Execute { database, closes_before, operations: operations.clone() }
             }
             Request::Stats | Request::ListDatabases => Asked::List,
         };
-        self.asked.insert(id, asked);
+        let (bytes_min, bytes_max) = request_bytes(request);
+        let waiting = self.asked.values().map(|(_, queue)| queue);
+        let queue =
+            waiting.fold(Queue { requests: 1, bytes_min, bytes_max, own: (bytes_min, bytes_max) }, |sum, one| Queue {
+                requests: sum.requests + 1,
+                bytes_min: sum.bytes_min + one.own.0,
+                bytes_max: sum.bytes_max + one.own.1,
+                own: sum.own,
+            });
+        self.asked.insert(id, (asked, queue));
         id
     }
 
@@ -256,7 +288,16 @@ impl Checker {
     /// Folds in everything that a judgement after a crash depends on. Only asked when the process has just died: nobody
     /// waits, and of the numbers of requests only their order would matter.
     pub(crate) fn identify(&self, hasher: &mut impl Hasher) {
-        let Checker { databases, asked, next_request: _, unclaimed, memory_bytes_max: _, stopping, doubt } = self;
+        let Checker {
+            databases,
+            asked,
+            next_request: _,
+            unclaimed,
+            memory_bytes_max: _,
+            queue_max: _,
+            stopping,
+            doubt,
+        } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping, "the process has just died");
         assert!(!doubt.is_any(), "images are told apart on a disk that can be trusted");
         for tracked in databases {
@@ -268,6 +309,11 @@ impl Checker {
                 former: _,
                 opened: _,
                 visible: _,
+                shown: _,
+                is_glimpsed: _,
+                closing_told: _,
+                closing_untold: _,
+                was_cut_off: _,
                 closes_asked: _,
                 closes_waiting: _,
                 is_damaged: _,
@@ -293,12 +339,23 @@ impl Checker {
             tracked.model.crash();
             tracked.opened = false;
             tracked.visible = TxId(0);
+            (tracked.shown, tracked.is_glimpsed) = (None, false);
+            tracked.was_cut_off |= !tracked.closing_told;
+            tracked.closing_untold = false;
             tracked.is_damaged = false;
             (tracked.is_latched, tracked.let_go) = (false, 0);
             tracked.read_from = self.doubt.sectors();
             tracked.closes_waiting = 0;
         }
     }
+}
+
+/// What the engine may count for a request that waits, at least and at most.
+fn request_bytes(request: &Request) -> (usize, usize) {
+    let Request::Execute { operations, .. } = request else { return (0, OPERATION_BYTES_MAX) };
+    let documents = operations.iter().filter_map(|operation| operation.action.document());
+    let bytes: usize = documents.map(docdb_protocol::Document::len).sum();
+    (bytes, bytes + operations.len() * OPERATION_BYTES_MAX)
 }
 
 /// What a database whose id is known must be opened with: it must be there.

@@ -3,13 +3,9 @@
 //!
 //! Damage is told when something was damaged, and is never shown in silence.
 
-use docdb_engine::{Alert, AlertKind, View};
+use docdb_engine::{Alert, AlertKind, DiskOp, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
-<<<<<<< HEAD
-use docdb_protocol::{DatabaseId, DocumentId};
-=======
-use docdb_protocol::{CollectionName, DatabaseId};
->>>>>>> fa6cc0d (Judge transactions by a serial history, and let clients ask for more)
+use docdb_protocol::{CollectionName, DatabaseId, DocumentId};
 
 use super::views::contents_of;
 use super::{Asked, Checker, Recovered, Violation, violation};
@@ -24,7 +20,7 @@ impl Checker {
         let may_be_another = self.doubt.may_lose_a_database();
         let is_used = |database: usize| {
             let uses = |asked: &Asked| matches!(asked, Asked::Execute { database: used, .. } if *used == database);
-            self.databases[database].model.is_open() || self.asked.values().any(uses)
+            self.databases[database].model.is_open() || self.asked.values().any(|(asked, _)| uses(asked))
         };
         let is_known = |database: &usize| {
             let tracked = &self.databases[*database];
@@ -43,6 +39,9 @@ impl Checker {
             if !tracked.is_damaged && !tracked.is_latched {
                 tracked.let_go = tracked.visible.0;
             }
+            tracked.was_cut_off = tracked.is_latched || tracked.is_damaged;
+            (tracked.shown, tracked.closing_untold) = (None, true);
+            tracked.was_cut_off |= std::mem::take(&mut tracked.is_glimpsed);
             tracked.is_latched = false;
             tracked.read_from = self.doubt.sectors();
             tracked.model.close();
@@ -50,10 +49,15 @@ impl Checker {
             return Ok(None);
         };
         tracked.visible = view.last_tx();
+        tracked.shown = Some(view.clone());
+        tracked.is_glimpsed = false;
+        (tracked.closing_told, tracked.closing_untold) = (false, false);
         let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
         let tx = view.last_tx().0;
         if view.is_unwritten() && !self.doubt.may_lose_anything() {
             // It decides nothing of what is recovered: that is shown when there is space.
+            (tracked.shown, tracked.was_cut_off) = (None, true);
+            tracked.is_glimpsed = true;
             let is_withheld = |key: &docdb_models::Key| view.is_withheld(&key.0, DocumentId(key.1));
             let judged = tracked.model.glimpse(tx, &shown.found, &is_withheld);
             return judged.map(|()| None).map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")));
@@ -95,6 +99,29 @@ impl Checker {
             tracked.batches.push(tx);
         }
         Ok(recovers.then_some(recovered))
+    }
+
+    /// The engine asks something of the disk: a database in which acknowledged data is damaged is left as it is.
+    ///
+    /// # Errors
+    /// When one is changed.
+    pub fn submitted(&self, op: &DiskOp) -> Result<(), Violation> {
+        let changed = match op {
+            DiskOp::Open { path, mode: OpenMode::CreateNew, .. }
+            | DiskOp::MakeDirectory { path }
+            | DiskOp::Unlink { path }
+            | DiskOp::Rename { from: path, .. }
+            | DiskOp::Link { from: path, .. } => path,
+            _ => return Ok(()),
+        };
+        let Some((folder, _)) = changed.as_str().strip_prefix("db/").and_then(|path| path.split_once('/')) else {
+            return Ok(());
+        };
+        let is_of = |tracked: &&super::Tracked| tracked.is_damaged && tracked.name.as_str() == folder;
+        match self.databases.iter().find(is_of) {
+            Some(tracked) => violation!("{} is damaged, and its folder is changed: {op:?}", tracked.name),
+            None => Ok(()),
+        }
     }
 
     /// Someone was told something.

@@ -1,7 +1,11 @@
 //! What failures and recoveries leave behind is bounded, however many there are: files, and open files. Nobody is refused
-//! for want of memory while there is enough.
+//! for want of memory while there is enough: what was deleted gives its room back.
 
-use docdb_protocol::Operation;
+use std::collections::BTreeMap;
+
+use docdb_engine::View;
+use docdb_models::Key;
+use docdb_protocol::{Action, Operation};
 
 use super::{Checker, Tracked, Violation, violation};
 use crate::disk::SimDisk;
@@ -13,47 +17,71 @@ const FILES_PER_DATABASE_MAX: usize = 8;
 const OTHER_FILES_MAX: usize = 6;
 
 /// What a document may take besides its bytes.
-const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
+pub(super) const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
 
 /// Most runs have no bound worth counting for.
 const COUNTED_BYTES_MAX: u64 = 1 << 30;
 
-/// What a request adds at most to the documents in memory.
-pub(super) fn added_bytes(operations: &[Operation]) -> u64 {
-    let documents = operations.iter().filter_map(|operation| operation.action.document());
-    documents.map(|document| document.len() as u64 + DOCUMENT_OVERHEAD_BYTES).sum()
-}
-
-/// Whether so many bytes may be too few for what the databases hold, all that waits included, and what a request adds.
-pub(super) fn memory_may_be_full(databases: &[Tracked], added_bytes: u64, memory_bytes_max: u64) -> bool {
+/// Whether there may be too little room for what a request adds to all that is held. A request that is refused has left
+/// what readers see as it was, and where memory is tight nothing else waits.
+pub(super) fn memory_may_be_full(
+    databases: &[Tracked],
+    asking: &Tracked,
+    operations: &[Operation],
+    memory_bytes_max: u64,
+) -> bool {
     if memory_bytes_max > COUNTED_BYTES_MAX {
         return false;
     }
-    // A request that is refused may have been about to delete something, so what was there before it counts too.
+    let views = databases.iter().filter_map(|tracked| tracked.shown.as_ref());
+    let mut held: u64 = views.map(View::memory_bytes).sum();
+    let state = asking.model.state_after(asking.model.published()).expect("the published state is in the history");
+    let mut own: BTreeMap<Key, u64> = BTreeMap::new();
+    for operation in operations.iter().filter(|operation| operation.action != Action::Read) {
+        let key: Key = (operation.collection.as_str().into(), operation.document_id.0);
+        let stored = own.get(&key).copied();
+        let replaced = stored.unwrap_or_else(|| state.get(&key).map_or(0, |content| content.len() as u64));
+        let added = operation.action.document().map_or(0, |document| document.len() as u64);
+        held = (held + added).saturating_sub(replaced) + u64::from(replaced == 0) * DOCUMENT_OVERHEAD_BYTES;
+        if added > replaced && held > memory_bytes_max {
+            return true;
+        }
+        own.insert(key, added);
+    }
+    false
+}
+
+/// Whether so many bytes may be too few for all that the databases hold, those that are not open included: then one may
+/// be refused that is to be opened.
+pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_max: u64) -> bool {
+    if memory_bytes_max > COUNTED_BYTES_MAX {
+        return false;
+    }
     let held = |tracked: &Tracked| {
-        let newest = tracked.model.newest();
-        [newest.saturating_sub(1), newest].map(|tx| held_bytes(tracked, tx, DOCUMENT_OVERHEAD_BYTES)).into_iter().max()
+        let model = &tracked.model;
+        let newest = model.newest();
+        let at = |tx: u64| {
+            let documents = model.state_after(tx).map_or(0, |state| state.len() as u64);
+            model.held_bytes(tx) + documents * DOCUMENT_OVERHEAD_BYTES
+        };
+        // What is refused may have been about to delete something, so what was there before it counts too.
+        at(newest.saturating_sub(1)).max(at(newest))
     };
-    databases.iter().filter_map(held).sum::<u64>() + added_bytes > memory_bytes_max
+    databases.iter().map(held).sum::<u64>() > memory_bytes_max
 }
 
-/// The bytes of the documents that a database holds after a transaction, each with so many more.
-fn held_bytes(tracked: &Tracked, tx: u64, overhead_bytes: u64) -> u64 {
-    let documents = tracked.model.state_after(tx).into_iter().flat_map(|state| state.values());
-    documents.map(|content| content.len() as u64 + overhead_bytes).sum()
-}
-
-/// A write was taken: the database holds no more than it may.
+/// A write was taken: the databases hold no more than they may, or less than before.
 ///
 /// # Errors
-/// When it does.
-pub(super) fn memory_is_bounded(tracked: &Tracked, memory_bytes_max: u64) -> Result<(), Violation> {
-    if memory_bytes_max > COUNTED_BYTES_MAX {
+/// When they hold more.
+pub(super) fn memory_is_bounded(databases: &[Tracked], grown: bool, memory_bytes_max: u64) -> Result<(), Violation> {
+    if memory_bytes_max > COUNTED_BYTES_MAX || !grown {
         return Ok(());
     }
-    let held = held_bytes(tracked, tracked.model.newest(), 0);
+    let shown = databases.iter().filter(|tracked| tracked.shown.is_some());
+    let held: u64 = shown.map(|tracked| tracked.model.held_bytes(tracked.model.newest())).sum();
     if held > memory_bytes_max {
-        return violation!("{} holds {held} bytes of documents, at most {memory_bytes_max} are allowed", tracked.name);
+        return violation!("{held} bytes of documents are held, at most {memory_bytes_max} are allowed");
     }
     Ok(())
 }
@@ -68,7 +96,7 @@ pub(super) fn all_fit_memory(databases: &[Tracked], memory_bytes_max: u64) -> Re
     }
     let least = |tracked: &Tracked| {
         let states = tracked.visible.0..=tracked.model.newest();
-        states.map(|tx| held_bytes(tracked, tx, 0)).min().unwrap_or(0)
+        states.map(|tx| tracked.model.held_bytes(tx)).min().unwrap_or(0)
     };
     let held: u64 = databases.iter().filter(|tracked| tracked.model.is_open()).map(least).sum();
     if held > memory_bytes_max {

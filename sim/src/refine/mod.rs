@@ -110,6 +110,11 @@ impl Refinement {
         self.is_on &= !assumed_away;
     }
 
+    /// It watches no more: what the judge finds alone is to be seen.
+    pub fn switch_off(&mut self) {
+        self.is_on = false;
+    }
+
     /// Whether it watches still.
     #[must_use]
     pub fn is_on(&self) -> bool {

@@ -10,7 +10,7 @@ use docdb_models::spec::{Crash, Spec};
 use super::{Refused, refusal};
 
 /// More than any crash of a healthy run leaves; beyond it something is wrong with the reading.
-const STATES_MAX: usize = 4096;
+const STATES_MAX: usize = 16_384;
 
 /// See the module.
 #[derive(Clone, Debug)]

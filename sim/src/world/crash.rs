@@ -93,7 +93,7 @@ impl World {
     }
 
     fn restart(&mut self) -> Result<(), Violation> {
-        self.checker.bound_memory(self.options.memory_bytes_max);
+        self.checker.bound(&self.options);
         self.collected = Collected::default();
         self.driver.engine = Engine::new(self.options.clone());
         self.come_up()

@@ -139,7 +139,7 @@ impl World {
     pub fn unborn(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> World {
         let driver = Driver::new(Engine::new(options.clone()), SimDisk::new(profile), SimClock::default());
         let mut checker = Checker::new(names);
-        checker.bound_memory(options.memory_bytes_max);
+        checker.bound(&options);
         World {
             driver,
             collected: Collected::default(),
@@ -275,7 +275,8 @@ impl World {
                     blame::alerted(&alert, self.driver.disk.faults())?;
                     self.checker.alerted(&alert, device_failed)?;
                 }
-                Event::Submitted { .. } | Event::Stopped => {}
+                Event::Submitted { op, .. } => self.checker.submitted(&op)?,
+                Event::Stopped => {}
                 Event::Requested { .. }
                 | Event::ShutdownAsked
                 | Event::Timer

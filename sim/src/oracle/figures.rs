@@ -1,0 +1,163 @@
+//! What the engine tells of itself, compared with what readers are shown and with the models: the list of the databases,
+//! and the figures of all.
+//!
+//! Of a database that is about to be opened or closed, what is open is the engine's to say. What a log takes up is not
+//! known here to the byte: it holds at least its documents, and no more than a batch for each of its transactions. It
+//! judges nothing on a disk in doubt.
+
+use docdb_engine::View;
+use docdb_protocol::{DatabaseInfo, Stats};
+
+use super::{Asked, Checker, Tracked, Violation, violation};
+
+/// What the log takes for a document besides its bytes, at least: the header of its record.
+const RECORD_BYTES_MIN: u64 = 64;
+
+/// What the log takes for a transaction at most, besides twice its records: two batches of which each fills whole sectors.
+const TRANSACTION_BYTES_MAX: u64 = 4096;
+
+/// What the log of a database may take up before its first transaction.
+const LOG_BYTES_BEGUN: u64 = 16 * 4096;
+
+impl Checker {
+    /// Judges the list of the databases.
+    ///
+    /// # Errors
+    /// When an entry says what is not so.
+    pub(super) fn list_is_true(&self, infos: &[DatabaseInfo], device_failed: bool) -> Result<(), Violation> {
+        if !infos.is_sorted_by(|one, next| one.name < next.name) {
+            return violation!("the databases are not listed by name, each once");
+        }
+        if let Some(unknown) = infos.iter().find(|info| self.databases.iter().all(|known| known.name != info.name)) {
+            return violation!("{} is listed, and nobody asked for it", unknown.name);
+        }
+        for (number, tracked) in self.databases.iter().enumerate().filter(|(_, tracked)| tracked.id.is_some()) {
+            if let Some(info) = infos.iter().find(|info| info.name == tracked.name) {
+                self.entry_is_true(number, tracked, info, device_failed)
+                    .map_err(|Violation(why)| Violation(format!("{} is listed with {info:?}: {why}", tracked.name)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry_is_true(
+        &self,
+        number: usize,
+        tracked: &Tracked,
+        info: &DatabaseInfo,
+        device_failed: bool,
+    ) -> Result<(), Violation> {
+        if !self.is_changing(number) && info.open != tracked.shown.is_some() {
+            return violation!("it is open: {}", tracked.shown.is_some());
+        }
+        let Some(view) = tracked.shown.as_ref().filter(|_| info.open) else {
+            if tracked.is_glimpsed {
+                return Ok(());
+            }
+            if info.memory_bytes != 0 || info.read_only {
+                return violation!("it is closed");
+            }
+            return if device_failed { Ok(()) } else { closed_counts_are_true(tracked, info) };
+        };
+        if info.documents != Some(view.documents()) {
+            return violation!("readers see {} documents", view.documents());
+        }
+        if info.read_only != (tracked.is_damaged || tracked.is_latched) {
+            return violation!("it takes writes: {}", !(tracked.is_damaged || tracked.is_latched));
+        }
+        if !self.is_written(number) && info.memory_bytes != view.memory_bytes() {
+            return violation!("readers see {} bytes", view.memory_bytes());
+        }
+        match info.log_bytes {
+            Some(bytes) if !info.read_only => log_bytes_are_true(bytes, tracked),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Judges the figures of all databases.
+    ///
+    /// # Errors
+    /// When they are not those of what readers are shown.
+    pub(super) fn stats_are_true(&self, stats: &Stats) -> Result<(), Violation> {
+        let known = self.databases.iter().filter(|tracked| tracked.id.is_some()).count() as u64;
+        let most = self.databases.len() as u64;
+        if stats.databases < known || stats.databases > most {
+            return violation!("the statistics count {} databases; {known} exist", stats.databases);
+        }
+        if (0..self.databases.len()).any(|number| self.is_changing(number)) {
+            return Ok(());
+        }
+        let shown = || self.databases.iter().filter_map(|tracked| tracked.shown.as_ref().map(|view| (tracked, view)));
+        let (open, transactions) = (shown().count() as u64, shown().map(|(_, view)| view.last_tx().0).sum::<u64>());
+        if (stats.databases_open, stats.transactions) != (open, transactions) {
+            return violation!("{stats:?}: {open} databases are open, with {transactions} transactions");
+        }
+        let is_written = (0..self.databases.len()).any(|number| self.is_written(number));
+        let memory_bytes: u64 = shown().map(|(_, view)| view.memory_bytes()).sum();
+        if !is_written && stats.memory_bytes != memory_bytes {
+            return violation!("{stats:?}: readers see {memory_bytes} bytes");
+        }
+        let low: u64 =
+            shown().filter(|(tracked, _)| !tracked.is_latched).map(|(tracked, _)| log_bytes_min(tracked)).sum();
+        let high: u64 = shown().map(|(tracked, _)| log_bytes_max(tracked)).sum();
+        if stats.log_bytes < low || stats.log_bytes > high {
+            return violation!("{stats:?}: the logs hold from {low} to {high} bytes");
+        }
+        Ok(())
+    }
+
+    /// Whether a database may be about to be opened, closed or created.
+    fn is_changing(&self, number: usize) -> bool {
+        let concerns = |asked: &Asked| matches!(asked, Asked::Open { database } | Asked::Close { database } if *database == number);
+        self.stopping || self.databases[number].is_glimpsed || self.asked.values().any(|(asked, _)| concerns(asked))
+    }
+
+    /// Whether somebody waits for what may be a write.
+    fn is_written(&self, number: usize) -> bool {
+        let writes = |asked: &Asked| matches!(asked, Asked::Execute { database, .. } if *database == number);
+        self.asked.values().any(|(asked, _)| writes(asked))
+    }
+}
+
+/// The counts of a closed database are those of its closing, or are not told.
+fn closed_counts_are_true(tracked: &Tracked, info: &DatabaseInfo) -> Result<(), Violation> {
+    if tracked.shown.is_some() || tracked.was_cut_off {
+        return Ok(());
+    }
+    let state = tracked.model.state_after(tracked.model.published());
+    let documents = state.map_or(0, |state| state.len() as u64);
+    if info.documents.is_some_and(|told| told != documents) {
+        return violation!("it was closed with {documents} documents");
+    }
+    info.log_bytes.map_or(Ok(()), |bytes| log_bytes_are_true(bytes, tracked))
+}
+
+fn log_bytes_are_true(bytes: u64, tracked: &Tracked) -> Result<(), Violation> {
+    let (low, high) = (log_bytes_min(tracked), log_bytes_max(tracked));
+    if bytes < low || bytes > high {
+        return violation!("its log holds from {low} to {high} bytes");
+    }
+    Ok(())
+}
+
+fn log_bytes_min(tracked: &Tracked) -> u64 {
+    tracked.model.written_bytes(tracked.model.published(), RECORD_BYTES_MIN)
+}
+
+fn log_bytes_max(tracked: &Tracked) -> u64 {
+    let newest = tracked.model.newest();
+    LOG_BYTES_BEGUN + 2 * tracked.model.written_bytes(newest, 2 * RECORD_BYTES_MIN) + newest * TRANSACTION_BYTES_MAX
+}
+
+/// The memory that a view says it takes is that of its documents.
+///
+/// # Errors
+/// When it is less, or far more.
+pub(super) fn memory_is_counted(view: &View, document_bytes: u64, documents: u64) -> Result<(), Violation> {
+    let (low, told) = (document_bytes, view.memory_bytes());
+    let high = low + documents * super::space::DOCUMENT_OVERHEAD_BYTES;
+    if told < low || told > high {
+        return violation!("a view counts {told} bytes of memory for {documents} documents of {low} bytes");
+    }
+    Ok(())
+}
