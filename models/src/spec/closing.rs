@@ -196,6 +196,9 @@ pub enum Action {
         done: bool,
         /// Whether the change is whole whose write was in flight, or had failed.
         landed: bool,
+        /// How many of the changes whose sync failed are not in the cache any more, the last ones: a page that such a sync
+        /// has left clean turns back when it is evicted, and the next process reads it from the device.
+        evicted: usize,
     },
     /// Power goes.
     CrashPower {
@@ -308,6 +311,19 @@ impl State {
         if let Some(last) = self.appended.drain(..count).next_back() {
             self.durable = last.entry;
         }
+    }
+
+    /// Takes the last changes back, whose sync failed.
+    fn evict(&mut self, count: usize) -> Option<()> {
+        let left = self.appended.len().checked_sub(count)?;
+        if self.appended.drain(left..).any(|change| !change.unsure) {
+            return None;
+        }
+        if count > 0 && self.pending.is_empty() {
+            self.cached = self.durable;
+            self.see_changes();
+        }
+        Some(())
     }
 
     /// The change that may be whole or not.
@@ -510,7 +526,7 @@ impl Spec for Closing {
                 Phase::Shut(Shut::Untouched | Shut::Excused) => {}
                 Phase::Shut(Shut::Unrecorded) | Phase::Open { .. } | Phase::Damaged => return None,
             },
-            (Action::CrashProcess { done, landed }, busy) => {
+            (Action::CrashProcess { done, landed, evicted }, busy) => {
                 after.crash(busy, done)?;
                 // While another catalog is seen, nobody looks at the changes.
                 match after.open_change().filter(|_| after.pending.is_empty()) {
@@ -522,6 +538,7 @@ impl Spec for Closing {
                     None if landed => return None,
                     None => {}
                 }
+                after.evict(evicted)?;
                 after.takes_changes = self.has(Broken::ReadJournalGoesOn) && after.pending.is_empty();
                 after.memory = after.cached;
             }
@@ -560,7 +577,11 @@ impl Spec for Closing {
                 Crash::Process => {
                     let is_open = state.open_change().is_some() && state.pending.is_empty() && !done;
                     let landings = if is_open { &[false, true][..] } else { &[false] };
-                    crashes.extend(landings.iter().map(|&landed| Action::CrashProcess { done, landed }));
+                    let evictable =
+                        state.appended.iter().rev().take_while(|change| change.unsure && change.whole).count();
+                    crashes.extend(landings.iter().flat_map(|&landed| {
+                        (0..=evictable).map(move |evicted| Action::CrashProcess { done, landed, evicted })
+                    }));
                 }
                 Crash::Power => {
                     let renames = state.pending.len() + usize::from(done);
