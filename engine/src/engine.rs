@@ -10,15 +10,18 @@ mod tell;
 use std::collections::{BTreeMap, VecDeque};
 
 use docdb_protocol::limits::{DATABASES_MAX, OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
-use docdb_protocol::{DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response};
+use docdb_protocol::{
+    Action, DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response,
+};
 
 use crate::alert::{Alert, AlertKind};
 use crate::batch::OPERATION_BYTES;
 use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry};
 use crate::clock::{Instant, Now};
-use crate::database::Database;
+use crate::database::{Database, Room};
 use crate::disk::{Completion, DiskOp, OpId};
 use crate::io::{DiskResult, Io, Owner, Progress};
+use crate::jobs::catalog_sync::CatalogSync;
 use crate::jobs::create::Create;
 use crate::jobs::opening::Permit;
 use crate::jobs::start::Start;
@@ -96,8 +99,15 @@ pub struct Engine {
     /// takes every name along that it was to make durable.
     creations: VecDeque<DatabaseName>,
     databases: OpenDatabases,
-    /// Requests that came before the catalog was read.
+    /// Requests that came before the catalog was read, or that wait for it to be written.
     early: VecDeque<(RequestId, Request)>,
+    /// Whether the catalog is one that was read whole.
+    is_found: bool,
+    /// While it is being synced, because it cannot be written.
+    syncing: Option<CatalogSync>,
+    /// Why this process could not write the catalog yet, where it is shown all the same: databases are opened for reading
+    /// alone, and whatever needs more tries to write it first.
+    unwritten: Option<Error>,
     /// What waits for its answer, with the bytes it takes up.
     waiting: BTreeMap<RequestId, usize>,
     waiting_bytes: usize,
@@ -145,6 +155,9 @@ impl Engine {
             creations: VecDeque::new(),
             databases: OpenDatabases::default(),
             early: VecDeque::new(),
+            is_found: false,
+            syncing: None,
+            unwritten: None,
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
         }
@@ -221,13 +234,30 @@ impl Engine {
         }
         match self.phase {
             Phase::Starting(_) => self.early.push_back((id, request)),
-            Phase::Unproven => {
-                self.early.push_back((id, request));
-                if self.keeper.is_idle() {
-                    self.write_catalog(Waiter::Started);
-                }
-            }
+            Phase::Unproven => self.try_catalog(id, request),
+            Phase::Running if self.unwritten.is_some() && self.needs_catalog(&request) => self.try_catalog(id, request),
             Phase::Running | Phase::Failed(_) | Phase::Stopping(_) | Phase::Stopped => self.run(now, id, request),
+        }
+    }
+
+    /// Lets a request wait for the catalog to be written.
+    fn try_catalog(&mut self, id: RequestId, request: Request) {
+        self.early.push_back((id, request));
+        if self.keeper.is_idle() && self.syncing.is_none() {
+            self.write_catalog(Waiter::Started);
+        }
+    }
+
+    /// Whether a request may need more than what an unwritten catalog allows.
+    fn needs_catalog(&self, request: &Request) -> bool {
+        match request {
+            Request::OpenDatabase { name, .. } => {
+                self.catalog.find(name).is_none_or(|id| self.databases.get(id).is_none())
+            }
+            Request::Execute { operations, .. } => {
+                operations.iter().any(|operation| !matches!(operation.action, Action::Read))
+            }
+            Request::CloseDatabase { .. } | Request::Stats | Request::ListDatabases => false,
         }
     }
 
@@ -268,7 +298,8 @@ impl Engine {
                 return self.io.respond(request_id, Ok(Reply::Closed));
             }
             let entry = self.catalog.entries.get(&id).expect("the caller looked it up");
-            let database = Database::opening(id, entry, Permit::Write, &self.options, &mut self.io);
+            let permit = self.unwritten.clone().map_or(Permit::Write, Permit::ReadAlone);
+            let database = Database::opening(id, entry, permit, &self.options, &mut self.io);
             self.databases.insert(database, true, &mut self.io);
         }
         if !self.databases.is_settled(id) {
@@ -296,12 +327,14 @@ impl Engine {
     /// Runs a request in a database that is open.
     fn run_in(&mut self, id: DatabaseId, request_id: RequestId, request: Request) {
         let (options, others) = (&self.options, self.databases.memory_bytes_besides(id));
+        let unwritten = self.unwritten.as_ref();
         let ran = self.databases.touch(id, &mut self.io, |database, io| match request {
             Request::OpenDatabase { .. } => io.respond(request_id, Ok(Reply::Database(id))),
             Request::CloseDatabase { .. } => database.close(Some(request_id)),
             Request::Execute { operations, atomicity, .. } => {
-                let free = options.memory_bytes_max.saturating_sub(others);
-                database.execute(request_id, operations, atomicity, free, None, options, io);
+                let memory_bytes_free = options.memory_bytes_max.saturating_sub(others);
+                let room = Room { memory_bytes_free, unwritten };
+                database.execute(request_id, operations, atomicity, room, options, io);
             }
             Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
         });
@@ -324,7 +357,7 @@ impl Engine {
             });
             match advanced {
                 None => return,
-                Some((Some(closed), _, _)) => return self.closed(id, closed),
+                Some((Some(closed), _, _)) => return self.closed(now, id, closed),
                 Some((None, _, Some((request_id, request)))) => self.run_in(id, request_id, request),
                 // What came to be open while the engine is stopping is closed again.
                 Some((None, true, None)) if matches!(self.phase, Phase::Stopping(_)) => self.close(id),
@@ -336,6 +369,9 @@ impl Engine {
     fn create(&mut self, now: Now, name: DatabaseName, request_id: RequestId, request: Request) {
         if let Some(creating) = self.creating.get_mut(&name) {
             return creating.waiting.push((request_id, request));
+        }
+        if let Some(error) = &self.unwritten {
+            return self.io.respond(request_id, Err(error.clone().database(name.as_str())));
         }
         let id = self.catalog.next_database;
         let after = id.next();
@@ -373,6 +409,7 @@ impl Engine {
         match self.io.owner(completion.id) {
             Owner::Start => self.start_completed(now, result),
             Owner::Catalog => self.catalog_completed(now, result),
+            Owner::CatalogSync => self.catalog_synced(now, result),
             Owner::Create => self.create_completed(now, result),
             Owner::Log(id) => {
                 let options = &self.options;
@@ -414,6 +451,7 @@ impl Engine {
                 if !planted!(StartsNotCounted) {
                     self.io.epochs_given(given);
                 }
+                self.is_found = started.rebuilt.is_none();
                 if let Some(error) = started.rebuilt {
                     self.io.alert(None, AlertKind::CatalogRebuilt(error));
                 }
@@ -430,8 +468,9 @@ impl Engine {
         }
     }
 
+    /// Answers everybody who waits for the start, or for the catalog to be written.
     fn started(&mut self, now: Now) {
-        if !matches!(self.phase, Phase::Unproven) {
+        if !matches!(self.phase, Phase::Unproven | Phase::Running) {
             return;
         }
         self.phase = Phase::Running;
@@ -494,13 +533,17 @@ impl Engine {
     }
 
     /// A database has let go of its files: its end is recorded before anybody is told.
-    fn closed(&mut self, id: DatabaseId, closed: Closed) {
+    fn closed(&mut self, now: Now, id: DatabaseId, closed: Closed) {
         if self.keeper.has(Waiter::Closed(id)) {
             return;
         }
         let entry = self.catalog.entries.get_mut(&id).expect("an open database is in the catalog");
         if closed.figures.is_some() {
             entry.closed = closed;
+        }
+        if self.unwritten.is_some() {
+            // It was open for reading alone: there is nothing to record.
+            return self.catalog_written(now, Waiter::Closed(id), &Ok(()));
         }
         self.write_catalog(Waiter::Closed(id));
     }
@@ -529,10 +572,51 @@ impl Engine {
         self.keeper.begin(&mut self.catalog, &mut self.io);
     }
 
+    /// The catalog that was read is as durable as it can be made without space; or even that failed.
+    fn catalog_synced(&mut self, now: Now, result: DiskResult) {
+        let mut job = self.syncing.take().expect("its operation was in flight");
+        match job.step(result) {
+            Progress::Submit(op) => {
+                self.io.submit(Owner::CatalogSync, op);
+                self.syncing = Some(job);
+            }
+            Progress::Done(()) => {
+                let error = job.cause().clone();
+                self.io.alert(None, AlertKind::NoSpace(error.clone()));
+                self.unwritten = Some(error);
+                self.started(now);
+            }
+            Progress::Failed(_) => {
+                if let Some(file) = job.opened() {
+                    self.io.close(file);
+                }
+                let error = job.cause().clone();
+                self.refuse_early(&error);
+            }
+        }
+    }
+
     fn catalog_written(&mut self, now: Now, waiter: Waiter, outcome: &Result<(), Error>) {
         match waiter {
             Waiter::Started => match outcome {
-                Ok(()) => self.started(now),
+                Ok(()) => {
+                    self.unwritten = None;
+                    self.started(now);
+                }
+                Err(error) if self.unwritten.is_some() => {
+                    self.unwritten = Some(error.clone());
+                    self.started(now);
+                }
+                // Whoever only reads needs no space.
+                Err(error)
+                    if error.code() == ErrorCode::DiskFull
+                        && self.is_found
+                        && matches!(self.phase, Phase::Unproven) =>
+                {
+                    let (job, first) = CatalogSync::new(self.io.new_file(), error.clone());
+                    self.io.submit(Owner::CatalogSync, first);
+                    self.syncing = Some(job);
+                }
                 Err(error) => self.refuse_early(error),
             },
             Waiter::Created(id) => {

@@ -127,7 +127,8 @@ impl Run<'_> {
     }
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
-        if self.sees_pending && !planted!(ReadsSeePending) && !planted!(PendingReadNotAwaited) {
+        let is_awaited = !(planted!(ReadsSeePending) || planted!(PendingReadNotAwaited));
+        if self.sees_pending && is_awaited {
             let key = self.key(operation);
             let newest = key.and_then(|key| self.pending.version(key));
             self.rests_on(key, newest.map(|version| version.tx));

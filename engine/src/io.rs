@@ -20,6 +20,8 @@ pub(crate) enum Owner {
     Start,
     /// Writing the catalog.
     Catalog,
+    /// Syncing the catalog that was read.
+    CatalogSync,
     /// Making the folder of a new database.
     Create,
     /// A database's log: opening, commit, new segment and closing take turns, so one is in flight.

@@ -95,8 +95,8 @@ pub enum Lookup<'view> {
     Found(&'view Document),
     /// There is none.
     Absent,
-    /// What was stored cannot be told: `CorruptRecord`, with what is damaged; or `DiskFull`, until there is space to make
-    /// it durable.
+    /// What was stored cannot be told: `CorruptRecord`, with what is damaged; or, until it can be made durable, what keeps
+    /// it from that, mostly `DiskFull`.
     Damaged(Error),
 }
 

@@ -139,6 +139,15 @@ impl Tries {
     }
 }
 
+/// What a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room<'error> {
+    /// Bytes that this database may take into memory, all of its own included.
+    pub(crate) memory_bytes_free: u64,
+    /// Why nothing can be written now, if so.
+    pub(crate) unwritten: Option<&'error Error>,
+}
+
 #[derive(Clone, Debug)]
 struct InFlight {
     batch: Batch,
@@ -259,18 +268,17 @@ impl Database {
         request: RequestId,
         operations: Vec<Operation>,
         atomicity: Atomicity,
-        memory_bytes_free: u64,
-        unwritten: Option<&Error>,
+        room: Room<'_>,
         options: &Options,
         io: &mut Io,
     ) {
         let writes = || operations.iter().any(|operation| !matches!(operation.action, Action::Read));
-        if matches!(self.phase, Phase::Unwritten) && writes() && unwritten.is_none() {
+        if matches!(self.phase, Phase::Unwritten) && writes() && room.unwritten.is_none() {
             self.queue.push_back((request, Request::Execute { database: self.id, operations, atomicity }));
             return self.open(Permit::WriteIfThereIsSpace, options, io);
         }
-        let read_only = self.read_only.clone().or_else(|| unwritten.cloned());
-        let bounds = Bounds { read_only, memory_bytes_free };
+        let read_only = self.read_only.clone().or_else(|| room.unwritten.cloned());
+        let bounds = Bounds { read_only, memory_bytes_free: room.memory_bytes_free };
         let Executed { results, records, rests_on_pending } =
             execute(&mut self.pending, &self.published, &operations, atomicity, &bounds);
         let waits = rests_on_pending && !planted!(AnswerWithoutWaiting);
@@ -428,7 +436,8 @@ impl Database {
                 Request::OpenDatabase { .. } => io.respond(request_id, Ok(Reply::Database(self.id))),
                 Request::CloseDatabase { .. } => self.close(Some(request_id)),
                 Request::Execute { operations, atomicity, .. } => {
-                    self.execute(request_id, operations, atomicity, 0, Some(error), options, io);
+                    let room = Room { memory_bytes_free: 0, unwritten: Some(error) };
+                    self.execute(request_id, operations, atomicity, room, options, io);
                 }
                 Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
             }

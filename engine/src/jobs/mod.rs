@@ -14,6 +14,7 @@
 //! Of the jobs that sync one directory, one is in flight: a sync that fails takes the names of the others along.
 
 pub(crate) mod catalog_append;
+pub(crate) mod catalog_sync;
 pub(crate) mod catalog_write;
 pub(crate) mod create;
 pub(crate) mod new_segment;

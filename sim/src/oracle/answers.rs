@@ -107,6 +107,8 @@ impl Checker {
         let name = self.databases[database].name.clone();
         let known = self.databases[database].id;
         match (response, known) {
+            // It may be gone after the next crash, as whoever made it was never answered.
+            (Ok(Reply::Database(_)), None) if self.is_unwritten => Ok(None),
             (Ok(Reply::Database(id)), None) => {
                 if let Some(other) = self.databases.iter().position(|tracked| tracked.id == Some(*id)) {
                     if self.doubt.may_lose_a_database() && !self.databases[other].opened {

@@ -150,6 +150,8 @@ pub struct Checker {
     /// The engine's bounds for what waits: requests, and their bytes.
     queue_max: (usize, usize),
     stopping: bool,
+    /// Whether the catalog could not be written, and what was read of it is shown: it is not durable for certain.
+    is_unwritten: bool,
     doubt: Doubt,
 }
 
@@ -188,6 +190,7 @@ impl Checker {
             memory_bytes_max: u64::MAX,
             queue_max: (usize::MAX, usize::MAX),
             stopping: false,
+            is_unwritten: false,
             doubt: Doubt::default(),
         }
     }
@@ -296,9 +299,10 @@ impl Checker {
             memory_bytes_max: _,
             queue_max: _,
             stopping,
+            is_unwritten,
             doubt,
         } = self;
-        assert!(asked.is_empty() && unclaimed.is_empty() && !stopping, "the process has just died");
+        assert!(asked.is_empty() && unclaimed.is_empty() && !stopping && !is_unwritten, "the process has just died");
         assert!(!doubt.is_any(), "images are told apart on a disk that can be trusted");
         for tracked in databases {
             // Without doubt nobody asks for the batches.
@@ -334,7 +338,7 @@ impl Checker {
     pub fn crashed(&mut self) {
         self.asked.clear();
         self.unclaimed.clear();
-        self.stopping = false;
+        (self.stopping, self.is_unwritten) = (false, false);
         for tracked in &mut self.databases {
             tracked.model.crash();
             tracked.opened = false;

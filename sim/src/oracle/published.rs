@@ -54,6 +54,8 @@ impl Checker {
         (tracked.closing_told, tracked.closing_untold) = (false, false);
         let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
         let tx = view.last_tx().0;
+        // Whatever is opened for writing has a durable catalog.
+        self.is_unwritten &= view.is_unwritten();
         if view.is_unwritten() && !self.doubt.may_lose_anything() {
             // It decides nothing of what is recovered: that is shown when there is space.
             (tracked.shown, tracked.was_cut_off) = (None, true);
@@ -144,6 +146,10 @@ impl Checker {
             AlertKind::CatalogRebuilt(_) if self.doubt.may_lose_a_database() => {
                 // The logs do not say where they were closed.
                 self.databases.iter_mut().for_each(|tracked| tracked.stored = 0);
+                Ok(())
+            }
+            AlertKind::NoSpace(_) if alert.database.is_none() && device_failed => {
+                self.is_unwritten = true;
                 Ok(())
             }
             AlertKind::LogFailed(_) | AlertKind::NoSpace(_) | AlertKind::PreparationFailed(_) if device_failed => {

@@ -46,9 +46,7 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
         if shown.is_unnamed && !matches!(scan.pop(), Some(Err((DocumentId(u64::MAX), _)))) {
             return violation!("{collection}: a part of the log is lost, and a scan ends as if none were");
         }
-        if view.is_unwritten()
-            && matches!(scan.last(), Some(Err((DocumentId(u64::MAX), error))) if error.code() == ErrorCode::DiskFull)
-        {
+        if view.is_unwritten() && matches!(scan.last(), Some(Err((DocumentId(u64::MAX), _)))) {
             scan.pop();
         }
         let mut after = None;

@@ -77,6 +77,8 @@ pub struct Refinement {
     /// The database whose closers are being answered.
     just_shut: Option<String>,
     refused: Option<Refused>,
+    /// Whether the catalog could not be written, and what was read of it is shown.
+    is_unwritten: bool,
 }
 
 impl Default for Refinement {
@@ -91,6 +93,7 @@ impl Default for Refinement {
             asked: BTreeMap::new(),
             just_shut: None,
             refused: None,
+            is_unwritten: false,
         }
     }
 }
@@ -180,6 +183,7 @@ impl Refinement {
             Event::Published { database, view } => self.published(*database, view.as_ref()),
             Event::Alerted(alert) => {
                 let name = alert.database.as_ref().map(|name| name.as_str());
+                self.is_unwritten |= name.is_none() && matches!(alert.kind, AlertKind::NoSpace(_));
                 let Some(database) = name.and_then(|name| self.databases.get_mut(name)) else { return Ok(()) };
                 match alert.kind {
                     AlertKind::ReadOnly(_) => database.gave_up(),
@@ -296,7 +300,10 @@ impl Refinement {
         let Some(database) = self.databases.get_mut(&name) else { return Ok(()) };
         match view {
             Some(view) if view.is_unwritten() => database.glimpsed(view.last_tx().0),
-            Some(view) => database.published(view.last_tx().0),
+            Some(view) => {
+                self.is_unwritten = false;
+                database.published(view.last_tx().0)
+            }
             None => {
                 self.just_shut = Some(name);
                 database.shut()
@@ -307,6 +314,8 @@ impl Refinement {
     fn answered(&mut self, id: RequestId, response: &Response) -> Result<(), Refused> {
         let Some(asked) = self.asked.remove(&id) else { return Ok(()) };
         match (asked, response) {
+            // It may have stood in the catalog before.
+            (Asked::Open(_), Ok(Reply::Database(_))) if self.is_unwritten => Ok(()),
             (Asked::Open(name), Ok(Reply::Database(_))) => match self.databases.get_mut(&name) {
                 Some(database) => database.told_exists(),
                 None => Ok(()),
@@ -342,6 +351,7 @@ impl Refinement {
     fn crashed(&mut self, kind: Crash) {
         self.in_flight.clear();
         self.asked.clear();
+        self.is_unwritten = false;
         self.catalog.crashed();
         self.unborn.crash(kind);
         // An id that nobody was told of may be given to another database.
