@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_hole_before_a_change_that_says_it_was_durable_is_damage() {
         let (bytes, mut catalog, journal) = changed();
-        let mut damaged = bytes.clone();
+        let mut damaged = bytes;
         damaged[journal..][..usize::try_from(CHANGE_BYTES).unwrap()].fill(0);
         catalog.insert(DatabaseId::new(3).unwrap(), forty().entries[&DatabaseId::new(3).unwrap()].clone());
         assert_eq!(
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn a_change_behind_another_snapshot_is_none() {
         let (bytes, catalog, journal) = changed();
-        let mut again = catalog.clone();
+        let mut again = catalog;
         let mut stale = again.encode();
         assert_eq!(stale.len(), journal, "the same place");
         stale.extend(&bytes[journal..]);

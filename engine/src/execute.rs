@@ -44,8 +44,10 @@ pub(crate) fn execute(
 ) -> Executed {
     let is_write = |operation: &Operation| !matches!(operation.action, Action::Read);
     let sees_pending = operations.iter().any(is_write) && !planted!(TransactionReadsPublished);
+    let awaits_reads = sees_pending && !planted!(PendingReadNotAwaited);
     let sees_pending = sees_pending || planted!(ReadsSeePending);
-    let mut run = Run { pending, published, bounds, sees_pending, records: Vec::new(), rests_on_pending: false };
+    let mut run =
+        Run { pending, published, bounds, sees_pending, awaits_reads, records: Vec::new(), rests_on_pending: false };
     let results = match atomicity {
         Atomicity::EachAlone => Ok(operations.iter().map(|operation| run.alone(operation)).collect()),
         Atomicity::AllOrNothing => run.together(operations),
@@ -59,6 +61,8 @@ struct Run<'run> {
     bounds: &'run Bounds,
     /// Whether its reads see the state that its writes are decided against.
     sees_pending: bool,
+    /// Whether its answer waits until what they saw is durable.
+    awaits_reads: bool,
     records: Vec<Record>,
     rests_on_pending: bool,
 }
@@ -127,8 +131,7 @@ impl Run<'_> {
     }
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
-        let is_awaited = !(planted!(ReadsSeePending) || planted!(PendingReadNotAwaited));
-        if self.sees_pending && is_awaited {
+        if self.awaits_reads {
             let key = self.key(operation);
             let newest = key.and_then(|key| self.pending.version(key));
             self.rests_on(key, newest.map(|version| version.tx));
