@@ -230,8 +230,6 @@ bugs! {
         FullDiskToldAsFailedWrite,
         /// A shortage that passes, and that was met before anything was written, latches the database.
         ShortageLatches,
-        /// A disk without room for a whole segment gets none.
-        FullSegmentOrNone,
         /// An opening that finds no space shows what may be gone after the next crash.
         UnprovenShownWithoutSpace,
         /// A failed sync is told as a full disk.

@@ -6,7 +6,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -42,7 +41,7 @@ impl Terminal {
             .stderr(slave())
             .spawn()
             .unwrap();
-        let keys = File::from(OwnedFd::from(master));
+        let keys = File::from(master);
         let mut reader = keys.try_clone().unwrap();
         let (pieces, screen) = channel();
         std::thread::spawn(move || {

@@ -141,7 +141,7 @@ impl NewSegment {
     pub(crate) fn smaller(&self, options: &Options) -> Option<u64> {
         let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(self.plan.needed_bytes);
         let is_smallest = self.made.file_bytes <= smallest;
-        (!is_smallest && !planted!(FullSegmentOrNone)).then(|| (self.made.file_bytes / 2).max(smallest))
+        (!is_smallest).then(|| (self.made.file_bytes / 2).max(smallest))
     }
 
     /// The file to close when the job has failed, if it came to be opened.
