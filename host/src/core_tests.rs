@@ -17,7 +17,7 @@ fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
     database.create("c", 1, b"1").expect("it is written");
 
     // From here on there is somebody to call foreign code.
-    docdb.submit(Request::Stats, |response| drop(response));
+    docdb.submit(Request::Stats, drop);
 
     let (told, answers) = mpsc::channel();
     let core = &docdb.running.core;

@@ -114,16 +114,16 @@ fn an_answer_that_takes_its_time_keeps_no_writer_waiting() {
 #[test]
 fn an_answer_may_ask_again_without_end() {
     const TIMES: usize = 100_000;
-    fn ask(docdb: DocDb, left: usize, told: mpsc::Sender<()>) {
+    fn ask(docdb: &DocDb, left: usize, told: mpsc::Sender<()>) {
         let again = docdb.clone();
         docdb.submit(Request::Stats, move |_| match left {
             0 => told.send(()).expect("the test waits"),
-            _ => ask(again, left - 1, told),
+            _ => ask(&again, left - 1, told),
         });
     }
     let directory = tempfile::tempdir().expect("a place for the test");
     let docdb = DocDb::open(directory.path()).expect("a fresh directory opens");
     let (told, end) = mpsc::channel();
-    ask(docdb, TIMES, told);
+    ask(&docdb, TIMES, told);
     end.recv_timeout(PATIENCE).expect("it ends");
 }
