@@ -9,8 +9,10 @@ pub const ORACLES: &str =
                  outcome that is not known is answered as unknown; an error that blames the device needs a failure.
   Damage         Never a wrong answer, never silence about a lost document; everything undamaged stays readable.
   A lying disk   What is recovered is a prefix, or an explicit error.
-  Progress       Once faults stop, opening ends within a bounded number of operations, writes are accepted again, the
-                 engine stops when asked to, and a bounded number of files is left.
+  Progress       Once faults stop, in the process that met them and in the next, whoever waits is answered, opening ends
+                 within a bounded number of operations, writes are accepted again (after a closing, where a database
+                 was latched), the engine comes to rest, and a bounded number of files is left. It stops when asked to,
+                 while faults go on too.
   No panic       A panic of the engine, and a breach of the disk's contract, is a violation.
 ";
 

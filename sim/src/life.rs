@@ -2,19 +2,28 @@
 //!
 //! It owns the order of a run. The end is always the same: faults stop, every request is answered, the
 //! process starts anew, every database opens and takes a write, everything is closed, and after one
-//! more start exactly what was acknowledged is there.
+//! more start exactly what was acknowledged is there. Now and then a round ends without a crash first: what the process owes
+//! to those who waited through the faults is judged before another takes its place.
+
+mod settle;
 
 use crate::disk::{CrashKind, FaultKind};
 use crate::marks::Mark;
-use crate::oracle::{Violation, opening, progress, space, violation};
+use crate::oracle::{Violation, opening, progress, settled, space, violation};
 use crate::workload::Workload;
-use crate::world::{Stepped, World};
+use crate::world::{Schedule, Stepped, World};
 
 /// The steps in which the engine must have done what was asked, once faults have stopped.
 const PEACE_STEPS_MAX: u64 = 20_000;
 
 /// Crashes before faults stop.
 const ROUNDS_MAX: u64 = 10;
+
+/// Of so many in a thousand rounds, the process settles.
+const SETTLED_PER_MILLE: u64 = 250;
+
+/// So many in a thousand shutdowns are not cut short.
+const WHOLE_STOPS_PER_MILLE: u64 = 400;
 
 /// Steps between two crashes.
 const ROUND_STEPS_MAX: u64 = 3_000;
@@ -56,6 +65,12 @@ impl Life {
             // What was full may have space again, or the other way round.
             self.squeeze();
             self.steps(on)?;
+            if self.world.choices.chance("settle/round", SETTLED_PER_MILLE) {
+                self.settle()?;
+                if self.world.choices.choice("settle/lives_on", 2) == 1 {
+                    continue;
+                }
+            }
             self.await_moment()?;
             match self.world.choices.weighted("run/end", &[1, 3, 4]) {
                 0 => self.stop_in_peace_or_not()?,
@@ -138,6 +153,9 @@ impl Life {
 
     /// A shutdown, which a crash may cut short.
     fn stop_in_peace_or_not(&mut self) -> Result<(), Violation> {
+        if self.world.choices.chance("settle/whole_stop", WHOLE_STOPS_PER_MILLE) {
+            return self.stop_among_faults();
+        }
         self.world.shutdown()?;
         for _ in 0..ROUND_STEPS_MAX {
             let cut_short = self.world.choices.chance("run/cut_short", 10);
@@ -205,7 +223,7 @@ impl Life {
     fn write_all(&mut self, what: &str) -> Result<(), Violation> {
         for index in 0..self.world.checker.databases().len() {
             let tracked = &self.world.checker.databases()[index];
-            if tracked.is_damaged || !tracked.model.is_open() {
+            if !settled::takes_writes(tracked) {
                 continue;
             }
             let request = self.workload.certain_write(tracked);
@@ -239,6 +257,7 @@ impl Life {
         let calm = self.world.disk().profile().calmed();
         self.world.disk_mut().set_profile(calm);
         self.world.disk_mut().repair();
+        self.world.schedule = Schedule::ANY;
         if self.world.disk().is_shut_down() {
             self.crash(CrashKind::Power)?;
         }

@@ -60,6 +60,8 @@ marks! {
     LiarCaught "liar-caught" "A disk that lied was answered with an explicit error.";
     PrefixAfterLie "prefix-after-lie" "A disk that lied lost acknowledged writes, and what was recovered is a prefix.";
     ClosingStored "closing-stored" "A database was closed, and the end of its log stored.";
+    Settled "settled" "A process that had met faults went on when they stopped, and everything was well again.";
+    StoppedAmongFaults "stopped-among-faults" "A shutdown ended while faults went on.";
     ShutDown "shut-down" "The engine shut down as it was asked to.";
     ProcessDied "process-died" "A process died with operations in flight.";
     PowerLost "power-lost" "Power went with something unsynced.";

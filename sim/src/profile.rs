@@ -193,6 +193,8 @@ impl ProfileName {
             M::TailRewritten,
             M::MemoryRefused,
             M::ClosingStored,
+            M::Settled,
+            M::StoppedAmongFaults,
             M::ShutDown,
             M::ProcessDied,
             M::PowerLost,

@@ -15,7 +15,7 @@ use crate::marks::{Mark, Marks};
 use crate::oracle::{Violation, space};
 use crate::profile::ProfileName;
 use crate::workload::{Shape, Workload};
-use crate::world::{Tally, World};
+use crate::world::{Schedule, Tally, World};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +168,7 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
         if setup.without_refinement {
             world.refinement.switch_off();
         }
+        world.schedule = Schedule::chosen(&mut world.choices, workload.names());
         #[cfg(feature = "planted-bugs")]
         {
             world.shaky_from = setup.shaky_from;

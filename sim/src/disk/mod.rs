@@ -124,6 +124,11 @@ impl SimDisk {
         self.in_flight.len()
     }
 
+    /// The operations that can be carried out now, in the order in which they were submitted.
+    pub(crate) fn ids_in_flight(&self) -> impl Iterator<Item = OpId> {
+        self.in_flight.iter().map(|waiting| waiting.id)
+    }
+
     /// How many completions wait to be delivered.
     #[must_use]
     pub fn undelivered(&self) -> usize {
@@ -163,6 +168,16 @@ impl SimDisk {
         self.counts.count(kind);
         self.struck.push(Struck { kind, file, offset });
         self.injected += u64::from(blames);
+    }
+
+    /// Its failures so far excuse nothing that comes now. Says how many there were.
+    pub(crate) fn forgive(&mut self) -> u64 {
+        std::mem::take(&mut self.injected)
+    }
+
+    /// So many failures may be blamed again.
+    pub(crate) fn blame(&mut self, failures: u64) {
+        self.injected += failures;
     }
 
     /// The hash of everything that was carried out.

@@ -13,6 +13,7 @@ mod figures;
 mod ids;
 pub(crate) mod progress;
 mod published;
+pub(crate) mod settled;
 pub(crate) mod space;
 mod views;
 

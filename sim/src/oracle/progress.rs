@@ -36,8 +36,7 @@ pub(crate) fn all_is_open(checker: &Checker, what: &str) -> Result<(), Violation
 /// The first one that did not.
 pub(crate) fn writes_are_accepted(checker: &Checker, what: &str) -> Result<(), Violation> {
     let is_behind = |tracked: &&super::Tracked| {
-        let takes_writes = tracked.model.is_open() && !tracked.is_damaged;
-        takes_writes && tracked.model.acknowledged() != tracked.model.newest()
+        super::settled::takes_writes(tracked) && tracked.model.acknowledged() != tracked.model.newest()
     };
     match checker.databases().iter().find(is_behind) {
         Some(tracked) => violation!("{what}: the last write to {} was not accepted", tracked.name),

@@ -7,7 +7,7 @@ use std::hash::Hash as _;
 use docdb_engine::{Clock as _, Driver, Engine};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::{Collected, World};
+use super::{Collected, Schedule, World};
 use crate::choice::Choices;
 use crate::chronicle::Event;
 use crate::disk::{CrashKind, FaultKind, Mood, NameOrder, SimDisk, Unit, decide_in};
@@ -95,6 +95,7 @@ impl World {
     fn restart(&mut self) -> Result<(), Violation> {
         self.checker.bound(&self.options);
         self.collected = Collected::default();
+        self.schedule.crashed();
         self.driver.engine = Engine::new(self.options.clone());
         self.come_up()
     }
@@ -132,7 +133,9 @@ impl World {
             chronicle: self.chronicle.clone(),
             refinement,
             tally: self.tally,
+            schedule: Schedule::ANY,
             witness: self.witness.after_crash(),
+            has_told_stats: false,
             steps: self.steps,
             hash: self.hash,
             #[cfg(feature = "planted-bugs")]

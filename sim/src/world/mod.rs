@@ -7,10 +7,11 @@
 //! It never reads a clock of the real machine and never touches the engine but through its driver.
 
 mod crash;
+mod schedule;
 mod step;
 
 use docdb_engine::{Alert, Clock, DiskOp, Driver, Engine, Input, Instant, OpId, Options, Outside, RequestId, View};
-use docdb_protocol::{DatabaseId, Request, Response};
+use docdb_protocol::{DatabaseId, Reply, Request, Response};
 
 use crate::blame;
 use crate::choice::Choices;
@@ -22,6 +23,7 @@ use crate::marks::{Mark, Marks};
 use crate::oracle::{Checker, Recovered, Violation, written};
 use crate::refine::Refinement;
 use crate::witness::Witness;
+pub(crate) use schedule::Schedule;
 
 /// What the engine said, in the order it said it.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +117,11 @@ pub struct World {
     pub tally: Tally,
     /// Who holds the run to the specifications.
     pub refinement: Refinement,
+    /// In which order the device works.
+    pub(crate) schedule: Schedule,
     witness: Witness,
+    /// Whether somebody was told the figures of the engine since that was last forgotten.
+    has_told_stats: bool,
     steps: u64,
     hash: Hash,
     /// From this step on time passes as the process's number says: a run that cannot be repeated, to show that it is noticed.
@@ -149,7 +155,9 @@ impl World {
             chronicle: Chronicle::default(),
             tally: Tally::default(),
             refinement: Refinement::default(),
+            schedule: Schedule::ANY,
             witness: Witness::default(),
+            has_told_stats: false,
             steps: 0,
             hash: Hash::default(),
             #[cfg(feature = "planted-bugs")]
@@ -160,6 +168,21 @@ impl World {
     /// The next process has all the memory it could want.
     pub fn lift_memory_bound(&mut self) {
         self.options.memory_bytes_max = Options::default().memory_bytes_max;
+    }
+
+    /// Whether this process has a bound on its memory that it may reach.
+    #[must_use]
+    pub fn has_memory_bound(&self) -> bool {
+        self.options.memory_bytes_max < Options::default().memory_bytes_max
+    }
+
+    /// Whether somebody was told the figures of the engine since [`World::forget_stats`].
+    pub(crate) fn has_told_stats(&self) -> bool {
+        self.has_told_stats
+    }
+
+    pub(crate) fn forget_stats(&mut self) {
+        self.has_told_stats = false;
     }
 
     /// The engine begins.
@@ -260,6 +283,7 @@ impl World {
             match event {
                 Event::Answered { id, response } => {
                     self.hash.bytes(format!("{} {response:?}", id.0).as_bytes());
+                    self.has_told_stats |= matches!(response, Ok(Reply::Stats(_)));
                     blame::answered(&response, self.driver.disk.faults())?;
                     let recovered = self.checker.answered(id, &response, &self.driver.disk)?;
                     self.recovered(recovered);
@@ -275,7 +299,10 @@ impl World {
                     blame::alerted(&alert, self.driver.disk.faults())?;
                     self.checker.alerted(&alert, device_failed)?;
                 }
-                Event::Submitted { op, .. } => self.checker.submitted(&op)?,
+                Event::Submitted { id, op } => {
+                    self.schedule.submitted(self.steps, id, &op, &mut self.choices);
+                    self.checker.submitted(&op)?;
+                }
                 Event::Stopped => {}
                 Event::Requested { .. }
                 | Event::ShutdownAsked
@@ -322,4 +349,9 @@ impl World {
         self.note(&Event::ShutdownAsked);
         self.feed(Input::Shutdown)
     }
+}
+
+/// A chosen index.
+fn small(number: u64) -> usize {
+    usize::try_from(number).expect("a small number")
 }

@@ -4,7 +4,7 @@
 
 use docdb_engine::{Clock as _, Input, WallTime};
 
-use super::{Stepped, World};
+use super::{Stepped, World, small};
 use crate::chronicle::Event;
 use crate::disk::{FaultKind, Struck};
 use crate::oracle::Violation;
@@ -32,18 +32,24 @@ impl World {
         self.disturb_clock();
         let due = self.collected.wake.is_some_and(|wake| wake <= self.driver.clock.monotonic());
         let weights = [
-            if self.driver.disk.ready() > 0 { 4 } else { 0 },
+            if self.schedule.ready(self.steps, &self.driver.disk) > 0 { 4 } else { 0 },
             if self.driver.disk.undelivered() > 0 { 4 } else { 0 },
             if due { 3 } else { 0 },
             if clients { 2 } else { 0 },
         ];
         if weights.iter().all(|weight| *weight == 0) {
+            // What is held back is slow, not lost: timers come before it, and then it comes.
+            if self.driver.disk.ready() > 0 && self.collected.wake.is_none() {
+                let which = self.schedule.next(self.steps, &self.driver.disk, &mut self.choices);
+                self.perform(which);
+                return Ok(Stepped::Moved);
+            }
             return self.wait();
         }
         match self.choices.weighted("schedule/what", &weights) {
             0 => {
-                let which = self.choices.choice("schedule/operation", self.driver.disk.ready() as u64);
-                self.perform(small(which));
+                let which = self.schedule.next(self.steps, &self.driver.disk, &mut self.choices);
+                self.perform(which);
             }
             1 => self.deliver()?,
             2 => self.fire()?,
@@ -133,8 +139,4 @@ impl World {
         self.driver.deliver(&mut self.collected);
         self.judge()
     }
-}
-
-fn small(number: u64) -> usize {
-    usize::try_from(number).expect("a small number")
 }
