@@ -142,8 +142,9 @@ impl Engine {
         options.segment_bytes_min = options.segment_bytes_min.max(SEGMENT_HEADER_BYTES as u64);
         options.segment_bytes_max = options.segment_bytes_max.max(options.segment_bytes_min);
         options.catalog_journal_bytes_min = options.catalog_journal_bytes_min.min(CATALOG_BYTES_MAX / 2);
+        options.listed_names_max = options.listed_names_max.max(1);
         let mut io = Io::default();
-        let (start, first) = Start::new(&mut io);
+        let (start, first) = Start::new(&options, &mut io);
         io.submit(Owner::Start, first);
         Engine {
             options,

@@ -25,6 +25,8 @@ pub struct Options {
     pub pending_bytes_max: usize,
     /// Entries of one node of the map of documents at most; at least three.
     pub map_fanout: usize,
+    /// Names in one page of a directory's listing.
+    pub listed_names_max: u32,
     /// How long after the last batch its durability is proven by a record of its own, in nanoseconds.
     pub watermark_delay_ns: u64,
     /// Seeds the jitter of retries.
@@ -47,6 +49,7 @@ impl Default for Options {
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,
             pending_bytes_max: docdb_protocol::limits::PENDING_BYTES_MAX,
             map_fanout: 64,
+            listed_names_max: 1024,
             watermark_delay_ns: 50_000_000,
             seed: 0,
             #[cfg(feature = "planted-bugs")]

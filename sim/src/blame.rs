@@ -43,7 +43,7 @@ fn is_deserved(code: ErrorCode, struck: &FaultCounts) -> Result<(), Violation> {
     use FaultKind as K;
     let causes: &[FaultKind] = match code {
         ErrorCode::DiskFull => &[K::NoSpace],
-        ErrorCode::FileWrite => &[K::WriteError, K::ShortWrite, K::Interrupted, K::SyncShutdown],
+        ErrorCode::FileWrite => &[K::WriteError, K::ShortWrite, K::Interrupted, K::Busy, K::SyncShutdown],
         ErrorCode::FileSync => &[
             K::SyncExt4Ordered,
             K::SyncExt4Data,
@@ -52,6 +52,7 @@ fn is_deserved(code: ErrorCode, struck: &FaultCounts) -> Result<(), Violation> {
             K::SyncFalseAlarm,
             K::DirectorySyncError,
             K::Interrupted,
+            K::Busy,
         ],
         // The others have causes beside the device.
         _ => return Ok(()),

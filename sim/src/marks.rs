@@ -52,6 +52,7 @@ marks! {
     PendingRead "pending-read" "A transaction that writes had read a document that was not published when it was asked.";
     DiskFullRefused "disk-full-refused" "A write was refused because the device is full.";
     MemoryRefused "memory-refused" "A write was refused because the memory allowed is full.";
+    QueueFull "queue-full" "A request was refused because as many wait as may.";
     SpaceReturned "space-returned" "A write was accepted by a process that had refused one for want of space.";
     CatalogRebuilt "catalog-rebuilt" "The catalog was rebuilt from the databases' folders.";
     DamageNamed "damage-named" "Damage was reported by the documents it concerns.";

@@ -76,8 +76,8 @@ impl ProfileName {
             ProfileName::Space => "The device is nearly full now and then.",
             ProfileName::Reads => "Reads fail once or until rewritten, or give less than was asked.",
             ProfileName::Writes => "Writes fail, take less than they were given, or are interrupted.",
-            ProfileName::Damage => "Durable bytes turn, writes land elsewhere, reads give old content.",
-            ProfileName::Lying => "Syncs succeed and write nothing.",
+            ProfileName::Damage => "Durable bytes turn, writes land elsewhere, reads give old content, files are gone.",
+            ProfileName::Lying => "Syncs succeed and write nothing; other operations may fail openly.",
             ProfileName::Clock => "The wall clock steps both ways and nothing happens for hours.",
             ProfileName::Swarm => "Each seed draws from all kinds but damage and lies.",
         }
@@ -132,6 +132,7 @@ impl ProfileName {
             ProfileName::Names => {
                 device.draw(choices, K::NameError, [0, 20, 60]);
                 device.draw(choices, K::DirectorySyncError, [20, 100, 300]);
+                device.draw(choices, K::Shortage, [0, 0, 10]);
             }
             ProfileName::Space => device.draw(choices, K::NoSpace, [300, 1000]),
             ProfileName::Reads => {
@@ -142,16 +143,20 @@ impl ProfileName {
                 device.draw(choices, K::WriteError, [0, 10, 50]);
                 device.draw(choices, K::ShortWrite, [10, 50, 200]);
                 device.draw(choices, K::Interrupted, [0, 10, 50]);
+                device.draw(choices, K::Busy, [0, 0, 5]);
             }
             ProfileName::Damage => {
                 device.draw(choices, K::BitFlip, [1, 1, 2, 5]);
                 device.draw(choices, K::MisdirectedWrite, [0, 0, 0, 10]);
                 device.draw(choices, K::StaleRead, [0, 0, 0, 10]);
+                device.draw(choices, K::FileLost, [0, 0, 0, 1]);
+                draw_errors(&mut device, choices);
             }
             ProfileName::Lying => {
                 let kinds = [K::LyingSync, K::LyingSync, K::SyncExt4Data];
                 let kind = kinds[index(choices, "profile/lie", kinds.len() as u64)];
                 device.draw(choices, kind, [20, 100, 500]);
+                draw_errors(&mut device, choices);
             }
             ProfileName::Clock => {
                 device.draw(choices, K::WallStep, [2, 20]);
@@ -169,6 +174,8 @@ impl ProfileName {
                 device.draw(choices, K::StickyReadError, [0, 0, 0, 2]);
                 device.draw(choices, K::WallStep, [0, 2]);
                 device.draw(choices, K::Stall, [0, 1]);
+                device.draw(choices, K::Busy, [0, 0, 0, 5]);
+                device.draw(choices, K::Shortage, [0, 0, 0, 5]);
             }
         }
         device
@@ -193,6 +200,7 @@ impl ProfileName {
             M::TailRewritten,
             M::MemoryRefused,
             M::ClosingStored,
+            M::QueueFull,
             M::Settled,
             M::StoppedAmongFaults,
             M::ShutDown,
@@ -258,6 +266,18 @@ fn draw_sync_failures(device: &mut Profile, choices: &mut Choices, rates: [u16; 
     let kind = kinds[index(choices, "profile/sync_failure", kinds.len() as u64)];
     device.draw(choices, kind, rates);
     device.draw(choices, K::Eviction, [0, 5, 50]);
+}
+
+/// A device that damages or lies may fail openly too. Not its syncs: what a damaged log shows after a failed one is known
+/// not to hold.
+fn draw_errors(device: &mut Profile, choices: &mut Choices) {
+    use FaultKind as K;
+    device.draw(choices, K::ReadError, [0, 0, 0, 10]);
+    device.draw(choices, K::WriteError, [0, 0, 0, 20]);
+    device.draw(choices, K::ShortWrite, [0, 0, 0, 20]);
+    device.draw(choices, K::Interrupted, [0, 0, 0, 20]);
+    device.draw(choices, K::NameError, [0, 0, 0, 20]);
+    device.draw(choices, K::NoSpace, [0, 0, 0, 300]);
 }
 
 fn index(choices: &mut Choices, label: &'static str, bound: u64) -> usize {

@@ -98,13 +98,11 @@ pub fn small_options(choices: &mut Choices) -> Options {
     let is_tight = choices.chance("options/tight_memory", 150);
     let memory_bytes_max =
         if is_tight { 1_000 + choices.choice("options/memory", 8_000) } else { default.memory_bytes_max };
-    let (segment_bytes_max, batch_bytes_max, merge_bytes_max, replay_slice_bytes, watermark_delay_ns) = (
-        pick(choices, "options/segment", [8192, 4096, 16384]),
-        usize::try_from(pick(choices, "options/batch", [4096, 600, 65536])).expect("small"),
-        pick(choices, "options/merge", [8192, 0, 2048]),
-        u32::try_from(pick(choices, "options/slice", [65536, 1024, 600])).expect("small"),
-        pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]),
-    );
+    let segment_bytes_max = pick(choices, "options/segment", [8192, 4096, 16384]);
+    let batch_bytes_max = usize::try_from(pick(choices, "options/batch", [4096, 600, 65536])).expect("small");
+    let merge_bytes_max = pick(choices, "options/merge", [8192, 0, 2048]);
+    let replay_slice_bytes = u32::try_from(pick(choices, "options/slice", [65536, 1024, 600])).expect("small");
+    let watermark_delay_ns = pick(choices, "options/watermark", [50_000_000, 1_000_000, 1_000]);
     let seed = choices.choice("options/seed", 1 << 32);
     Options {
         // Full at each change, or soon, or hardly ever. It is no choice of its own: nothing else rests on this bit of the seed.
@@ -117,6 +115,10 @@ pub fn small_options(choices: &mut Choices) -> Options {
         watermark_delay_ns,
         seed,
         memory_bytes_max,
+        map_fanout: [default.map_fanout, 3, 4, 7][choices.weighted("limits/fanout", &[3, 1, 1, 1])],
+        listed_names_max: [default.listed_names_max, 1, 2, 3][choices.weighted("limits/names", &[3, 1, 1, 1])],
+        pending_requests_max: [default.pending_requests_max, 4, 7][choices.weighted("limits/requests", &[6, 1, 1])],
+        pending_bytes_max: [default.pending_bytes_max, 3_000, 8_000][choices.weighted("limits/bytes", &[6, 1, 1])],
         ..default
     }
 }

@@ -254,6 +254,7 @@ impl Witness {
                 self.told_full = true;
                 self.marks.set(Mark::DiskFullRefused);
             }
+            ErrorCode::QueueFull => self.marks.set(Mark::QueueFull),
             ErrorCode::MemoryLimit => self.marks.set(Mark::MemoryRefused),
             ErrorCode::FileRead => self.opening_failed_to_read = true,
             _ => {}

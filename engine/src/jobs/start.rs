@@ -33,10 +33,9 @@ use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry, Reach, Unreadabl
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::options::Options;
 use crate::planted::planted;
 
-/// One page of a listing.
-const NAMES_MAX: u32 = 1024;
 /// One read of the catalog.
 const READ_BYTES_MAX: u32 = 1024 * 1024;
 
@@ -58,6 +57,8 @@ pub(crate) struct Started {
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
     step: Step,
+    /// One page of a listing.
+    names_max: u32,
     file: FileId,
     bytes: Vec<u8>,
     found: Option<Catalog>,
@@ -97,10 +98,11 @@ enum Step {
 }
 
 impl Start {
-    pub(crate) fn new(io: &mut Io) -> (Start, DiskOp) {
+    pub(crate) fn new(options: &Options, io: &mut Io) -> (Start, DiskOp) {
         let file = io.new_file();
         let job = Start {
             step: Step::OpenCatalog,
+            names_max: options.listed_names_max,
             file,
             bytes: Vec::new(),
             found: None,
@@ -305,7 +307,7 @@ impl Start {
 
     fn list(&mut self, step: Step, path: DiskPath) -> Progress<Started> {
         let after = Arc::clone(&self.listed_to);
-        self.go(step, DiskOp::List { path, after, limit: NAMES_MAX })
+        self.go(step, DiskOp::List { path, after, limit: self.names_max })
     }
 
     /// Takes note of a page. Says whether there may be another.
@@ -313,7 +315,7 @@ impl Start {
         if let Some(last) = names.last() {
             self.listed_to = Arc::clone(last);
         }
-        names.len() as u64 == u64::from(NAMES_MAX)
+        names.len() as u64 == u64::from(self.names_max)
     }
 
     /// Of these folders, those that the catalog does not name are asked.

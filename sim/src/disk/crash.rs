@@ -69,6 +69,8 @@ impl SimDisk {
         }
         self.used_ids.clear();
         self.injected = 0;
+        // Whoever had taken what was short is dead.
+        self.lasting[1] = 0;
         let names = if kind == CrashKind::Power { self.lose_power(decide) } else { Names::default() };
         self.forget_unreachable();
         self.hash.number(self.files.values().map(|file| file.space()).sum());
@@ -162,14 +164,16 @@ impl SimDisk {
         let keeps_names = self.profile.without.contains(FaultKind::NamesLost);
         let mut kept_names = 0;
         match self.profile.name_order {
-            NameOrder::Posix => self.names.lose_power(|change| {
-                let kept = keeps_names || decide(Unit::Name(change.sequence), 2) == 1;
-                kept_names += usize::from(kept);
-                kept
-            }),
+            order @ (NameOrder::Posix | NameOrder::Apart) => {
+                self.names.lose_power(order == NameOrder::Apart, |change| {
+                    let kept = keeps_names || decide(Unit::Name(change.sequence), 2) == 1;
+                    kept_names += usize::from(kept);
+                    kept
+                })
+            }
             NameOrder::Journal => {
                 let mut left = if keeps_names { before as u64 } else { decide(Unit::Journal, before as u64 + 1) };
-                self.names.lose_power(|_| {
+                self.names.lose_power(false, |_| {
                     let kept = left > 0;
                     left = left.saturating_sub(1);
                     kept_names += usize::from(kept);

@@ -92,6 +92,31 @@ impl SimDisk {
         }
     }
 
+    /// A file of some database is gone, or all of its folder: whoever restores a copy forgets some, and so does a repaired
+    /// file system. Only what is durable under its name and at rest is lost.
+    pub fn lose_files(&mut self, choices: &mut Choices) {
+        let kind = FaultKind::FileLost;
+        if !choices.chance(kind.strikes(), IDLE_FACTOR * self.profile.rate(kind)) {
+            return;
+        }
+        let at_rest = self.names.at_rest();
+        let files: Vec<(String, InodeId)> =
+            self.named_files().filter(|(path, inode)| path.starts_with("db/") && at_rest.contains(inode)).collect();
+        if files.is_empty() {
+            return;
+        }
+        let (path, _) = &files[pick(choices, kind.what(), files.len() as u64)];
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_all = choices.choice(kind.what(), 4) == 3;
+        for (lost, inode) in &files {
+            if lost == path || is_all && lost.starts_with(&format!("{folder}/")) {
+                let bytes = self.files[inode].durable_bytes;
+                self.note_damage(kind, *inode, 0..bytes);
+                self.names.forget(*inode);
+            }
+        }
+    }
+
     fn flip(&mut self, choices: &mut Choices, inode: InodeId, sector: usize) {
         let bit = pick(choices, FaultKind::BitFlip.what(), 8 * SECTOR_BYTES as u64);
         let offset = (sector * SECTOR_BYTES + bit / 8) as u64;
@@ -175,7 +200,11 @@ impl SimDisk {
         for sector in &mut self.file_mut(inode).sectors[first..last] {
             sector.lose();
         }
-        let Some((victim, sector)) = self.durable_sector(choices, kind.what()) else { return };
+        let Some((victim, mut sector)) = self.durable_sector(choices, kind.what()) else { return };
+        // Where a file begins there is a header, or a catalog: what most rests on.
+        if choices.choice(kind.what(), 2) == 1 {
+            sector = self.files[&victim].sectors.iter().position(holds_something).unwrap_or(sector);
+        }
         let whole = bytes.chunks_exact(SECTOR_BYTES);
         let room = self.files[&victim].sectors.len() - sector;
         let count = whole.len().min(room);

@@ -76,6 +76,9 @@ faults! {
     BitFlip "bit-flip" "A bit of durable data turns.";
     NameError "name-error" "Opening, listing, making, renaming or removing something fails and changes nothing.";
     Interrupted "interrupted" "An operation is refused for now, for want of something that comes back.";
+    Busy "busy" "Operations are refused for now, one after the other, for a while that may outlast every retry.";
+    Shortage "shortage" "For a while nothing is opened, made or listed, for want of descriptors or memory.";
+    FileLost "file-lost" "A durable file, or the folder of a database with all in it, is gone after a crash.";
     WallStep "wall-step" "Somebody sets the wall clock, forwards or back.";
     Stall "stall" "Nothing happens for a long time.";
 }

@@ -47,11 +47,12 @@ impl SimDisk {
             hash: _,
             damaged,
             is_shut_down,
+            lasting,
             remains,
         } = self;
         let is_down = open.is_empty() && used_ids.is_empty() && in_flight.is_empty() && finished.is_empty();
         assert!(is_down, "a crash was just here");
-        (quota, injected, is_shut_down, damaged.len()).hash(hasher);
+        (quota, injected, is_shut_down, lasting, damaged.len()).hash(hasher);
         // What is never read again need not tell two images apart.
         let is_hostile = [FaultKind::StaleGarbage, FaultKind::StaleRead].iter().any(|kind| profile.rate(*kind) > 0);
         if is_hostile {

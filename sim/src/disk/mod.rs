@@ -87,6 +87,8 @@ pub struct SimDisk {
     damaged: Vec<Damaged>,
     /// The file system allows no changes any more.
     is_shut_down: bool,
+    /// How many more operations are refused: because the device is busy, and for a shortage.
+    lasting: [u64; 2],
     /// What removed files held, newest last: it may turn up in space that is given out again.
     remains: VecDeque<Content>,
     hash: Hash,
@@ -113,6 +115,7 @@ impl SimDisk {
             struck: Vec::new(),
             damaged: Vec::new(),
             is_shut_down: false,
+            lasting: [0; 2],
             remains: VecDeque::new(),
             hash: Hash::default(),
         }
@@ -195,6 +198,10 @@ impl SimDisk {
     /// From now on the device behaves like this.
     pub fn set_profile(&mut self, profile: Profile) {
         self.profile = profile;
+        // What has stopped striking does not go on either.
+        for (kind, left) in [FaultKind::Busy, FaultKind::Shortage].into_iter().zip(&mut self.lasting) {
+            *left = if profile.rate(kind) > 0 { *left } else { 0 };
+        }
     }
 
     /// Bytes that files may take; `None` for no bound.

@@ -183,6 +183,11 @@ impl Names {
         for later in (0..self.pending.len()).rev().filter(|later| kept[*later]).collect::<Vec<usize>>() {
             self.mark_needed(later, kept);
         }
+        self.apply(kept);
+    }
+
+    /// Applies the changes marked in `kept`, in their order.
+    fn apply(&mut self, kept: &[bool]) {
         let pending = std::mem::take(&mut self.pending);
         for (change, kept) in pending.into_iter().zip(kept) {
             if *kept {
@@ -205,17 +210,50 @@ impl Names {
     }
 
     /// Power was lost: a pending change is kept when `keep` says so and all earlier ones of its names were.
-    pub(crate) fn lose_power(&mut self, mut keep: impl FnMut(&Change) -> bool) {
+    pub(crate) fn lose_power(&mut self, is_apart: bool, mut keep: impl FnMut(&Change) -> bool) {
         let mut kept: Vec<bool> = Vec::new();
         for index in 0..self.pending.len() {
             let change = &self.pending[index];
-            let possible = (0..index).all(|earlier| kept[earlier] || !self.pending[earlier].shares_a_name(change));
+            let follows = |earlier: usize| kept[earlier] || !self.pending[earlier].shares_a_name(change);
+            let possible = is_apart || (0..index).all(follows);
             kept.push(possible && keep(change));
         }
-        self.keep(&mut kept);
+        if is_apart {
+            self.apply(&kept)
+        } else {
+            self.keep(&mut kept)
+        }
         self.pending.clear();
         for directory in self.directories.values_mut() {
             directory.cached = directory.durable.clone();
+        }
+    }
+
+    /// The files whose names are durable, and about to change in nothing.
+    pub(crate) fn at_rest(&self) -> Vec<InodeId> {
+        let changing = |directory: InodeId, name: &Arc<str>| {
+            let mut places = self.pending.iter().flat_map(|change| &change.entries);
+            places.any(|((within, changed), _)| *within == directory && changed == name)
+        };
+        let mut found = Vec::new();
+        for (id, directory) in &self.directories {
+            for (name, entry) in &directory.durable {
+                if let Entry::File(file) = entry
+                    && directory.cached.get(name) == Some(entry)
+                    && !changing(*id, name)
+                {
+                    found.push(*file);
+                }
+            }
+        }
+        found
+    }
+
+    /// A file has no name any more, in the cache or on the device, and nobody asked for it.
+    pub(crate) fn forget(&mut self, inode: InodeId) {
+        for directory in self.directories.values_mut() {
+            directory.cached.retain(|_, entry| *entry != Entry::File(inode));
+            directory.durable.retain(|_, entry| *entry != Entry::File(inode));
         }
     }
 

@@ -15,6 +15,9 @@ use crate::choice::Choices;
 /// A device with less room than this may have none for a name or a sync.
 const NEARLY_FULL_BYTES: u64 = 4096;
 
+/// What lasts for a while refuses so many operations at most: more than any back-off makes.
+const LASTING_OPERATIONS_MAX: u64 = 40;
+
 type Outcome = Result<DiskReply, DiskErrorKind>;
 
 impl SimDisk {
@@ -41,6 +44,7 @@ impl SimDisk {
                 Ok(DiskReply::Done)
             }
             DiskOp::MakeDirectory { path } => {
+                self.fail_for_shortage(choices)?;
                 self.fail_name(choices)?;
                 self.fail_for_space(choices)?;
                 let id = self.new_inode();
@@ -59,6 +63,7 @@ impl SimDisk {
             }
             DiskOp::Sync { file } => self.sync(*file, &covered, choices),
             DiskOp::List { path, after, limit } => {
+                self.fail_for_shortage(choices)?;
                 self.fail_name(choices)?;
                 let directory = self.names.directory(path)?;
                 let names = self.names.directories[&directory].cached.keys();
@@ -132,6 +137,25 @@ impl SimDisk {
         Ok(())
     }
 
+    /// Whether something that lasts for a while is under way, or begins now.
+    fn is_lasting(&mut self, choices: &mut Choices, kind: FaultKind) -> bool {
+        let at = usize::from(kind == FaultKind::Shortage);
+        if self.lasting[at] == 0 && self.strikes(choices, kind) {
+            self.lasting[at] = 1 + choices.choice(kind.what(), LASTING_OPERATIONS_MAX);
+        }
+        if self.lasting[at] == 0 {
+            return false;
+        }
+        self.lasting[at] -= 1;
+        self.strike(kind, None, None, true);
+        true
+    }
+
+    /// Whoever needs a descriptor may get none.
+    fn fail_for_shortage(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
+        if self.is_lasting(choices, FaultKind::Shortage) { Err(DiskErrorKind::Shortage) } else { Ok(()) }
+    }
+
     fn fail_name(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
         self.interrupt(choices)?;
         self.fail(choices, FaultKind::NameError)
@@ -153,6 +177,9 @@ impl SimDisk {
     }
 
     fn interrupt(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
+        if self.is_lasting(choices, FaultKind::Busy) {
+            return Err(DiskErrorKind::Transient);
+        }
         if self.strikes(choices, FaultKind::Interrupted) {
             self.strike(FaultKind::Interrupted, None, None, true);
             return Err(DiskErrorKind::Transient);
@@ -168,6 +195,7 @@ impl SimDisk {
         mode: OpenMode,
         choices: &mut Choices,
     ) -> Outcome {
+        self.fail_for_shortage(choices)?;
         self.fail_name(choices)?;
         let inode = match mode {
             OpenMode::CreateNew => {

@@ -12,6 +12,9 @@ pub enum NameOrder {
     Posix,
     /// A prefix of them, across directories.
     Journal,
+    /// Any at all, a later change of a name without an earlier one too. No file system that journals does so, and POSIX
+    /// does not exclude it.
+    Apart,
 }
 
 /// One device.

@@ -23,7 +23,7 @@ use super::{DiskOutcome, Refused};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Effect {
     /// Listing the folder.
-    Survey,
+    Survey { is_first: bool, names_max: u32 },
     /// Writing a batch of so many bytes into the active segment.
     Batch { bytes: u64 },
     /// Syncing it.
@@ -92,6 +92,8 @@ pub(super) struct Database {
     mark: Mark,
     /// The batch on its way, and its watermark.
     batch: Option<(Mark, u64)>,
+    /// Whether the pages of a listing so far showed an active segment, and a next one.
+    listed: (bool, bool),
 }
 
 const START: Mark = Mark { tx: 0, lsn: 0, end: 0 };
@@ -121,6 +123,7 @@ impl Database {
             epoch: 0,
             mark: START,
             batch: None,
+            listed: (false, false),
         }
     }
 
@@ -156,7 +159,9 @@ impl Database {
     /// The engine asks for an operation.
     pub(super) fn submitted(&mut self, op: &DiskOp) -> Result<Option<Effect>, Refused> {
         match op {
-            DiskOp::List { path, .. } if path.as_str() == self.folder => Ok(Some(Effect::Survey)),
+            DiskOp::List { path, after, limit } if path.as_str() == self.folder => {
+                Ok(Some(Effect::Survey { is_first: after.is_empty(), names_max: *limit }))
+            }
             DiskOp::SyncDirectory { path } if path.as_str() == self.folder => self.begin(Op::SyncDirectory),
             DiskOp::Unlink { path } if self.suffix(path.as_str()) == Some(".next") => self.begin(Op::Unlink),
             DiskOp::Open { file, path, mode: OpenMode::CreateNew } => match self.suffix(path.as_str()) {
@@ -335,7 +340,7 @@ impl Database {
     pub(super) fn delivered(&mut self, effect: Effect, outcome: &DiskOutcome) -> Result<(), Refused> {
         let took = |bytes: u64| matches!(outcome, Ok(DiskReply::Written(written)) if *written == bytes);
         match effect {
-            Effect::Survey => self.surveyed(outcome),
+            Effect::Survey { is_first, names_max } => self.surveyed(outcome, is_first, names_max),
             Effect::Batch { bytes } if self.is_watched() => {
                 self.commit.feed(&commit::Action::WriteEnded { whole: took(bytes) })
             }
@@ -350,18 +355,25 @@ impl Database {
     }
 
     /// An opening looks at the folder; or a start, or a creation, which then does no harm.
-    fn surveyed(&mut self, outcome: &DiskOutcome) -> Result<(), Refused> {
+    fn surveyed(&mut self, outcome: &DiskOutcome, is_first: bool, names_max: u32) -> Result<(), Refused> {
         let Ok(DiskReply::Names(names)) = outcome else { return Ok(()) };
-        if !self.is_watched() || self.is_up {
-            return Ok(());
-        }
-        // What an opening before this one came to make, it had to give up.
-        (self.next, self.is_promoted, self.is_unchanged) = (None, false, false);
         let is_there = |suffix: &str| {
             let named = |name: &str| name.strip_prefix(self.name.as_str()) == Some(suffix);
             names.iter().any(|name| named(name))
         };
         let (wal, next) = (is_there(".wal"), is_there(".wal.next"));
+        let before = if is_first { (false, false) } else { self.listed };
+        self.listed = (before.0 || wal, before.1 || next);
+        let (wal, next) = self.listed;
+        // There is another page, and nothing is known before it is seen.
+        if names.len() as u64 == u64::from(names_max) {
+            return Ok(());
+        }
+        if !self.is_watched() || self.is_up {
+            return Ok(());
+        }
+        // What an opening before this one came to make, it had to give up.
+        (self.next, self.is_promoted, self.is_unchanged) = (None, false, false);
         self.rotation.feed(&rotation::Action::Survey { wal, next })?;
         self.abandon()?;
         self.opening.feed_any(|state, actions| {

@@ -109,6 +109,7 @@ impl Refinement {
                 | FaultKind::MisdirectedWrite
                 | FaultKind::StaleRead
                 | FaultKind::BitFlip
+                | FaultKind::FileLost
         );
         self.is_on &= !assumed_away;
     }

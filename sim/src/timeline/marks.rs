@@ -205,6 +205,9 @@ impl<'chronicle> Painter<'chronicle> {
             | FaultKind::BitFlip
             | FaultKind::NameError
             | FaultKind::Interrupted
+            | FaultKind::Busy
+            | FaultKind::Shortage
+            | FaultKind::FileLost
             | FaultKind::WallStep
             | FaultKind::Stall => false,
         };
@@ -229,7 +232,8 @@ impl<'chronicle> Painter<'chronicle> {
             let sectors = sector(bytes.start)..=sector(bytes.end.saturating_sub(1));
             *carrier == lane && offset.is_none_or(|offset| sectors.contains(&sector(offset)))
         };
-        !matches!(kind, FaultKind::ShortRead | FaultKind::Interrupted) && self.carriers.iter().any(is_there)
+        !matches!(kind, FaultKind::ShortRead | FaultKind::Interrupted | FaultKind::Busy)
+            && self.carriers.iter().any(is_there)
     }
 
     fn operation(&self, index: usize) -> Option<Mark> {

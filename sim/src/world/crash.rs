@@ -23,6 +23,7 @@ impl World {
         let mut choices = std::mem::replace(&mut self.choices, Choices::odometer());
         let mood = self.begin_crash(kind, &mut choices);
         self.driver.disk.lie_idle(&mut choices);
+        self.driver.disk.lose_files(&mut choices);
         let mut decide = decide_in(mood, &mut choices);
         self.crash_disk(kind, &mut decide);
         drop(decide);
@@ -85,7 +86,7 @@ impl World {
         if names.lost > 0 {
             match self.driver.disk.profile().name_order {
                 NameOrder::Posix if names.kept > 0 => self.witness.marks.set(Mark::NamesPosix),
-                NameOrder::Posix => {}
+                NameOrder::Posix | NameOrder::Apart => {}
                 NameOrder::Journal => self.witness.marks.set(Mark::NamesJournal),
             }
         }

@@ -237,3 +237,57 @@ fn a_refused_call_changes_nothing_and_may_be_made_again() {
     ops().into_iter().for_each(|op| drop(story.done(op)));
     assert_eq!(story.read_after(CrashKind::Power, keep, "b"), b"new");
 }
+
+#[test]
+fn a_device_that_is_busy_refuses_for_longer_than_one_call() {
+    let mut story = holding(b"old");
+    story.choices = answers("busy/what", &[2]);
+    story.disk.set_profile(always(FaultKind::Busy));
+    // The first refusal draws how many come.
+    assert_eq!(story.attempt(write(0, b"new")), Err(DiskErrorKind::Transient));
+    for op in [SYNC, rename("a", "b", false)] {
+        assert_eq!(story.attempt(op), Err(DiskErrorKind::Transient));
+    }
+    assert_eq!(story.disk.faults().of(FaultKind::Busy), 3);
+    story.disk.set_profile(Profile::CALM);
+    story.done(write(0, b"new"));
+}
+
+#[test]
+fn a_shortage_keeps_from_opening_making_and_listing_and_from_nothing_else() {
+    let mut story = holding(b"old");
+    story.choices = answers("shortage/what", &[9]);
+    story.disk.set_profile(always(FaultKind::Shortage));
+    let open = DiskOp::Open { file: FileId(2), path: path("b"), mode: OpenMode::CreateNew };
+    let list = DiskOp::List { path: docdb_engine::DiskPath::root(), after: "".into(), limit: 9 };
+    for op in [open, list, DiskOp::MakeDirectory { path: path("c") }] {
+        assert_eq!(story.attempt(op), Err(DiskErrorKind::Shortage));
+    }
+    for op in [write(0, b"new"), SYNC, rename("a", "b", false)] {
+        story.done(op);
+    }
+    assert_eq!(story.read(), b"new");
+}
+
+#[test]
+fn a_lost_file_is_gone_and_written_down_with_what_it_held() {
+    let mut story = Story::new(Profile::CALM);
+    let folder = path("db").join("a");
+    for directory in [path("db"), folder.clone()] {
+        story.done(DiskOp::MakeDirectory { path: directory });
+    }
+    story.done(DiskOp::Open { file: FILE, path: folder.join("a.wal"), mode: OpenMode::CreateNew });
+    story.done(write(0, b"held"));
+    story.done(SYNC);
+    let mut choices = Choices::odometer();
+    story.disk.set_profile(always(FaultKind::FileLost));
+    story.disk.lose_files(&mut choices);
+    assert_eq!(story.disk.listing().len(), 1, "its name is not durable, so a crash may take it anyway");
+    for directory in [folder, path("db"), docdb_engine::DiskPath::root()] {
+        story.done(DiskOp::SyncDirectory { path: directory });
+    }
+    story.disk.lose_files(&mut choices);
+    assert!(story.disk.listing().is_empty());
+    let held: Vec<_> = story.disk.damaged().iter().map(|damaged| damaged.before[..4].to_vec()).collect();
+    assert_eq!(held, [b"held".to_vec()]);
+}

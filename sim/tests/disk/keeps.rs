@@ -214,3 +214,26 @@ fn overlapping_operations_in_flight_are_an_engine_bug() {
     story.submit(write(0, &[1; 600]));
     story.submit(write(512, &[1; 10]));
 }
+
+/// What a power loss leaves of two renames of one file of which only the second is kept.
+fn after_the_second_of_two_renames(order: NameOrder) -> Vec<String> {
+    let mut story = Story::new(Profile::CALM.ordering(order));
+    story.file("a");
+    story.done(rename("a", "b", false));
+    story.done(rename("b", "c", false));
+    let mut changes = 0;
+    let mut disk = story.disk.clone();
+    disk.crash(CrashKind::Power, &mut |unit, bound| {
+        if !matches!(unit, Unit::Name(_)) {
+            return bound - 1;
+        }
+        changes += 1;
+        u64::from(changes == 2)
+    });
+    disk.listing().into_keys().collect()
+}
+
+#[test]
+fn a_device_that_keeps_names_apart_keeps_a_later_change_without_an_earlier_one() {
+    assert_eq!(after_the_second_of_two_renames(NameOrder::Apart), ["a", "c"]);
+}

@@ -153,7 +153,7 @@ impl Opening {
         let (step, first) = match permit {
             Permit::WriteIfThereIsSpace => (Step::FindSpace, DiskOp::FreeSpace),
             Permit::Write | Permit::ReadAlone(_) => {
-                let (survey, first) = Survey::new(subject.clone(), io);
+                let (survey, first) = Survey::new(subject.clone(), options.listed_names_max, io);
                 (Step::Survey(Box::new(survey)), first)
             }
         };
@@ -183,7 +183,7 @@ impl Opening {
             }
             // A disk that does not say may have space.
             (Step::FindSpace, Ok(_) | Err(_)) => {
-                let (survey, first) = Survey::new(self.subject.clone(), io);
+                let (survey, first) = Survey::new(self.subject.clone(), self.options.listed_names_max, io);
                 self.go(Step::Survey(Box::new(survey)), first)
             }
             (Step::Survey(job), result) => match job.step(result, io) {

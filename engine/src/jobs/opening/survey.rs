@@ -13,9 +13,6 @@ use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::planted::planted;
 
-/// One page of the listing.
-const NAMES_MAX: u32 = 1024;
-
 /// One segment of the log, or what should be one.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
@@ -54,6 +51,8 @@ impl Found {
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
     subject: Subject,
+    /// One page of the listing.
+    names_max: u32,
     step: Step,
     names: Vec<Arc<str>>,
     file: FileId,
@@ -70,22 +69,22 @@ enum Step {
 }
 
 impl Survey {
-    pub(super) fn new(subject: Subject, io: &mut Io) -> (Survey, DiskOp) {
+    pub(super) fn new(subject: Subject, names_max: u32, io: &mut Io) -> (Survey, DiskOp) {
         let file = io.new_file();
-        let first = DiskOp::List { path: subject.directory.clone(), after: "".into(), limit: NAMES_MAX };
+        let first = DiskOp::List { path: subject.directory.clone(), after: "".into(), limit: names_max };
         let (names, header, found) = (Vec::new(), Vec::new(), Found::default());
-        (Survey { subject, step: Step::List, names, file, header, found }, first)
+        (Survey { subject, names_max, step: Step::List, names, file, header, found }, first)
     }
 
     pub(super) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Found> {
         match (self.step, result) {
             (Step::List, Ok(DiskReply::Names(names))) => {
-                let more = names.len() as u64 == u64::from(NAMES_MAX);
+                let more = names.len() as u64 == u64::from(self.names_max);
                 self.names.extend(names);
                 if more {
                     let after = self.names.last().cloned().unwrap_or_else(|| "".into());
                     let path = self.subject.directory.clone();
-                    return self.go(Step::List, DiskOp::List { path, after, limit: NAMES_MAX });
+                    return self.go(Step::List, DiskOp::List { path, after, limit: self.names_max });
                 }
                 self.open(io)
             }
@@ -189,7 +188,7 @@ mod tests {
         let (id, created_at, log_end) = (DatabaseId::FIRST, WallTime(0), Lsn(0));
         let subject = Subject { id, name, directory, created_at, log_end };
         let mut io = Io::default();
-        let (mut job, mut op) = Survey::new(subject, &mut io);
+        let (mut job, mut op) = Survey::new(subject, 1024, &mut io);
         let mut opened: &[u8] = &[];
         loop {
             let reply = match op {
