@@ -49,11 +49,13 @@ impl Life {
 
     /// Every database can be opened, and takes writes unless it is latched.
     fn is_whole(&mut self) -> Result<(), Violation> {
-        self.open_all(SETTLING)?;
-        if !self.world.has_memory_bound() {
-            self.write_all(SETTLING)?;
+        if self.world.has_memory_bound() {
+            // What does not fit is refused, which is judged with its answer.
+            self.ask_to_open_all()?;
+            return self.drain(SETTLING);
         }
-        Ok(())
+        self.open_all(SETTLING)?;
+        self.write_all(SETTLING)
     }
 
     fn close_all(&mut self) -> Result<(), Violation> {
