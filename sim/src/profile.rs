@@ -270,8 +270,8 @@ fn draw_sync_failures(device: &mut Profile, choices: &mut Choices, rates: [u16; 
     device.draw(choices, K::Eviction, [0, 5, 50]);
 }
 
-/// A device that damages or lies may fail openly too. Not its syncs: what a damaged log shows after a failed one is known
-/// not to hold.
+/// A device that damages or lies may fail openly too. Not its syncs, nor is it full, which fails them as well: what a damaged
+/// log shows after a failed one is known not to hold.
 fn draw_errors(device: &mut Profile, choices: &mut Choices) {
     use FaultKind as K;
     device.draw(choices, K::ReadError, [0, 0, 0, 10]);
@@ -279,7 +279,6 @@ fn draw_errors(device: &mut Profile, choices: &mut Choices) {
     device.draw(choices, K::ShortWrite, [0, 0, 0, 20]);
     device.draw(choices, K::Interrupted, [0, 0, 0, 20]);
     device.draw(choices, K::NameError, [0, 0, 0, 20]);
-    device.draw(choices, K::NoSpace, [0, 0, 0, 300]);
 }
 
 fn index(choices: &mut Choices, label: &'static str, bound: u64) -> usize {

@@ -54,8 +54,20 @@ impl Life {
             self.ask_to_open_all()?;
             return self.drain(SETTLING);
         }
-        self.open_all(SETTLING)?;
-        self.write_all(SETTLING)
+        self.ask_to_open_all()?;
+        self.drain(SETTLING)?;
+        for index in 0..self.world.checker.databases().len() {
+            let tracked = &self.world.checker.databases()[index];
+            if !settled::has_to_take_a_write(tracked) {
+                continue;
+            }
+            if let Some(request) = self.workload.certain_write(tracked) {
+                self.world.request(request)?;
+            }
+        }
+        self.drain(SETTLING)?;
+        progress::all_is_open(&self.world.checker, SETTLING)?;
+        progress::writes_are_accepted(&self.world.checker, SETTLING)
     }
 
     fn close_all(&mut self) -> Result<(), Violation> {

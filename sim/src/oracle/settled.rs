@@ -8,6 +8,12 @@ pub(crate) fn takes_writes(tracked: &Tracked) -> bool {
     tracked.model.is_open() && !tracked.is_damaged && !tracked.is_latched
 }
 
+/// Whether a database that was opened has to take the next write: one that found no space shows less than it holds until
+/// then, and goes on with it.
+pub(crate) fn has_to_take_a_write(tracked: &Tracked) -> bool {
+    tracked.opened && !tracked.is_damaged && !tracked.is_latched
+}
+
 /// A closing ends what made a database latch.
 ///
 /// # Errors
