@@ -6,7 +6,7 @@ use docdb_sim::profile::ProfileName;
 use docdb_sim::run::{Setup, Verdict, remember_panics, run_seed};
 
 /// Seeds of each mixture.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 
 #[test]
 fn every_mixture_meets_what_it_must() {

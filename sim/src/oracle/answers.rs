@@ -107,8 +107,9 @@ impl Checker {
         let name = self.databases[database].name.clone();
         let known = self.databases[database].id;
         match (response, known) {
-            // It may be gone after the next crash, as whoever made it was never answered.
-            (Ok(Reply::Database(_)), None) if self.is_unwritten => Ok(None),
+            // It may be gone after the next crash, as whoever made it was never answered. One that can be written is another
+            // matter: its catalog is durable.
+            (Ok(Reply::Database(id)), None) if self.is_unwritten && !self.is_written_unclaimed(*id) => Ok(None),
             (Ok(Reply::Database(id)), None) => {
                 if let Some(other) = self.databases.iter().position(|tracked| tracked.id == Some(*id)) {
                     if self.doubt.may_lose_a_database() && !self.databases[other].opened {
@@ -164,6 +165,11 @@ impl Checker {
             }
             (other, _) => violation!("opening {name} answered {other:?}"),
         }
+    }
+
+    /// Whether what readers see of a database that nobody was told of can be gone on with.
+    fn is_written_unclaimed(&self, id: DatabaseId) -> bool {
+        self.unclaimed.get(&id).is_some_and(|view| !view.is_unwritten())
     }
 
     /// The database is open under this id, with the view that was published before anybody could know whose it is.
