@@ -538,6 +538,10 @@ impl Spec for Closing {
                     None if landed => return None,
                     None => {}
                 }
+                // It may have failed before it was heard of.
+                if evicted > 0 && busy == Some(Op::SyncAppended) {
+                    after.appended.iter_mut().for_each(|change| change.unsure = true);
+                }
                 after.evict(evicted)?;
                 after.takes_changes = self.has(Broken::ReadJournalGoesOn) && after.pending.is_empty();
                 after.memory = after.cached;
@@ -577,8 +581,9 @@ impl Spec for Closing {
                 Crash::Process => {
                     let is_open = state.open_change().is_some() && state.pending.is_empty() && !done;
                     let landings = if is_open { &[false, true][..] } else { &[false] };
-                    let evictable =
-                        state.appended.iter().rev().take_while(|change| change.unsure && change.whole).count();
+                    let is_syncing = state.busy == Some(Op::SyncAppended);
+                    let is_evictable = |change: &&Appended| change.whole && (change.unsure || is_syncing);
+                    let evictable = state.appended.iter().rev().take_while(is_evictable).count();
                     crashes.extend(landings.iter().flat_map(|&landed| {
                         (0..=evictable).map(move |evicted| Action::CrashProcess { done, landed, evicted })
                     }));
