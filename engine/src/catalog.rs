@@ -332,6 +332,9 @@ mod tests {
     fn a_change_behind_another_snapshot_is_none() {
         let (bytes, catalog, journal) = changed();
         let mut again = catalog;
+        // What a stale change would take back.
+        let third = again.entries.get_mut(&DatabaseId::new(3).unwrap()).unwrap();
+        third.closed = Closed { log_end: Lsn(2 << 20), figures: Some(Figures::default()) };
         let mut stale = again.encode();
         assert_eq!(stale.len(), journal, "the same place");
         stale.extend(&bytes[journal..]);

@@ -159,16 +159,22 @@ mod tests {
 
     #[test]
     fn more_databases_than_there_may_be_are_damage() {
-        let mut body = Vec::new();
-        put_u64(&mut body, 1);
-        put_u64(&mut body, 2);
-        put_u32(&mut body, u32::try_from(DATABASES_MAX).unwrap() + 1);
-        assert_eq!(decode_body(&body), None);
-        body.truncate(16);
-        put_u32(&mut body, 0);
-        assert!(decode_body(&body).is_some());
-        body.push(0);
-        assert_eq!(decode_body(&body), None, "nothing stands behind the last one");
+        let entry = forty().entries.into_values().next().unwrap();
+        let body = |count: usize| {
+            let mut body = Vec::new();
+            put_u64(&mut body, 1);
+            put_u64(&mut body, 2);
+            put_u32(&mut body, u32::try_from(count).unwrap());
+            for id in 1..=count {
+                put_entry(&mut body, DatabaseId::new(id as u64).unwrap(), &entry);
+            }
+            body
+        };
+        assert!(decode_body(&body(DATABASES_MAX)).is_some());
+        assert!(decode_body(&body(DATABASES_MAX + 1)).is_none());
+        let mut longer = body(2);
+        longer.push(0);
+        assert!(decode_body(&longer).is_none(), "nothing stands behind the last one");
     }
 
     #[test]
