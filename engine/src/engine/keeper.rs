@@ -46,6 +46,8 @@ pub(super) struct Keeper {
     /// Who waits for what is being written, and who for what comes next.
     writing_for: BTreeSet<Waiter>,
     next_for: BTreeSet<Waiter>,
+    /// While those who waited for what was written are answered, nothing is begun: it would take its own among them.
+    is_answering: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -109,12 +111,15 @@ impl Keeper {
 
     /// The next one who waited for what was written.
     pub(super) fn pop_waiter(&mut self) -> Option<Waiter> {
-        self.writing_for.pop_first()
+        let waiter = self.writing_for.pop_first();
+        self.is_answering = waiter.is_some();
+        waiter
     }
 
     /// Begins with what is wanted, unless something is under way.
     pub(super) fn begin(&mut self, catalog: &mut Catalog, io: &mut Io) {
-        if !self.is_idle() || !self.writing_for.is_empty() || (self.next_for.is_empty() && !self.is_wanted) {
+        let is_busy = !self.is_idle() || self.is_answering || !self.writing_for.is_empty();
+        if is_busy || (self.next_for.is_empty() && !self.is_wanted) {
             return;
         }
         match self.journal {
@@ -223,5 +228,46 @@ impl Keeper {
             }
             None => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{DiskOp, DiskReply};
+    use crate::engine::Output;
+
+    /// Carries out what the keeper asks for, until something has ended.
+    fn write(keeper: &mut Keeper, catalog: &mut Catalog, io: &mut Io) {
+        loop {
+            let Some(Output::Disk { id, op }) = io.pop() else { panic!("something is being written") };
+            if io.owner(id) != Owner::Catalog {
+                continue;
+            }
+            let reply = match op {
+                DiskOp::Write { buffers, .. } => {
+                    DiskReply::Written(buffers.iter().map(|buffer| buffer.len() as u64).sum())
+                }
+                _ => DiskReply::Done,
+            };
+            if let Some(outcome) = keeper.completed(Ok(reply), catalog, &Options::default(), io) {
+                return outcome.expect("the disk fails nothing");
+            }
+        }
+    }
+
+    /// Answering the last one who waited may make somebody else want the catalog, and that is not durable yet.
+    #[test]
+    fn what_is_wanted_while_others_are_answered_is_not_answered_with_them() {
+        let (mut keeper, mut catalog, mut io) = (Keeper::default(), Catalog::empty(), Io::default());
+        keeper.want(Waiter::Started, &mut catalog, &mut io);
+        write(&mut keeper, &mut catalog, &mut io);
+        assert_eq!(keeper.pop_waiter(), Some(Waiter::Started));
+        let later = Waiter::Closed(DatabaseId::FIRST);
+        keeper.want(later, &mut catalog, &mut io);
+        assert_eq!(keeper.pop_waiter(), None, "nothing was written for it");
+        keeper.begin(&mut catalog, &mut io);
+        write(&mut keeper, &mut catalog, &mut io);
+        assert_eq!(keeper.pop_waiter(), Some(later));
     }
 }
