@@ -25,11 +25,30 @@ pub fn answered(response: &Response, struck: &FaultCounts) -> Result<(), Violati
     }
 }
 
+/// What may keep a database from going on with its log. A shortage is none of them: it passes, and nothing was begun.
+const LATCHING: [FaultKind; 12] = [
+    FaultKind::NoSpace,
+    FaultKind::WriteError,
+    FaultKind::ShortWrite,
+    FaultKind::Interrupted,
+    FaultKind::Busy,
+    FaultKind::NameError,
+    FaultKind::DirectorySyncError,
+    FaultKind::SyncExt4Ordered,
+    FaultKind::SyncExt4Data,
+    FaultKind::SyncBtrfs,
+    FaultKind::SyncShutdown,
+    FaultKind::SyncFalseAlarm,
+];
+
 /// Looks at the error that an alert tells of.
 ///
 /// # Errors
 /// When nothing that struck could be its cause.
 pub fn alerted(alert: &Alert, struck: &FaultCounts) -> Result<(), Violation> {
+    if matches!(alert.kind, AlertKind::ReadOnly(_)) && !LATCHING.iter().any(|kind| struck.of(*kind) > 0) {
+        return violation!("a database latched, and nothing that struck is a reason for it: {alert:?}");
+    }
     match &alert.kind {
         AlertKind::LogFailed(error)
         | AlertKind::ReadOnly(error)

@@ -140,6 +140,7 @@ impl ProfileName {
             ProfileName::Reads => {
                 device.draw(choices, K::ReadError, [10, 50]);
                 device.draw(choices, K::StickyReadError, [0, 0, 2]);
+                device.draw(choices, K::Shortage, [0, 0, 20]);
             }
             ProfileName::Writes => {
                 device.draw(choices, K::WriteError, [0, 10, 50]);
