@@ -228,8 +228,6 @@ bugs! {
         ExistsToldAsNotFound,
         /// A full disk is told as a failed write.
         FullDiskToldAsFailedWrite,
-        /// A shortage that passes, and that was met before anything was written, latches the database.
-        ShortageLatches,
         /// An opening that finds no space shows what may be gone after the next crash.
         UnprovenShownWithoutSpace,
         /// A failed sync is told as a full disk.

@@ -53,7 +53,7 @@ impl Database {
         }
         let error = error.database(self.name.as_str());
         let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
-        if shortage.is_some() && !writes && !planted!(ShortageLatches) {
+        if shortage.is_some() && !writes {
             // Nothing was written, so the outcome is known, and what is missing may return.
             log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
             let ends = log.is_spoiled && self.closing.is_some();
