@@ -119,7 +119,8 @@ pub fn small_options(choices: &mut Choices) -> Options {
         listed_names_max: [default.listed_names_max, 1, 2, 3][choices.weighted("limits/names", &[3, 1, 1, 1])],
         pending_requests_max: [default.pending_requests_max, 4, 7][choices.weighted("limits/requests", &[6, 1, 1])],
         pending_bytes_max: [default.pending_bytes_max, 3_000, 8_000][choices.weighted("limits/bytes", &[6, 1, 1])],
-        ..default
+        #[cfg(feature = "planted-bugs")]
+        planted: default.planted,
     }
 }
 

@@ -169,7 +169,7 @@ impl SimDisk {
                     let kept = keeps_names || decide(Unit::Name(change.sequence), 2) == 1;
                     kept_names += usize::from(kept);
                     kept
-                })
+                });
             }
             NameOrder::Journal => {
                 let mut left = if keeps_names { before as u64 } else { decide(Unit::Journal, before as u64 + 1) };

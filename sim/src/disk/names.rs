@@ -219,9 +219,9 @@ impl Names {
             kept.push(possible && keep(change));
         }
         if is_apart {
-            self.apply(&kept)
+            self.apply(&kept);
         } else {
-            self.keep(&mut kept)
+            self.keep(&mut kept);
         }
         self.pending.clear();
         for directory in self.directories.values_mut() {
