@@ -120,7 +120,7 @@ impl ReadLog {
     /// Reads what the replay wants of the segment at hand, or goes on to the next.
     fn read(&mut self, want: Option<Want>, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
         // What shrinks documents is taken beyond the limit, and what was taken has to be opened again.
-        let allowed = memory_bytes_free + memory_bytes_free / ALLOWANCE;
+        let allowed = memory_bytes_free.saturating_add(memory_bytes_free / ALLOWANCE);
         if self.memory_bytes() > allowed && !planted!(OpeningIgnoresMemory) {
             io.close(self.file);
             return self.too_large(memory_bytes_free);
