@@ -2,7 +2,8 @@
 //!
 //! Owns the connection's read buffer. The memory grows with the bytes that have arrived, never with
 //! the length announced, and so do the bytes taken from the budget; the first [`READ_CHUNK_BYTES`] of a
-//! frame are the connection's own and counted when the frame is complete. [`Frames::next`] may be dropped at any await and called again: nothing is lost.
+//! frame are the connection's own and counted when the frame is complete. [`Frames::next`] may be dropped at any await
+//! and called again: nothing is lost.
 //! It never looks into a body, except for the request id of a frame that is refused.
 
 use std::io;

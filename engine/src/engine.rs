@@ -244,7 +244,8 @@ impl Engine {
     /// Lets a request wait for the catalog to be written.
     fn try_catalog(&mut self, id: RequestId, request: Request) {
         self.early.push_back((id, request));
-        if self.keeper.is_idle() && self.syncing.is_none() {
+        // Whatever else is being written, somebody is bound to answer it.
+        if !self.keeper.has(Waiter::Started) && self.syncing.is_none() {
             self.write_catalog(Waiter::Started);
         }
     }
@@ -549,8 +550,8 @@ impl Engine {
         self.write_catalog(Waiter::Closed(id));
     }
 
-    /// A database that was opened for writing just now will have other figures than its last closing stored. Nobody waits for the catalog to
-    /// say so: it is for whoever asks after a crash, and nothing else rests on it.
+    /// A database that was opened for writing just now will have other figures than its last closing stored. Nobody waits
+    /// for the catalog to say so: it is for whoever asks after a crash, and nothing else rests on it.
     fn forget_figures(&mut self, id: DatabaseId) {
         let entry = self.catalog.entries.get_mut(&id).expect("an open database is in the catalog");
         if entry.closed.figures.take().is_some() {

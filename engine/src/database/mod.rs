@@ -418,7 +418,10 @@ impl Database {
                 self.phase = Phase::ReadOnly;
             }
             Opened::Unwritten(view, error) => {
-                io.alert(Some(&self.name), AlertKind::NoSpace(error.clone()));
+                // Each write tries again; the operator hears of it once.
+                if !self.is_shown {
+                    io.alert(Some(&self.name), AlertKind::NoSpace(error.clone()));
+                }
                 self.pending = view.clone();
                 self.published = view;
                 self.phase = Phase::Unwritten;

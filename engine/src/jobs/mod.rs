@@ -11,6 +11,8 @@
 //! | of one data directory | alone | one | one | any | any | any | any | any |
 //! | of one database | - | - | before all | alone | not with new segment | not with commit, not while a spare is made | with commit | alone |
 //!
+//! Appending to the catalog, writing it anew and syncing the one that was read are one job there: one is in flight at a time.
+//!
 //! Of the jobs that sync one directory, one is in flight: a sync that fails takes the names of the others along.
 
 pub(crate) mod catalog_append;

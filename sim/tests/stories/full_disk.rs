@@ -290,6 +290,8 @@ fn a_database_without_space_to_go_on_is_opened_for_reading() {
         machine.answer(Request::CloseDatabase { database }).unwrap();
     }
     assert_eq!(machine.open("a"), Ok(database));
+    let alerts = machine.heard.alerts.iter().filter(|alert| matches!(alert.kind, AlertKind::NoSpace(_)));
+    assert_eq!(alerts.count(), 3, "one an opening, however many writes were tried");
     machine.driver.disk.refuse = nothing;
     machine.one(database, 3, Action::Create(text(10))).unwrap();
     assert_eq!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(text(20))));
