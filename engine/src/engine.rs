@@ -519,6 +519,9 @@ impl Engine {
                 for (request_id, _) in waiting {
                     self.io.respond(request_id, Err(error.clone()));
                 }
+                if planted!(CreationsEndAtFailure) {
+                    return;
+                }
             }
         }
         self.create_next(now);

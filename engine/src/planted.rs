@@ -116,6 +116,20 @@ bugs! {
         SpareTakenTwice,
         /// The segment before stays the one that is written.
         OldSegmentWritten,
+        /// Whether a batch fits is asked without its proof.
+        ProofRoomForgotten,
+        /// A segment that an opening makes has no room for the proof of what it takes over.
+        MergedProofRoomForgotten,
+        /// A spare that a new segment failed to take is left where it is.
+        SpareLeftBehind,
+        /// What a spare that failed had made is left where it is.
+        FailedSpareKept,
+        /// A failed sync of a spare is passed over.
+        SpareSyncErrorIgnored,
+        /// A spare that nobody needs any more is closed, and its name kept.
+        SpareKeptAtClosing,
+        /// On a full disk a segment is tried without end that cannot be smaller.
+        SmallerWithoutEnd,
     }
     Opening {
         /// Opening takes what it could read for durable and does not write it again.
@@ -146,6 +160,10 @@ bugs! {
         LastTxNotRestored,
         /// The new segment begins behind what it holds.
         OpeningEndTooEarly,
+        /// Of a damaged log the first segment is synced before it is shown, not the last.
+        FirstDamagedSynced,
+        /// Segments that say nothing to any reader are never removed.
+        SupersededKept,
         /// The first who waited for an opening that failed is never answered.
         OpeningQueueLost,
     }
@@ -234,6 +252,20 @@ bugs! {
         FailedSyncToldAsFullDisk,
         /// A read that failed is told as damage.
         ReadErrorToldAsDamage,
+        /// A database whose log failed is not closed while space is short.
+        SpoiledNeverCloses,
+        /// What passes by itself is waited for without end.
+        BackoffWithoutEnd,
+        /// What is on its way to the log counts as durable while a new segment is made, or waited for.
+        NewestForgotten,
+        /// A proof that found no space is tried again without a pause.
+        ProofRetriedAtOnce,
+        /// Behind a creation that failed no other one begins.
+        CreationsEndAtFailure,
+        /// A database that was visited at its time is not visited at a later one.
+        LaterTimeForgotten,
+        /// A collection of which only withheld documents tell is listed.
+        WithheldCollectionListed,
     }
     Damage {
         /// The checksum of a record's header is not compared.
@@ -248,6 +280,8 @@ bugs! {
         StoredEndIgnored,
         /// A batch repeats the first one for ever.
         RepetitionKept,
+        /// The first batch of a segment repeats nothing.
+        RepetitionForgotten,
         /// Only the first copy of a segment's header is looked at.
         SecondHeaderCopyIgnored,
         /// Only the first copy of the catalog is looked at.

@@ -206,6 +206,7 @@ impl View {
                         documents.entry(name.clone()).or_default().insert(record.document);
                     }
                 }
+                RecordKind::CreateCollection if planted!(WithheldCollectionListed) => {}
                 RecordKind::CreateCollection => {
                     if let Some(name) = names.get(&record.collection) {
                         Arc::make_mut(&mut self.collections).remove(name);

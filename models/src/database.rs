@@ -237,8 +237,27 @@ impl Database {
     /// # Errors
     /// When a collection is missing, or is there before a transaction made it.
     pub fn check_collections(&self, listed: &[&str], some_are_lost: bool) -> Result<(), Mismatch> {
+        self.listed(if some_are_lost { self.newest() } else { self.published }, listed, some_are_lost)
+    }
+
+    /// What is shown as the state after `tx` lists these collections, in this order, and no others.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_collections_after(&self, tx: u64, listed: &[&str]) -> Result<(), Mismatch> {
+        self.listed(tx, listed, false)
+    }
+
+    /// The transaction that wrote this document, of which there is one.
+    #[must_use]
+    pub fn written_by(&self, content: &[u8]) -> Option<u64> {
+        let wrote =
+            |transaction: &Transaction| transaction.iter().any(|write| write.content.as_deref() == Some(content));
+        self.transactions.iter().position(wrote).map(|before| before as u64 + 1)
+    }
+
+    fn listed(&self, until: u64, listed: &[&str], some_are_lost: bool) -> Result<(), Mismatch> {
         let made = |until: u64| self.collections.iter().filter(move |(tx, _)| *tx <= until).map(|(_, name)| &**name);
-        let until = if some_are_lost { self.newest() } else { self.published };
         let mut expected: Vec<&str> = made(until).chain([DEFAULT_COLLECTION]).collect();
         expected.sort_unstable();
         let is_right = if some_are_lost {

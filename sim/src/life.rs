@@ -3,8 +3,10 @@
 //! It owns the order of a run. The end is always the same: faults stop, every request is answered, the
 //! process starts anew, every database opens and takes a write, everything is closed, and after one
 //! more start exactly what was acknowledged is there. Now and then a round ends without a crash first: what the process owes
-//! to those who waited through the faults is judged before another takes its place.
+//! to those who waited through the faults is judged before another takes its place. And now and then what a power loss left
+//! is copied, and something is damaged in the copy alone.
 
+mod probe;
 mod settle;
 
 use crate::disk::{CrashKind, FaultKind};
@@ -148,7 +150,8 @@ impl Life {
             CrashKind::Power if without.contains(FaultKind::PowerCrash) => CrashKind::Process,
             kind => kind,
         };
-        self.world.crash(kind)
+        self.world.crash(kind)?;
+        if kind == CrashKind::Power { self.probe() } else { Ok(()) }
     }
 
     /// A shutdown, which a crash may cut short.

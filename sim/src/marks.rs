@@ -62,6 +62,8 @@ marks! {
     PrefixAfterLie "prefix-after-lie" "A disk that lied lost acknowledged writes, and what was recovered is a prefix.";
     ClosingStored "closing-stored" "A database was closed, and the end of its log stored.";
     Settled "settled" "A process that had met faults went on when they stopped, and everything was well again.";
+    Probed "probed" "A bit turned in a copy of what a power loss had left, and the copy was opened.";
+    Endured "endured" "Something went on lacking, and everybody was answered all the same.";
     StoppedAmongFaults "stopped-among-faults" "A shutdown ended while faults went on.";
     ShutDown "shut-down" "The engine shut down as it was asked to.";
     ProcessDied "process-died" "A process died with operations in flight.";

@@ -130,7 +130,10 @@ impl ProfileName {
         device.draw(choices, K::NestedCrash, [0, 200, 500]);
         match self {
             ProfileName::Crashes => {}
-            ProfileName::SyncFailures => draw_sync_failures(&mut device, choices, [20, 100, 300]),
+            ProfileName::SyncFailures => {
+                draw_sync_failures(&mut device, choices, [20, 100, 300]);
+                device.draw(choices, K::Busy, [0, 0, 10]);
+            }
             ProfileName::Names => {
                 device.draw(choices, K::NameError, [0, 20, 60]);
                 device.draw(choices, K::DirectorySyncError, [20, 100, 300]);
@@ -146,7 +149,7 @@ impl ProfileName {
                 device.draw(choices, K::WriteError, [0, 10, 50]);
                 device.draw(choices, K::ShortWrite, [10, 50, 200]);
                 device.draw(choices, K::Interrupted, [0, 10, 50]);
-                device.draw(choices, K::Busy, [0, 0, 5]);
+                device.draw(choices, K::Busy, [0, 10, 30]);
             }
             ProfileName::Damage => {
                 device.draw(choices, K::BitFlip, [1, 1, 2, 5]);
@@ -177,8 +180,8 @@ impl ProfileName {
                 device.draw(choices, K::StickyReadError, [0, 0, 0, 2]);
                 device.draw(choices, K::WallStep, [0, 2]);
                 device.draw(choices, K::Stall, [0, 1]);
-                device.draw(choices, K::Busy, [0, 0, 0, 5]);
-                device.draw(choices, K::Shortage, [0, 0, 0, 5]);
+                device.draw(choices, K::Busy, [0, 0, 10]);
+                device.draw(choices, K::Shortage, [0, 0, 10]);
             }
         }
         device
@@ -205,6 +208,7 @@ impl ProfileName {
             M::ClosingStored,
             M::QueueFull,
             M::Settled,
+            M::Probed,
             M::StoppedAmongFaults,
             M::ShutDown,
             M::ProcessDied,
@@ -235,7 +239,7 @@ impl ProfileName {
             ],
             ProfileName::Names => &[M::LatchedReadOnly],
             ProfileName::Space => {
-                &[M::OpenedWithoutSpace, M::DiskFullRefused, M::SpaceReturned, M::SegmentAfterFailure]
+                &[M::Endured, M::OpenedWithoutSpace, M::DiskFullRefused, M::SpaceReturned, M::SegmentAfterFailure]
             }
             ProfileName::Reads => &[M::ReadFailedAtOpening],
             ProfileName::Writes => &[M::SegmentAfterFailure],

@@ -31,7 +31,8 @@ impl Database {
     pub(super) fn write_next(&mut self, options: &Options, io: &mut Io) {
         let Phase::Open(log, _) = &self.phase else { return };
         let Some(front) = self.batches.front() else { return };
-        let bytes = encoded_bytes(log.before.as_ref(), &front.records) + proof_bytes(&front.records);
+        let bytes = encoded_bytes(log.before.as_ref(), &front.records)
+            + if planted!(ProofRoomForgotten) { 0 } else { proof_bytes(&front.records) };
         let used = log.end.0 - log.start_lsn.0;
         let fits = SEGMENT_HEADER_BYTES as u64 + used + bytes <= log.segment.file_bytes;
         // One batch never spans segments, so a large one may exceed the limit alone in its own.
@@ -218,6 +219,9 @@ impl Database {
         // The header says that all below is durable.
         log.proof_due = None;
         self.spare.segment_switched();
+        if tail.is_none() && planted!(RepetitionForgotten) {
+            log.before = None;
+        }
         let Some(batch) = tail else { return };
         log.end = Lsn(log.end.0 + job.plan.tail.as_ref().map_or(0, |tail| tail.bytes));
         log.ends_with(log.start_lsn, &batch, now.monotonic.after(options.watermark_delay_ns));

@@ -55,8 +55,9 @@ impl Database {
         let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
         if shortage.is_some() && !writes {
             // Nothing was written, so the outcome is known, and what is missing may return.
-            log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
-            let ends = log.is_spoiled && self.closing.is_some();
+            let retry_ns = if planted!(ProofRetriedAtOnce) { 0 } else { PROOF_RETRY_NS };
+            log.proof_due = log.proof_due.map(|_| now.monotonic.after(retry_ns));
+            let ends = log.is_spoiled && self.closing.is_some() && !planted!(SpoiledNeverCloses);
             self.refuse_gathered(&error, tail, io);
             if ends {
                 // What was acknowledged is durable; what is missing is the proof, and an opening does without.

@@ -311,6 +311,7 @@ impl Database {
         }
         match &mut self.phase {
             Phase::Open(_, Work::Writing(flight) | Work::Syncing(flight)) => Some(&mut flight.batch),
+            Phase::Open(_, Work::NewSegment { .. } | Work::BackingOff { .. }) if planted!(NewestForgotten) => None,
             Phase::Open(_, Work::NewSegment { tail, .. } | Work::BackingOff { tail, .. }) => tail.as_mut(),
             Phase::Open(_, Work::Idle) | Phase::Opening(_) | Phase::ReadOnly | Phase::Unwritten | Phase::Closed(_) => {
                 None

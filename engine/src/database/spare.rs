@@ -72,6 +72,11 @@ impl SpareState {
     pub(super) fn discard(&mut self, id: DatabaseId, name: &DatabaseName, directory: &DiskPath, io: &mut Io) -> bool {
         match self {
             SpareState::None | SpareState::Failed => true,
+            SpareState::Ready(ready) if planted!(SpareKeptAtClosing) => {
+                io.close(ready.file);
+                *self = SpareState::None;
+                true
+            }
             // It ends by itself.
             SpareState::Making(_) | SpareState::Removing => false,
             SpareState::Ready(ready) => {

@@ -11,7 +11,8 @@
 //!
 //! Until the last step nothing that rests on the tail may be published, acknowledged or read. A
 //! crash before the first rename leaves a `next` that is no part of the log; a crash after it leaves one
-//! that is, and opening finishes the renames. No name is ever replaced. A failure before it removes `next`.
+//! that is, and opening finishes the renames. No name is ever replaced. A failure before it removes `next`, and
+//! the spare that was to become it.
 
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
@@ -139,7 +140,8 @@ impl NewSegment {
 
     /// Of a job that failed for want of space: how long a file may be tried next; `None` when this one was the smallest.
     pub(crate) fn smaller(&self, options: &Options) -> Option<u64> {
-        let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(self.plan.needed_bytes);
+        let needed_bytes = if planted!(SmallerWithoutEnd) { 0 } else { self.plan.needed_bytes };
+        let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(needed_bytes);
         let is_smallest = self.made.file_bytes <= smallest;
         (!is_smallest).then(|| (self.made.file_bytes / 2).max(smallest))
     }
@@ -260,7 +262,12 @@ impl NewSegment {
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
         let kind = error.kind;
         let error: Error = disk_error(code, &self.next(), error);
-        let removed = if self.step <= Step::Seal || planted!(UndoAfterSeal) { vec![self.next()] } else { Vec::new() };
+        let mut removed =
+            if self.step <= Step::Seal || planted!(UndoAfterSeal) { vec![self.next()] } else { Vec::new() };
+        if self.step <= Step::TakeSpare && self.plan.spare.is_some() && !planted!(SpareLeftBehind) {
+            // Nobody else knows of it any more, and it may be the space that is wanted.
+            removed.push(self.directory.join(&spare(&self.database)));
+        }
         self.failed = Some(Failure { at: self.step, kind, undo: Undo::new(error, removed) });
         self.step = Step::Undo;
         self.undo()

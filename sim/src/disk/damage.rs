@@ -33,6 +33,8 @@ pub struct Damaged {
     pub kind: FaultKind,
     /// Whether it lies in the catalog, or in what was to become it.
     pub is_of_catalog: bool,
+    /// What the file is called, if it has a name.
+    pub path: Option<String>,
     /// The bytes concerned, as offsets in the file.
     pub range: Range<u64>,
     /// What stood at and before the place; it ends some way behind it.
@@ -63,7 +65,7 @@ impl SimDisk {
         if self.strikes(choices, FaultKind::BitFlip)
             && let Some((inode, sector)) = self.durable_sector(choices, FaultKind::BitFlip.what())
         {
-            self.flip(choices, inode, sector);
+            self.flip(choices, FaultKind::BitFlip.what(), inode, sector);
         }
         if self.strikes(choices, FaultKind::StickyReadError)
             && let Some((inode, sector)) = self.durable_sector(choices, FaultKind::StickyReadError.what())
@@ -87,9 +89,35 @@ impl SimDisk {
                 _ => (last + 1).saturating_sub(STRETCH_SECTORS)..last + 1,
             };
             for sector in stretch {
-                self.flip(choices, inode, sector);
+                self.flip(choices, FaultKind::BitFlip.what(), inode, sector);
             }
         }
+    }
+
+    /// A bit of some log turns: often in what was written last of a segment. Says whether there was one.
+    pub(crate) fn turn_a_bit(&mut self, choices: &mut Choices) -> bool {
+        const WHERE: &str = "probe/where";
+        let is_log = |path: &str| path.contains(".wal") && !path.ends_with(".spare");
+        let logs: Vec<InodeId> = self.named_files().filter(|(path, _)| is_log(path)).map(|(_, inode)| inode).collect();
+        if logs.is_empty() {
+            return false;
+        }
+        let inode = logs[pick(choices, WHERE, logs.len() as u64)];
+        let held: Vec<usize> = (0..)
+            .zip(&self.files[&inode].sectors)
+            .filter(|(_, sector)| holds_something(sector))
+            .map(|(number, _)| number)
+            .collect();
+        if held.is_empty() {
+            return false;
+        }
+        let from_end = match pick(choices, WHERE, 4) {
+            0 | 1 => pick(choices, WHERE, held.len() as u64),
+            near => near - 2,
+        };
+        let sector = held[held.len().saturating_sub(1 + from_end)];
+        self.flip(choices, WHERE, inode, sector);
+        true
     }
 
     /// A file of some database is gone, or all of its folder: whoever restores a copy forgets some, and so does a repaired
@@ -117,8 +145,8 @@ impl SimDisk {
         }
     }
 
-    fn flip(&mut self, choices: &mut Choices, inode: InodeId, sector: usize) {
-        let bit = pick(choices, FaultKind::BitFlip.what(), 8 * SECTOR_BYTES as u64);
+    fn flip(&mut self, choices: &mut Choices, label: &'static str, inode: InodeId, sector: usize) {
+        let bit = pick(choices, label, 8 * SECTOR_BYTES as u64);
         let offset = (sector * SECTOR_BYTES + bit / 8) as u64;
         self.note_damage(FaultKind::BitFlip, inode, offset..offset + 1);
         let content = &mut self.file_mut(inode).sectors[sector].durable;
@@ -171,8 +199,8 @@ impl SimDisk {
         }
         before.drain(..before.len().min(before_offset as usize));
         self.strike(kind, Some(inode), Some(range.start), true);
-        let is_of_catalog = self.is_of_catalog(inode);
-        self.damaged.push(Damaged { kind, is_of_catalog, range, before, before_offset });
+        let (is_of_catalog, path) = (self.is_of_catalog(inode), self.name_of(inode));
+        self.damaged.push(Damaged { kind, is_of_catalog, path, range, before, before_offset });
     }
 
     fn is_of_catalog(&self, inode: InodeId) -> bool {
@@ -195,8 +223,9 @@ impl SimDisk {
         let last = end.div_ceil(SECTOR_BYTES as u64) as usize;
         let before_offset = offset;
         self.strike(kind, Some(inode), Some(offset), true);
-        let (is_of_catalog, before) = (self.is_of_catalog(inode), bytes.to_vec());
-        self.damaged.push(Damaged { kind, is_of_catalog, range: offset..end, before, before_offset });
+        let (is_of_catalog, path) = (self.is_of_catalog(inode), self.name_of(inode));
+        let (range, before) = (offset..end, bytes.to_vec());
+        self.damaged.push(Damaged { kind, is_of_catalog, path, range, before, before_offset });
         for sector in &mut self.file_mut(inode).sectors[first..last] {
             sector.lose();
         }

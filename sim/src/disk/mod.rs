@@ -215,6 +215,12 @@ impl SimDisk {
         self.files.values().map(|file| file.space()).sum()
     }
 
+    /// Whether the engine has the file of this name open.
+    pub(crate) fn is_open(&self, path: &str) -> bool {
+        let named = self.named_files().find(|(name, _)| name == path);
+        named.is_some_and(|(_, inode)| self.open.values().any(|file| file.inode == inode))
+    }
+
     /// All names of files, with lengths, as they are seen.
     #[must_use]
     pub fn listing(&self) -> BTreeMap<String, u64> {

@@ -6,10 +6,12 @@
 use docdb_protocol::Request;
 
 use super::{Life, PEACE_STEPS_MAX};
-use crate::disk::CrashKind;
+use crate::disk::{CrashKind, FaultKind};
 use crate::marks::Mark;
-use crate::oracle::{Violation, progress, settled, space, violation};
+use crate::oracle::{Violation, files, progress, settled, space, violation};
 use crate::world::Stepped;
+
+const ENDURING: &str = "while something goes on lacking";
 
 const SETTLING: &str = "in the process that met the faults, once they had stopped";
 
@@ -17,6 +19,9 @@ impl Life {
     /// Faults stop and space returns, for as long as the process settles; then they are as they were.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         let device = self.world.disk().profile();
+        if self.world.choices.choice("endure/at_all", 2) == 1 {
+            self.endure()?;
+        }
         self.world.disk_mut().set_profile(device.calmed());
         self.world.disk_mut().repair();
         self.world.disk_mut().set_quota(None);
@@ -34,8 +39,46 @@ impl Life {
             self.world.mark(Mark::Settled);
         }
         self.rest(SETTLING)?;
+        if !self.world.disk().is_shut_down() {
+            self.world.checker.rested();
+        }
+        files::nothing_lies_about(self.world.disk(), &self.world.checker, SETTLING)?;
         space::few_are_open(self.world.disk(), &self.world.checker, SETTLING)?;
         self.world.disk_mut().set_profile(device);
+        Ok(())
+    }
+
+    /// What the device lacks now and then it goes on lacking, and nothing else fails: everybody is answered all the same, and
+    /// what is to be closed is closed.
+    fn endure(&mut self) -> Result<(), Violation> {
+        let device = self.world.disk().profile();
+        let kinds = [FaultKind::NoSpace, FaultKind::Busy, FaultKind::Shortage];
+        let kinds: Vec<FaultKind> = kinds.into_iter().filter(|kind| device.rate(*kind) > 0).collect();
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let which = self.world.choices.choice("endure/lacks", kinds.len() as u64);
+        let kind = kinds[usize::try_from(which).expect("below the number of kinds")];
+        if kind == FaultKind::NoSpace {
+            self.world.disk_mut().set_profile(device.calmed());
+            let room = 512 * self.world.choices.choice("endure/room", 20);
+            let quota = self.world.disk_mut().used() + room;
+            self.world.disk_mut().set_quota(Some(quota));
+        } else {
+            self.world.disk_mut().set_profile(device.calmed().with(kind, 1000));
+            self.world.disk_mut().set_quota(None);
+        }
+        // Where memory is tight nothing is asked beside what waits.
+        let most = if self.world.has_memory_bound() { 1 } else { 3 };
+        for _ in 0..self.world.choices.choice("endure/requests", most) {
+            self.ask_to_write_all()?;
+        }
+        if self.world.choices.choice("endure/closes", 2) == 1 {
+            self.ask_to_close_all()?;
+        }
+        self.drain(ENDURING)?;
+        self.pause(ENDURING)?;
+        self.world.mark(Mark::Endured);
         Ok(())
     }
 
@@ -56,6 +99,21 @@ impl Life {
         }
         self.ask_to_open_all()?;
         self.drain(SETTLING)?;
+        self.ask_to_write_all()?;
+        self.drain(SETTLING)?;
+        if self.world.checker.databases().iter().any(|tracked| tracked.id.is_none()) {
+            // What was made while no catalog could be written is known for certain, and written to, only now that one can.
+            self.ask_to_open_all()?;
+            self.drain(SETTLING)?;
+            self.ask_to_write_all()?;
+            self.drain(SETTLING)?;
+        }
+        progress::all_is_open(&self.world.checker, SETTLING)?;
+        progress::writes_are_accepted(&self.world.checker, SETTLING)
+    }
+
+    /// A write to every database that has to take one.
+    fn ask_to_write_all(&mut self) -> Result<(), Violation> {
         for index in 0..self.world.checker.databases().len() {
             let tracked = &self.world.checker.databases()[index];
             if !settled::has_to_take_a_write(tracked) {
@@ -65,18 +123,32 @@ impl Life {
                 self.world.request(request)?;
             }
         }
-        self.drain(SETTLING)?;
-        progress::all_is_open(&self.world.checker, SETTLING)?;
-        progress::writes_are_accepted(&self.world.checker, SETTLING)
+        Ok(())
     }
 
-    fn close_all(&mut self) -> Result<(), Violation> {
+    fn ask_to_close_all(&mut self) -> Result<(), Violation> {
         let known = self.world.checker.databases().iter().filter(|tracked| tracked.model.is_open());
         let requests: Vec<Request> =
             known.filter_map(|tracked| Some(Request::CloseDatabase { database: tracked.id? })).collect();
-        requests.into_iter().try_for_each(|request| self.world.request(request))?;
+        requests.into_iter().try_for_each(|request| self.world.request(request))
+    }
+
+    fn close_all(&mut self) -> Result<(), Violation> {
+        self.ask_to_close_all()?;
         self.drain(SETTLING)?;
         settled::none_is_latched(&self.world.checker, SETTLING)
+    }
+
+    /// Steps without requests until the process waits for nothing but time: what cannot be done now is not tried without a
+    /// pause.
+    fn pause(&mut self, what: &str) -> Result<(), Violation> {
+        for _ in 0..PEACE_STEPS_MAX {
+            if self.world.awaits_time_alone() {
+                return Ok(());
+            }
+            self.world.step(false)?;
+        }
+        violation!("{what}: the engine never pauses")
     }
 
     /// Steps without requests until nothing is left to do: what a process does without end, nobody waits for.

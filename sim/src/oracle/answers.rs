@@ -195,6 +195,7 @@ impl Checker {
         tracked.opened = false;
         tracked.batches.clear();
         (tracked.let_go, tracked.stored) = (0, 0);
+        (tracked.seen_damaged, tracked.rested) = (None, 0);
         tracked.model.forget();
     }
 

@@ -8,10 +8,11 @@
 //!   sector of what stands twice, a header or the catalog, is no reason for anything to be missing.
 //! - *Lies*: a prefix of what was committed, or an explicit error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use docdb_engine::SECTOR_BYTES;
 
+use super::Tracked;
 use crate::disk::{Damaged, FaultCounts, FaultKind};
 
 /// A record's header stands before its document.
@@ -42,13 +43,36 @@ pub(super) struct Doubt {
     has_lied: bool,
     /// The documents whose records were hit.
     hit: BTreeSet<Vec<u8>>,
+    /// Of each database's folder, how many bits turned in it. `None` where other things befell it as well.
+    turned: BTreeMap<String, Option<usize>>,
+    /// Operations that failed openly.
+    errors: u64,
 }
+
+/// What fails openly beside what is damaged.
+const OPEN_FAILURES: [FaultKind; 9] = [
+    FaultKind::ReadError,
+    FaultKind::StickyReadError,
+    FaultKind::WriteError,
+    FaultKind::ShortWrite,
+    FaultKind::NameError,
+    FaultKind::Interrupted,
+    FaultKind::Busy,
+    FaultKind::Shortage,
+    FaultKind::DirectorySyncError,
+];
 
 impl Doubt {
     /// Takes note of what the disk did since the last time.
     pub(super) fn take_note(&mut self, damaged: &[Damaged], faults: &FaultCounts) {
         for damage in damaged.iter().skip(self.places) {
             self.hit.extend(documents_hit(damage));
+            if let Some((folder, _)) = damage.path.as_deref().and_then(|path| path.strip_prefix("db/")?.split_once('/'))
+            {
+                let turned = self.turned.entry(folder.to_owned()).or_insert(Some(0));
+                let is_turned = damage.kind == FaultKind::BitFlip;
+                *turned = turned.filter(|_| is_turned).map(|turned| turned + 1);
+            }
             let bytes = damage.range.end - damage.range.start;
             let sectors = usize::try_from(bytes.div_ceil(SECTOR_BYTES as u64)).expect("a small number");
             self.sectors += sectors;
@@ -60,6 +84,7 @@ impl Doubt {
             }
         }
         self.places = damaged.len();
+        self.errors = OPEN_FAILURES.iter().map(|kind| faults.of(*kind)).sum();
         self.has_lied = faults.of(FaultKind::LyingSync) + faults.of(FaultKind::SyncExt4Data) > 0;
     }
 
@@ -87,19 +112,33 @@ impl Doubt {
         self.has_lied || self.sectors > 1
     }
 
-    /// Of the batches of a database, each named by the last transaction in it, how many transactions at least must
-    /// have survived. Up to `closed` the catalog proves that they were durable, twice. When `whole_from` sectors were
-    /// damaged, the log was found to be whole.
-    pub(super) fn low(&self, must_survive: u64, batches: &[u64], closed: u64, whole_from: usize) -> u64 {
+    /// How many operations failed openly so far.
+    pub(super) fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    /// How many transactions of a database at least must have survived, of those that `must_survive`. For each sector that
+    /// was damaged since its log was found to be whole, one batch may be missing. Up to what a closing stored the catalog
+    /// proves that they were durable, twice; and up to where its process came to rest, a proof in its log does: one sector
+    /// may be in a batch or in its proof. That holds for the next opening alone.
+    pub(super) fn low(&self, must_survive: u64, tracked: &Tracked) -> u64 {
         if self.has_lied {
             return 0;
         }
-        let sectors = self.sectors - whole_from;
+        let batches = &tracked.batches;
+        let sectors = self.sectors - tracked.whole_from;
         let kept = batches.len().saturating_sub(sectors);
         let last = batches[..kept].last().copied().unwrap_or(0);
         let is_proven = self.catalog_sectors < SECTORS_OF_THE_CATALOG;
-        let proven = if is_proven { closed } else { 0 };
-        must_survive.min(last.max(proven))
+        let proven = if is_proven { tracked.stored } else { 0 };
+        let rested = if sectors <= 1 && tracked.begun_since_rest <= 1 { tracked.rested } else { 0 };
+        must_survive.min(last.max(proven).max(rested))
+    }
+
+    /// Where one bit alone ever turned in the folder of a database, the documents that it may have hit.
+    pub(super) fn alone_hit(&self, folder: &str) -> impl Iterator<Item = &Vec<u8>> {
+        let is_alone = !self.has_lied && self.turned.get(folder) == Some(&Some(1));
+        self.hit.iter().filter(move |_| is_alone)
     }
 
     /// Whether a document may be reported as damaged.

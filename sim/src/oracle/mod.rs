@@ -10,6 +10,7 @@ mod answers;
 mod difference;
 mod doubt;
 mod figures;
+pub(crate) mod files;
 mod ids;
 pub(crate) mod progress;
 mod published;
@@ -28,6 +29,7 @@ use crate::disk::SimDisk;
 pub(crate) use answers::written;
 pub use difference::{Differs, Place};
 use doubt::Doubt;
+use files::Files;
 
 /// What an operation may take up besides its document while it waits.
 const OPERATION_BYTES_MAX: usize = 512;
@@ -87,6 +89,14 @@ pub struct Tracked {
     /// How many sectors had been damaged when its log was last about to be read, and when it was last found to be whole.
     read_from: usize,
     whole_from: usize,
+    /// How many operations had failed when its log was last about to be read.
+    errors_from: u64,
+    /// What was last shown of it while it was damaged, and how many sectors were damaged by then.
+    seen_damaged: Option<(u64, usize)>,
+    /// The last transaction when its process last had nothing left to do: it is proven.
+    rested: u64,
+    /// New segments begun since then: an opening may take over what is proven, and prove it anew only later.
+    begun_since_rest: u32,
     closes_asked: u64,
     closes_waiting: u64,
 }
@@ -154,6 +164,7 @@ pub struct Checker {
     /// Whether the catalog could not be written, and what was read of it is shown: it is not durable for certain.
     is_unwritten: bool,
     doubt: Doubt,
+    files: Files,
 }
 
 impl Checker {
@@ -182,6 +193,10 @@ impl Checker {
             stored: 0,
             read_from: 0,
             whole_from: 0,
+            errors_from: 0,
+            seen_damaged: None,
+            rested: 0,
+            begun_since_rest: 0,
         };
         Checker {
             databases: names.iter().map(tracked).collect(),
@@ -193,6 +208,7 @@ impl Checker {
             stopping: false,
             is_unwritten: false,
             doubt: Doubt::default(),
+            files: Files::default(),
         }
     }
 
@@ -302,6 +318,7 @@ impl Checker {
             stopping,
             is_unwritten,
             doubt,
+            files: _,
         } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping && !is_unwritten, "the process has just died");
         assert!(!doubt.is_any(), "images are told apart on a disk that can be trusted");
@@ -329,9 +346,22 @@ impl Checker {
                 stored: _,
                 read_from: _,
                 whole_from: _,
+                errors_from: _,
+                seen_damaged: _,
+                rested: _,
+                begun_since_rest: _,
             } = tracked;
             (name.as_str(), id.map(DatabaseId::get)).hash(hasher);
             model.identify(hasher);
+        }
+    }
+
+    /// The process has nothing left to do, and nothing fails: what it made durable is proven by now.
+    pub(crate) fn rested(&mut self) {
+        for tracked in
+            self.databases.iter_mut().filter(|tracked| settled::takes_writes(tracked) && !tracked.is_glimpsed)
+        {
+            (tracked.rested, tracked.begun_since_rest) = (tracked.visible.0, 0);
         }
     }
 
@@ -340,6 +370,7 @@ impl Checker {
         self.asked.clear();
         self.unclaimed.clear();
         (self.stopping, self.is_unwritten) = (false, false);
+        self.files = Files::default();
         for tracked in &mut self.databases {
             tracked.model.crash();
             tracked.opened = false;
@@ -349,7 +380,7 @@ impl Checker {
             tracked.closing_untold = false;
             tracked.is_damaged = false;
             (tracked.is_latched, tracked.let_go) = (false, 0);
-            tracked.read_from = self.doubt.sectors();
+            (tracked.read_from, tracked.errors_from) = (self.doubt.sectors(), self.doubt.errors());
             tracked.closes_waiting = 0;
         }
     }

@@ -3,12 +3,13 @@
 //!
 //! Damage is told when something was damaged, and is never shown in silence.
 
-use docdb_engine::{Alert, AlertKind, DiskOp, OpenMode, View};
+use docdb_engine::{Alert, AlertKind, DiskOp, OpId, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
 use docdb_protocol::{CollectionName, DatabaseId, DocumentId};
 
 use super::views::contents_of;
 use super::{Asked, Checker, Recovered, Violation, violation};
+use crate::disk::SimDisk;
 
 impl Checker {
     /// Readers see `view` from now on. Says what was recovered when they saw none before.
@@ -43,7 +44,7 @@ impl Checker {
             (tracked.shown, tracked.closing_untold) = (None, true);
             tracked.was_cut_off |= std::mem::take(&mut tracked.is_glimpsed);
             tracked.is_latched = false;
-            tracked.read_from = self.doubt.sectors();
+            (tracked.read_from, tracked.errors_from) = (self.doubt.sectors(), self.doubt.errors());
             tracked.model.close();
             tracked.is_damaged = false;
             return Ok(None);
@@ -61,24 +62,41 @@ impl Checker {
             (tracked.shown, tracked.was_cut_off) = (None, true);
             tracked.is_glimpsed = true;
             let is_withheld = |key: &docdb_models::Key| view.is_withheld(&key.0, DocumentId(key.1));
+            let listed: Vec<&str> = view.collections().map(CollectionName::as_str).collect();
             let judged = tracked.model.glimpse(tx, &shown.found, &is_withheld);
+            let judged = judged.and_then(|()| tracked.model.check_collections_after(tx, &listed));
             return judged.map(|()| None).map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")));
         }
         let (low, high) = (tracked.model.must_survive(), tracked.model.newest());
         let recovers = !tracked.model.is_open();
         let mut recovered =
             Recovered { dropped: tx < high, kept: tx > low, is_in_doubt: self.doubt.is_any(), ..Recovered::default() };
+        let seen = tracked.seen_damaged.filter(|(_, sectors)| *sectors == self.doubt.sectors()).map_or(0, |(tx, _)| tx);
         let judged = if shown.is_damaged() && !tracked.is_damaged {
             return violation!("database {name}: damage is shown, and no alert told of it: {shown:?}");
         } else if recovers && self.doubt.may_lose_anything() {
             let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(content);
+            if shown.is_unnamed {
+                let hit = self.doubt.alone_hit(tracked.name.as_str());
+                let hit: Vec<u64> = hit.filter_map(|content| tracked.model.written_by(content)).collect();
+                let is_followed = |tx: &u64| {
+                    let batch = tracked.batches.iter().position(|last| tx <= last);
+                    batch.is_some_and(|batch| batch + 1 < tracked.batches.len())
+                };
+                if let Some(tx) = hit.iter().find(|tx| is_followed(tx)) {
+                    return violation!(
+                        "database {name}: nothing names what is lost, and the log goes on behind transaction {tx}, which \
+                         alone was hit"
+                    );
+                }
+            }
             let doubtful = Doubtful {
                 found: &shown.found,
                 damaged: &shown.damaged,
                 is_unnamed: shown.is_unnamed,
                 // The alert comes before the view.
                 is_read_only: tracked.is_damaged,
-                low: self.doubt.low(low, &tracked.batches, tracked.stored, tracked.whole_from),
+                low: self.doubt.low(low, tracked).max(if self.doubt.has_lied() { 0 } else { seen }),
                 may_be_damaged: &may_be_damaged,
             };
             recovered.is_named = !shown.damaged.is_empty() && !shown.is_unnamed;
@@ -91,23 +109,35 @@ impl Checker {
         let listed: Vec<&str> = view.collections().map(CollectionName::as_str).collect();
         let judged = judged.and_then(|()| tracked.model.check_collections(&listed, shown.is_unnamed));
         judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+        if recovers {
+            self.files.opened(name.as_str());
+        }
         if recovers && !tracked.is_damaged {
             tracked.whole_from = tracked.read_from;
+            tracked.seen_damaged = None;
+        }
+        if recovers && tracked.is_damaged && tracked.errors_from == self.doubt.errors() {
+            // What is shown of a damaged log was made durable before.
+            tracked.seen_damaged = Some((tx, tracked.read_from));
         }
         let newest = tracked.model.newest();
         tracked.batches.retain(|last| *last <= newest);
         tracked.stored = tracked.stored.min(newest);
+        tracked.rested = tracked.rested.min(newest);
         if tracked.batches.last().is_none_or(|last| *last < tx) {
             tracked.batches.push(tx);
         }
         Ok(recovers.then_some(recovered))
     }
 
-    /// The engine asks something of the disk: a database in which acknowledged data is damaged is left as it is.
+    /// The engine asks something of the disk: a database in which acknowledged data is damaged is left as it is, and
+    /// files are treated as they must be.
     ///
     /// # Errors
     /// When one is changed.
-    pub fn submitted(&self, op: &DiskOp) -> Result<(), Violation> {
+    pub fn submitted(&mut self, id: OpId, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
+        let is_in_doubt = self.doubt.is_any();
+        self.files.submitted(id, op, disk, is_in_doubt)?;
         let changed = match op {
             DiskOp::Open { path, mode: OpenMode::CreateNew, .. }
             | DiskOp::MakeDirectory { path }
@@ -119,6 +149,12 @@ impl Checker {
         let Some((folder, _)) = changed.as_str().strip_prefix("db/").and_then(|path| path.split_once('/')) else {
             return Ok(());
         };
+        if let DiskOp::Open { path, mode: OpenMode::CreateNew, .. } = op
+            && path.as_str().ends_with(".wal.next")
+        {
+            let begun = self.databases.iter_mut().filter(|tracked| tracked.name.as_str() == folder);
+            begun.for_each(|tracked| tracked.begun_since_rest += 1);
+        }
         let is_of = |tracked: &&super::Tracked| tracked.is_damaged && tracked.name.as_str() == folder;
         match self.databases.iter().find(is_of) {
             Some(tracked) => violation!("{} is damaged, and its folder is changed: {op:?}", tracked.name),

@@ -42,10 +42,11 @@ pub(super) fn memory_may_be_full(
         let stored = own.get(&key).copied();
         let replaced = stored.unwrap_or_else(|| state.get(&key).map_or(0, |content| content.len() as u64));
         let added = operation.action.document().map_or(0, |document| document.len() as u64);
-        held = (held + added).saturating_sub(replaced) + u64::from(replaced == 0) * DOCUMENT_OVERHEAD_BYTES;
+        held = (held + added).saturating_sub(replaced);
         if added > replaced && held > memory_bytes_max {
             return true;
         }
+        held += u64::from(replaced == 0) * DOCUMENT_OVERHEAD_BYTES;
         own.insert(key, added);
     }
     false

@@ -28,8 +28,8 @@ const ENTRY_FIXED_BYTES: usize = 42;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) database: u64,
-    pub(super) epoch: u64,
-    pub(super) start_lsn: u64,
+    pub(crate) epoch: u64,
+    pub(crate) start_lsn: u64,
 }
 
 /// A batch.
@@ -48,7 +48,7 @@ pub(super) struct Batch {
 }
 
 /// All bytes of a write.
-pub(super) fn bytes_of(buffers: &[Buffer]) -> Vec<u8> {
+pub(crate) fn bytes_of(buffers: &[Buffer]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(buffers.iter().map(Buffer::len).sum());
     buffers.iter().for_each(|buffer| bytes.extend_from_slice(buffer.as_slice()));
     bytes
@@ -63,7 +63,7 @@ pub(crate) fn whole_header(bytes: &[u8]) -> Option<Header> {
     })
 }
 
-pub(super) fn header(bytes: &[u8]) -> Option<Header> {
+pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
     let ours = bytes.starts_with(b"DOCDBLOG");
     ours.then_some(Header { database: u64_at(bytes, 12)?, epoch: u64_at(bytes, 20)?, start_lsn: u64_at(bytes, 28)? })
 }

@@ -32,6 +32,15 @@ impl World {
         self.restart()
     }
 
+    /// One bit of some log turns, if there is one. Nothing runs yet.
+    pub(crate) fn turn_a_bit(&mut self) -> bool {
+        let mut choices = std::mem::replace(&mut self.choices, Choices::odometer());
+        let has_turned = self.driver.disk.turn_a_bit(&mut choices);
+        self.choices = choices;
+        self.note_faults();
+        has_turned
+    }
+
     /// Draws what a crash is like, and counts it.
     fn begin_crash(&mut self, kind: CrashKind, choices: &mut Choices) -> Mood {
         let disk = &mut self.driver.disk;

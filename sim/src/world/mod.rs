@@ -238,6 +238,11 @@ impl World {
         self.driver.disk.ready() == 0 && self.driver.disk.undelivered() == 0 && self.collected.wake.is_none()
     }
 
+    /// Whether the engine waits for nothing but time.
+    pub(crate) fn awaits_time_alone(&self) -> bool {
+        self.driver.disk.ready() == 0 && self.driver.disk.undelivered() == 0
+    }
+
     /// Whether the next step in the plain order may change what is stored.
     #[must_use]
     pub fn is_at_effect(&self) -> bool {
@@ -301,7 +306,7 @@ impl World {
                 }
                 Event::Submitted { id, op } => {
                     self.schedule.submitted(self.steps, id, &op, &mut self.choices);
-                    self.checker.submitted(&op)?;
+                    self.checker.submitted(id, &op, &self.driver.disk)?;
                 }
                 Event::Stopped => {}
                 Event::Requested { .. }

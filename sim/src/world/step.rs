@@ -133,7 +133,9 @@ impl World {
     }
 
     fn deliver(&mut self) -> Result<(), Violation> {
-        if let Some(id) = self.driver.disk.next_completion().map(|completion| completion.id) {
+        if let Some(completion) = self.driver.disk.next_completion() {
+            let id = completion.id;
+            self.checker.delivered(completion);
             self.note(&Event::Delivered { id });
         }
         self.driver.deliver(&mut self.collected);
