@@ -6,41 +6,58 @@ use std::time::{Duration, Instant};
 
 use docdb::{Database, DocDb, Error};
 
+use crate::grouping::Rate;
+use crate::processor_us;
+
 /// The size of the documents.
 pub(crate) const DOCUMENT_BYTES: usize = 1024;
 const COLLECTION: &str = "bench";
 
+/// The documents that one transaction writes where their number is what counts.
+const TRANSACTION_DOCUMENTS: u64 = 1000;
+
+/// A document of [`DOCUMENT_BYTES`].
+pub(crate) fn document() -> Vec<u8> {
+    let filler = "x".repeat(DOCUMENT_BYTES - r#"{"filler":""}"#.len());
+    format!(r#"{{"filler":"{filler}"}}"#).into_bytes()
+}
+
+/// Numbers without a pattern, the same in every run.
+pub(crate) struct Scattered(pub(crate) u64);
+
+impl Scattered {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound.max(1)
+    }
+}
+
 /// A fresh data directory with one database.
 pub(crate) struct Embedded {
-    docdb: DocDb,
-    database: Database,
+    pub(crate) docdb: DocDb,
+    pub(crate) database: Database,
     document: Vec<u8>,
     next_id: u64,
 }
 
 /// What a run of writers achieved.
 pub(crate) struct Written {
-    pub(crate) per_second: f64,
+    pub(crate) rate: Rate,
     /// What one commit took in the log.
     pub(crate) log_bytes_per_commit: usize,
-    /// Processor time of the whole process a commit, in microseconds.
-    pub(crate) processor_us_per_commit: f64,
-}
-
-/// Processor time that this process has used, of all its threads.
-fn processor_us() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 impl Embedded {
     pub(crate) fn create(path: &Path) -> Result<Embedded, Error> {
         let docdb = DocDb::open(path)?;
         let database = docdb.database("bench")?;
-        let filler = "x".repeat(DOCUMENT_BYTES - r#"{"filler":""}"#.len());
-        let document = format!(r#"{{"filler":"{filler}"}}"#).into_bytes();
-        assert_eq!(document.len(), DOCUMENT_BYTES);
-        Ok(Embedded { docdb, database, document, next_id: 0 })
+        Ok(Embedded { docdb, database, document: document(), next_id: 0 })
+    }
+
+    /// Another database of the same data directory.
+    pub(crate) fn beside(&self, name: &str) -> Result<Embedded, Error> {
+        let docdb = self.docdb.clone();
+        Ok(Embedded { database: docdb.database(name)?, docdb, document: document(), next_id: 0 })
     }
 
     /// Creates documents from `writers` threads, each waiting for each of its commits.
@@ -72,14 +89,40 @@ impl Embedded {
         let log_bytes = after.log_bytes.saturating_sub(before.log_bytes);
         let log_bytes_per_commit = usize::try_from(log_bytes / commits.max(1)).unwrap_or(DOCUMENT_BYTES);
         let per_second = commits as f64 / elapsed.as_secs_f64();
-        Ok(Written {
-            per_second,
-            log_bytes_per_commit: log_bytes_per_commit.max(DOCUMENT_BYTES),
-            processor_us_per_commit: processor / commits.max(1) as f64,
-        })
+        let rate = Rate { per_second, processor_us: processor / commits.max(1) as f64 };
+        Ok(Written { rate, log_bytes_per_commit: log_bytes_per_commit.max(DOCUMENT_BYTES) })
     }
 
-    /// Reads documents that are there, by `threads` threads.
+    /// Creates so many documents, in large transactions.
+    pub(crate) fn fill(&mut self, documents: u64) -> Result<(), Error> {
+        let end = self.next_id + documents;
+        while self.next_id < end {
+            let mut transaction = self.database.transaction();
+            for _ in 0..TRANSACTION_DOCUMENTS.min(end - self.next_id) {
+                transaction = transaction.create(COLLECTION, self.next_id, &self.document)?;
+                self.next_id += 1;
+            }
+            transaction.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Replaces documents in large transactions, each document that `next` names. Answers microseconds a document.
+    pub(crate) fn update(&self, documents: u64, mut next: impl FnMut(u64) -> u64) -> Result<f64, Error> {
+        let start = Instant::now();
+        let mut count = 0;
+        while count < documents {
+            let mut transaction = self.database.transaction();
+            for _ in 0..TRANSACTION_DOCUMENTS.min(documents - count) {
+                transaction = transaction.update(COLLECTION, next(self.next_id), &self.document)?;
+                count += 1;
+            }
+            transaction.commit()?;
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e6 / documents as f64)
+    }
+
+    /// Reads documents that are there, by `threads` threads, and copies each. Answers reads a second.
     pub(crate) fn read(&self, threads: u64, duration: Duration) -> Result<f64, Error> {
         std::thread::scope(|scope| {
             let readers: Vec<_> =
@@ -92,17 +135,32 @@ impl Embedded {
     fn read_alone(&self, seed: u64, duration: Duration) -> Result<f64, Error> {
         const READS_PER_LOOK_AT_THE_CLOCK: u64 = 1000;
         let start = Instant::now();
-        let (mut state, mut count, mut found) = (seed, 0_u64, 0_u64);
+        let (mut scattered, mut count, mut copied) = (Scattered(seed), 0_u64, 0_usize);
+        let mut copy = vec![0; DOCUMENT_BYTES];
         while start.elapsed() < duration {
             for _ in 0..READS_PER_LOOK_AT_THE_CLOCK {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let id = (state >> 33) % self.next_id.max(1);
-                found += u64::from(self.database.get(COLLECTION, id)?.is_some());
+                let id = scattered.below(self.next_id);
+                if let Some(document) = self.database.get(COLLECTION, id)? {
+                    copy.copy_from_slice(document.bytes());
+                    copied += usize::from(std::hint::black_box(&copy)[0] != 0);
+                }
             }
             count += READS_PER_LOOK_AT_THE_CLOCK;
         }
-        assert!(found > 0, "the documents were written before");
+        assert!(copied > 0, "the documents were written before");
         Ok(count as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// Commits one document after another until told, and answers the longest commit in milliseconds.
+    pub(crate) fn longest_commit(&mut self, over: &AtomicBool) -> Result<f64, Error> {
+        let mut longest = Duration::ZERO;
+        while !over.load(Ordering::Relaxed) {
+            let start = Instant::now();
+            self.database.create(COLLECTION, self.next_id, &self.document)?;
+            longest = longest.max(start.elapsed());
+            self.next_id += 1;
+        }
+        Ok(longest.as_secs_f64() * 1e3)
     }
 
     pub(crate) fn close(self) -> Result<(), Error> {

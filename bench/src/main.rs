@@ -1,33 +1,29 @@
-//! Measures DocDB side by side with what the device gives without a database.
+//! Measures DocDB side by side with what the device gives without a database, and with SQLite.
 //!
 //! Every round measures everything, one after the other, so that a slow minute of the machine slows
 //! all of it; the figures are medians over the rounds. The raw writers append as many bytes a commit
 //! as DocDB's log grew by for the same documents, measured in the same round.
 
 mod embedded;
+mod grouping;
 mod raw;
 mod report;
+mod rows;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
-use std::error::Error;
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
-use embedded::{DOCUMENT_BYTES, Embedded};
-use raw::RawLog;
+use embedded::DOCUMENT_BYTES;
+use grouping::Outcome;
 use report::Report;
+use rows::Rows;
 
-/// How many writers share a log.
-pub(crate) const WRITERS: u64 = 64;
-
-/// Rows of runs with fewer writers: rate, processor time, how many.
-const FEWER_WRITERS: [(&str, &str, u64); 2] = [
-    ("docdb, 4 writers", "docdb, processor us a commit, 4 writers", 4),
-    ("docdb, 16 writers", "docdb, processor us a commit, 16 writers", 16),
-];
-
-/// Measures DocDB side by side with hand-written logs.
+/// Measures DocDB side by side with hand-written logs and SQLite.
 #[derive(Parser)]
 struct Arguments {
     /// Where to write; on the device that is to be measured. A folder of its own is made in it, and removed.
@@ -39,13 +35,19 @@ struct Arguments {
     /// How long each measurement lasts, in milliseconds.
     #[arg(long, default_value_t = 1500)]
     milliseconds: u64,
+    /// Measure these alone, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROWS")]
+    only: Vec<Rows>,
+    /// How many databases are open where it is many.
+    #[arg(long, default_value_t = 4000)]
+    databases: u32,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
     let folder = arguments.dir.join(format!("docdb-bench-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
@@ -55,52 +57,41 @@ fn main() -> Result<(), Box<dyn Error>> {
     if arguments.json {
         println!("{:#}", report.json());
     } else {
-        println!("{DOCUMENT_BYTES}-byte documents, {} rounds; per second unless marked as a ratio", arguments.rounds);
+        println!("{DOCUMENT_BYTES}-byte documents, medians of {} rounds", arguments.rounds);
         print!("{}", report.table());
     }
     Ok(())
 }
 
-fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report, Box<dyn Error>> {
+fn measure(arguments: &Arguments, folder: &Path) -> Outcome<Report> {
     let duration = Duration::from_millis(arguments.milliseconds);
-    let raw = RawLog::create(&folder.join("raw"))?;
+    let wanted = |rows: &Rows| arguments.only.is_empty() || arguments.only.contains(rows);
+    let mut groups = Vec::new();
+    for (index, rows) in Rows::value_variants().iter().filter(|rows| wanted(rows)).enumerate() {
+        let name = rows.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        tell(&format!("preparing {name}"));
+        groups.push((rows::prepare(*rows, &folder.join(index.to_string()), arguments.databases)?, name));
+    }
     let mut report = Report::default();
-    for round in 0..arguments.rounds {
-        let data = folder.join(format!("data-{round}"));
-        let mut docdb = Embedded::create(&data)?;
-
-        let one = docdb.write(1, duration)?;
-        let raw_one = raw.one_writer(one.log_bytes_per_commit, 1, duration)?;
-        report.add("log bytes a commit, one writer", None, one.log_bytes_per_commit as f64);
-        report.add("raw log, one writer", None, raw_one);
-        report.add("docdb, one writer", None, one.per_second);
-        report.add("ratio, one writer", Some(0.85), one.per_second / raw_one);
-
-        report.add("docdb, processor us a commit, one writer", None, one.processor_us_per_commit);
-
-        for (rate, processor, writers) in FEWER_WRITERS {
-            let few = docdb.write(writers, duration)?;
-            report.add(rate, None, few.per_second);
-            report.add(processor, None, few.processor_us_per_commit);
+    for round in 1..=arguments.rounds {
+        for (group, name) in &mut groups {
+            tell(&format!("round {round} of {}: {name}", arguments.rounds));
+            group.measure(duration, &mut report)?;
         }
-
-        let many = docdb.write(WRITERS, duration)?;
-        let raw_many = raw.grouped(many.log_bytes_per_commit, duration)?;
-        let group = usize::try_from(WRITERS)?;
-        let raw_groups = raw.one_writer(many.log_bytes_per_commit, group, duration)?;
-        report.add("log bytes a commit, 64 writers", None, many.log_bytes_per_commit as f64);
-        report.add("raw grouped log, 64 writers", None, raw_many);
-        report.add("raw log, groups of 64 by one thread", None, raw_groups);
-        report.add("docdb, 64 writers", None, many.per_second);
-        report.add("ratio, 64 writers", Some(0.6), many.per_second / raw_many);
-        report.add("docdb, processor us a commit, 64 writers", None, many.processor_us_per_commit);
-
-        let (one_reader, two_readers) = (docdb.read(1, duration)?, docdb.read(2, duration)?);
-        report.add("docdb, point reads by one thread", Some(1e6), one_reader);
-        report.add("docdb, point reads by two threads", None, two_readers);
-        report.add("ratio, two reading threads", Some(1.8), two_readers / one_reader);
-        docdb.close()?;
-        std::fs::remove_dir_all(&data)?;
     }
     Ok(report)
+}
+
+/// Says how far it is, where somebody watches.
+#[expect(clippy::print_stderr, reason = "progress is no figure")]
+fn tell(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{what}");
+    }
+}
+
+/// Processor time that this process has used, of all its threads, in microseconds.
+fn processor_us() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }

@@ -4,18 +4,38 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+/// What a median has to be.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Target {
+    fn is_met(self, median: f64) -> bool {
+        match self {
+            Target::AtLeast(least) => median >= least,
+            Target::AtMost(most) => median <= most,
+        }
+    }
+
+    fn words(self) -> (&'static str, f64) {
+        match self {
+            Target::AtLeast(least) => ("at least", least),
+            Target::AtMost(most) => ("at most", most),
+        }
+    }
+}
+
 /// One figure of every round.
-#[derive(Default)]
-pub(crate) struct Series {
+struct Row {
+    name: String,
+    target: Option<Target>,
+    /// In ascending order.
     values: Vec<f64>,
 }
 
-impl Series {
-    pub(crate) fn push(&mut self, value: f64) {
-        self.values.push(value);
-        self.values.sort_by(f64::total_cmp);
-    }
-
+impl Row {
     fn median(&self) -> f64 {
         let middle = self.values.len() / 2;
         match self.values.as_slice() {
@@ -36,41 +56,51 @@ pub(crate) struct Report {
     rows: Vec<Row>,
 }
 
-struct Row {
-    name: &'static str,
-    series: Series,
-    target: Option<f64>,
-}
-
 impl Report {
-    /// Adds one round's figure. `target` is the least median that satisfies us.
-    pub(crate) fn add(&mut self, name: &'static str, target: Option<f64>, value: f64) {
+    /// Adds one round's figure, which is there for comparison.
+    pub(crate) fn figure(&mut self, name: impl Into<String>, value: f64) {
+        self.add(name.into(), None, value);
+    }
+
+    /// Adds one round's figure, whose median has a target.
+    pub(crate) fn goal(&mut self, name: impl Into<String>, target: Target, value: f64) {
+        self.add(name.into(), Some(target), value);
+    }
+
+    fn add(&mut self, name: String, target: Option<Target>, value: f64) {
         let index = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
-            self.rows.push(Row { name, series: Series::default(), target });
+            self.rows.push(Row { name, target, values: Vec::new() });
             self.rows.len() - 1
         });
-        self.rows[index].series.push(value);
+        let values = &mut self.rows[index].values;
+        values.push(value);
+        values.sort_by(f64::total_cmp);
     }
 
     pub(crate) fn table(&self) -> String {
-        let mut table = format!("{:<44} {:>12} {:>27} {:>12}\n", "", "median", "min .. max", "target");
-        for Row { name, series, target } in &self.rows {
-            let (min, max) = series.span();
-            let verdict = target.map_or(String::new(), |target| {
-                format!("{} {}", number(target), if series.median() >= target { "met" } else { "MISSED" })
+        let mut table = format!("{:<58} {:>11} {:>25}  {}\n", "", "median", "min .. max", "target");
+        for row in &self.rows {
+            let (min, max) = row.span();
+            let verdict = row.target.map_or(String::new(), |target| {
+                let (words, value) = target.words();
+                let met = if target.is_met(row.median()) { "met" } else { "MISSED" };
+                format!("{words} {}: {met}", number(value))
             });
             let span = format!("{} .. {}", number(min), number(max));
-            let median = number(series.median());
             // Writing to a string cannot fail.
-            let _ = writeln!(table, "{name:<44} {median:>12} {span:>27} {verdict:>12}");
+            let _ = writeln!(table, "{:<58} {:>11} {span:>25}  {verdict}", row.name, number(row.median()));
         }
         table
     }
 
     pub(crate) fn json(&self) -> Value {
-        let rows = self.rows.iter().map(|Row { name, series, target }| {
-            let (min, max) = series.span();
-            json!({ "name": name, "median": series.median(), "min": min, "max": max, "target": target })
+        let rows = self.rows.iter().map(|row| {
+            let (min, max) = row.span();
+            let target = row.target.map(|target| {
+                let (words, value) = target.words();
+                json!({ "direction": words, "value": value, "met": target.is_met(row.median()) })
+            });
+            json!({ "name": row.name, "median": row.median(), "min": min, "max": max, "target": target })
         });
         Value::Array(rows.collect())
     }
@@ -78,5 +108,24 @@ impl Report {
 
 /// Ratios with two digits behind the point, rates with none.
 fn number(value: f64) -> String {
-    if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+    if value.abs() < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_direction() {
+        let mut report = Report::default();
+        for value in [3.0, 1.0, 2.0] {
+            report.goal("rate", Target::AtLeast(2.0), value);
+            report.goal("cost", Target::AtMost(1.9), value);
+            report.figure("span", value);
+        }
+        let json = report.json();
+        assert_eq!((&json[0]["target"]["met"], &json[1]["target"]["met"]), (&json!(true), &json!(false)));
+        assert_eq!((&json[2]["median"], &json[2]["min"], &json[2]["target"]), (&json!(2.0), &json!(1.0), &json!(null)));
+        assert!(report.table().contains("at most 1.90: MISSED"));
+    }
 }
