@@ -50,6 +50,12 @@ pub enum Input {
     Completed(Completion),
     /// The time asked for by [`Output::WakeAt`] has come.
     Timer,
+    /// So many bytes are in memory for the sake of readers alone, who hold states that were replaced. They count from now
+    /// on as what the databases hold does.
+    Pinned {
+        /// Of all databases together.
+        bytes: u64,
+    },
     /// Take no new requests, finish what is pending, close every database, then [`Output::Stopped`].
     Shutdown,
 }
@@ -111,6 +117,8 @@ pub struct Engine {
     /// What waits for its answer, with the bytes it takes up.
     waiting: BTreeMap<RequestId, usize>,
     waiting_bytes: usize,
+    /// What readers alone keep in memory: [`Input::Pinned`].
+    pinned_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +169,7 @@ impl Engine {
             unwritten: None,
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
+            pinned_bytes: 0,
         }
     }
 
@@ -178,6 +187,7 @@ impl Engine {
                 self.io.woken();
                 self.visit_due(now);
             }
+            Input::Pinned { bytes } => self.pinned_bytes = bytes,
             Input::Shutdown => self.shutdown(now),
         }
         if let Some(due) = self.databases.next_due() {
@@ -328,14 +338,15 @@ impl Engine {
 
     /// Runs a request in a database that is open.
     fn run_in(&mut self, id: DatabaseId, request_id: RequestId, request: Request) {
-        let (options, others) = (&self.options, self.databases.memory_bytes_besides(id));
+        let (options, pinned_bytes) = (&self.options, self.pinned_bytes);
+        let others = self.databases.memory_bytes_besides(id);
         let unwritten = self.unwritten.as_ref();
         let ran = self.databases.touch(id, &mut self.io, |database, io| match request {
             Request::OpenDatabase { .. } => io.respond(request_id, Ok(Reply::Database(id))),
             Request::CloseDatabase { .. } => database.close(Some(request_id)),
             Request::Execute { operations, atomicity, .. } => {
-                let memory_bytes_free = options.memory_bytes_max.saturating_sub(others);
-                let room = Room { memory_bytes_free, unwritten };
+                let memory_bytes_free = options.memory_bytes_max.saturating_sub(others + pinned_bytes);
+                let room = Room { memory_bytes_free, pinned_bytes, unwritten };
                 database.execute(request_id, operations, atomicity, room, options, io);
             }
             Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
@@ -415,7 +426,8 @@ impl Engine {
             Owner::Create => self.create_completed(now, result),
             Owner::Log(id) => {
                 let options = &self.options;
-                let free = options.memory_bytes_max.saturating_sub(self.databases.memory_bytes_besides(id));
+                let others = self.databases.memory_bytes_besides(id) + self.pinned_bytes;
+                let free = options.memory_bytes_max.saturating_sub(others);
                 let completed = self.databases.touch(id, &mut self.io, |database, io| {
                     let took_writes = database.takes_writes();
                     let failed = database.completed(now, result, free, options, io);

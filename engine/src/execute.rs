@@ -12,7 +12,7 @@ use docdb_protocol::{
 
 use crate::log::{Payload, Record, RecordKind};
 use crate::planted::planted;
-use crate::view::{Content, Key, Lookup, Version, View};
+use crate::view::{Content, Key, Lookup, Version, View, document_memory_bytes};
 
 /// What became of a request.
 #[derive(Clone, Debug)]
@@ -78,17 +78,21 @@ impl Run<'_> {
 
     fn together(&mut self, operations: &[Operation]) -> Result<Vec<OperationResult>, Error> {
         let tx = TxId(self.pending.last_tx().0 + 1);
-        let restore = self.pending.clone();
+        // Nothing is changed by an operation that is refused, so one alone needs no way back. A copy of the state
+        // would cost it a copy of every node that it changes.
+        let restore = (operations.len() > 1).then(|| self.pending.clone());
         let mut results = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
             match self.one(operation, tx) {
                 Ok(reply) => results.push(Ok(reply)),
                 Err(error) => {
-                    if !planted!(EarlierWritesNotAwaited) {
-                        self.rests_on_writes(&operations[..index], &restore);
-                    }
-                    if !planted!(TransactionNotRolledBack) {
-                        *self.pending = restore;
+                    if let Some(restore) = restore {
+                        if !planted!(EarlierWritesNotAwaited) {
+                            self.rests_on_writes(&operations[..index], &restore);
+                        }
+                        if !planted!(TransactionNotRolledBack) {
+                            *self.pending = restore;
+                        }
                     }
                     if !planted!(RefusedRecordsKept) {
                         self.records.clear();
@@ -187,14 +191,12 @@ impl Run<'_> {
             return Err(Error::new(code).document(operation.document_id));
         }
         if let Some(document) = document {
-            let replaced = match newest.map(|version| &version.content) {
-                Some(Content::Live(old)) => old.len(),
-                Some(Content::Damaged) | None => 0,
-            };
-            let grown = self.pending.memory_bytes() + document.len() as u64;
+            let replaced = newest.map_or(0, Version::memory_bytes);
+            let added = document_memory_bytes(document.len());
+            let grown = self.pending.memory_bytes() - replaced + added;
             // What shrinks a document makes room, even beyond the limit.
-            let is_full = grown - replaced as u64 > self.bounds.memory_bytes_free && !planted!(MemoryLimitIgnored);
-            if document.len() > replaced && is_full {
+            let is_full = grown > self.bounds.memory_bytes_free && !planted!(MemoryLimitIgnored);
+            if added > replaced && is_full {
                 return Err(Error::new(ErrorCode::MemoryLimit).document(operation.document_id));
             }
         }
@@ -257,11 +259,15 @@ mod tests {
     fn a_document_may_fill_memory_to_the_last_byte_and_no_further() {
         let mut view = View::empty(4);
         let full = ErrorCode::MemoryLimit;
-        assert_eq!(refused(&mut view, 4, operation("_default", 1, Action::Create(document("12345")))), Some(full));
-        assert_eq!(refused(&mut view, 5, operation("_default", 1, Action::Create(document("12345")))), None);
-        let used = view.memory_bytes();
-        assert_eq!(refused(&mut view, used, operation("_default", 1, Action::Update(document("123456")))), Some(full));
-        assert_eq!(refused(&mut view, used + 1, operation("_default", 1, Action::Update(document("123456")))), None);
+        let create = || operation("_default", 1, Action::Create(document("12345")));
+        // Counts, bytes and length in an allocation of 32, and an entry.
+        assert_eq!(refused(&mut view, 103, create()), Some(full));
+        assert_eq!(refused(&mut view, 104, create()), None);
+        assert_eq!(view.memory_bytes(), 104);
+        let grow = || operation("_default", 1, Action::Update(document("123456789")));
+        assert_eq!(refused(&mut view, 119, grow()), Some(full));
+        assert_eq!(refused(&mut view, 120, grow()), None);
+        assert_eq!(view.memory_bytes(), 120);
         // What does not grow is taken whatever is free.
         assert_eq!(refused(&mut view, 0, operation("_default", 1, Action::Update(document("654321")))), None);
         assert_eq!(refused(&mut view, 0, operation("_default", 1, Action::Update(document("1")))), None);

@@ -23,7 +23,7 @@ pub struct Options {
     pub pending_requests_max: usize,
     /// Bytes of requests that may wait in the engine.
     pub pending_bytes_max: usize,
-    /// Entries of one node of the map of documents at most; at least three.
+    /// Entries of one node of the map of documents at most; at least four.
     pub map_fanout: usize,
     /// Names in one page of a directory's listing.
     pub listed_names_max: u32,
@@ -48,7 +48,7 @@ impl Default for Options {
             memory_bytes_max: 4 * 1024 * 1024 * 1024,
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,
             pending_bytes_max: docdb_protocol::limits::PENDING_BYTES_MAX,
-            map_fanout: 64,
+            map_fanout: 16,
             listed_names_max: 1024,
             watermark_delay_ns: 50_000_000,
             seed: 0,

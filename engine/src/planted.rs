@@ -214,6 +214,12 @@ bugs! {
         MemoryLimitIgnored,
         /// An opening takes all the memory that it wants.
         OpeningIgnoresMemory,
+        /// The id that a collection of the log has is given to the next one too.
+        CollectionIdUsedAgain,
+        /// A node of the map that is split loses an entry.
+        SplitLosesEntry,
+        /// Two nodes of the map that are joined lose an entry.
+        MergeLosesEntry,
         /// The room that a deleted document took is not given back.
         MemoryNotGivenBack,
         /// The room that a database took is not given back when it is closed.

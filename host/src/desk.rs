@@ -64,6 +64,8 @@ pub(crate) struct Desk {
     /// Whether anybody wants to hear alerts.
     hears_alerts: bool,
     views: Arc<Views>,
+    /// What the engine knows of the memory that readers keep.
+    pinned_bytes: u64,
 }
 
 impl Desk {
@@ -77,7 +79,14 @@ impl Desk {
             messages: Vec::new(),
             hears_alerts,
             views,
+            pinned_bytes: 0,
         }
+    }
+
+    /// The bytes that readers alone keep in memory, if the engine knows another figure.
+    pub(crate) fn pinned_bytes_changed(&mut self) -> Option<u64> {
+        let before = std::mem::replace(&mut self.pinned_bytes, self.views.pinned_bytes());
+        (before != self.pinned_bytes).then_some(self.pinned_bytes)
     }
 
     /// Notes who waits for the response to the request that gets this id.

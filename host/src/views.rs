@@ -1,7 +1,7 @@
 //! The published views: what readers see without ever waiting for the engine.
 //!
-//! Owns one cell a database. The engine's lock orders who publishes. A cell holds the view several times
-//! over, each a share of its own with a counter of its own, and a thread always reads the same one: readers on
+//! Owns one cell a database, and knows which replaced views readers still hold. The engine's lock orders who
+//! publishes. A cell holds the view several times over, each a share of its own with a counter of its own, and a thread always reads the same one: readers on
 //! different processors write to no line of memory that both use. A reader holds a slot's lock only to take
 //! its share. A publisher holds all of them while it replaces the view: nobody sees the old one after
 //! somebody saw the new one.
@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use docdb_engine::View;
 use docdb_protocol::DatabaseId;
@@ -58,16 +58,25 @@ impl ViewCell {
     }
 }
 
+/// A view that was replaced while a reader held it.
+struct Held {
+    view: Weak<View>,
+    /// Whether the current view of its database is a later state of the same opening, and shares with it.
+    shares: bool,
+}
+
 /// All cells, by database.
 pub(crate) struct Views {
     cells: RwLock<BTreeMap<DatabaseId, Arc<ViewCell>>>,
     slots: usize,
+    /// Replaced views, the oldest first. Used under the engine's lock alone.
+    held: Mutex<BTreeMap<DatabaseId, Vec<Held>>>,
 }
 
 impl Default for Views {
     fn default() -> Views {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Views { cells: RwLock::default(), slots: processors.min(SLOTS_MAX) }
+        Views { cells: RwLock::default(), slots: processors.min(SLOTS_MAX), held: Mutex::default() }
     }
 }
 
@@ -89,6 +98,43 @@ impl Views {
 
     /// Shows a new state, and gives what it replaces back to be freed where nobody waits.
     pub(crate) fn publish(&self, database: DatabaseId, view: Option<&View>) -> Vec<Arc<View>> {
-        self.cell(database).swap(view)
+        let replaced = self.cell(database).swap(view);
+        let mut held = self.held();
+        // Whoever took a share before the swap has it by now, and nobody takes one of a replaced view again.
+        for view in replaced.iter().filter(|view| Arc::strong_count(view) > 1) {
+            held.entry(database).or_default().push(Held { view: Arc::downgrade(view), shares: true });
+        }
+        if view.is_none()
+            && let Some(held) = held.get_mut(&database)
+        {
+            held.iter_mut().for_each(|held| held.shares = false);
+        }
+        drop(held);
+        replaced
+    }
+
+    /// The bytes that readers alone keep in memory, at most, by the views that they hold. Forgets those that were let go.
+    pub(crate) fn pinned_bytes(&self) -> u64 {
+        let mut held = self.held();
+        let mut pinned_bytes = 0;
+        held.retain(|database, held| {
+            held.retain(|held| held.view.strong_count() > 0);
+            // What several views keep counts once, by the newest of them that keeps it.
+            let mut newer = self.load(*database);
+            for held in held.iter().rev() {
+                let Some(view) = held.view.upgrade() else { continue };
+                pinned_bytes += match newer.as_ref().filter(|_| held.shares) {
+                    Some(newer) => view.bytes_kept_beside(newer),
+                    None => view.memory_bytes(),
+                };
+                newer = held.shares.then_some(view);
+            }
+            !held.is_empty()
+        });
+        pinned_bytes
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<DatabaseId, Vec<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,10 @@ mod spare;
 
 use std::collections::VecDeque;
 
-use docdb_protocol::{Action, Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, Operation, Reply, Request};
+use docdb_protocol::{
+    Action, Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, ErrorCode, Operation, OperationResult, Reply,
+    Request,
+};
 
 use self::spare::SpareState;
 use crate::alert::AlertKind;
@@ -144,6 +147,8 @@ impl Tries {
 pub(crate) struct Room<'error> {
     /// Bytes that this database may take into memory, all of its own included.
     pub(crate) memory_bytes_free: u64,
+    /// Bytes that readers keep in memory by older states; they are not among those that are free.
+    pub(crate) pinned_bytes: u64,
     /// Why nothing can be written now, if so.
     pub(crate) unwritten: Option<&'error Error>,
 }
@@ -277,10 +282,17 @@ impl Database {
             self.queue.push_back((request, Request::Execute { database: self.id, operations, atomicity }));
             return self.open(Permit::WriteIfThereIsSpace, options, io);
         }
-        let read_only = self.read_only.clone().or_else(|| room.unwritten.cloned());
+        // While readers hold older states, a document that replaces another makes no room, however small it is.
+        let adds = || operations.iter().any(|operation| operation.action.document().is_some());
+        let is_over = room.pinned_bytes > 0 && self.pending.memory_bytes() > room.memory_bytes_free && adds();
+        let full = is_over.then(|| readers_hold(Error::new(ErrorCode::MemoryLimit), room.pinned_bytes));
+        let read_only = self.read_only.clone().or_else(|| room.unwritten.cloned()).or(full);
         let bounds = Bounds { read_only, memory_bytes_free: room.memory_bytes_free };
-        let Executed { results, records, rests_on_pending } =
+        let Executed { mut results, records, rests_on_pending } =
             execute(&mut self.pending, &self.published, &operations, atomicity, &bounds);
+        if room.pinned_bytes > 0 {
+            name_readers(&mut results, room.pinned_bytes);
+        }
         let waits = rests_on_pending && !planted!(AnswerWithoutWaiting);
         if records.is_empty() && !waits {
             return io.respond(request, results.map(Reply::Executed));
@@ -440,11 +452,26 @@ impl Database {
                 Request::OpenDatabase { .. } => io.respond(request_id, Ok(Reply::Database(self.id))),
                 Request::CloseDatabase { .. } => self.close(Some(request_id)),
                 Request::Execute { operations, atomicity, .. } => {
-                    let room = Room { memory_bytes_free: 0, unwritten: Some(error) };
+                    let room = Room { memory_bytes_free: 0, pinned_bytes: 0, unwritten: Some(error) };
                     self.execute(request_id, operations, atomicity, room, options, io);
                 }
                 Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
             }
         }
     }
+}
+
+/// Says of a refusal for want of memory that readers have a part in it.
+fn name_readers(results: &mut Result<Vec<OperationResult>, Error>, pinned_bytes: u64) {
+    let errors: Vec<&mut Error> = match results {
+        Ok(results) => results.iter_mut().filter_map(|result| result.as_mut().err()).collect(),
+        Err(error) => vec![error],
+    };
+    for error in errors.into_iter().filter(|error| error.code() == ErrorCode::MemoryLimit) {
+        *error = readers_hold(error.clone(), pinned_bytes);
+    }
+}
+
+fn readers_hold(error: Error, pinned_bytes: u64) -> Error {
+    error.detail(format!("readers hold older states, which keep {pinned_bytes} bytes in memory"))
 }

@@ -10,7 +10,9 @@ use crate::catalog::Entry;
 impl Engine {
     pub(super) fn stats(&self) -> Stats {
         let settled = self.catalog.entries.len() - self.databases.unsettled();
-        Stats { databases: settled as u64, ..self.databases.stats() }
+        let open = self.databases.stats();
+        let memory_bytes = open.memory_bytes + self.pinned_bytes;
+        Stats { databases: settled as u64, memory_bytes, ..open }
     }
 
     pub(super) fn list(&self) -> Vec<DatabaseInfo> {

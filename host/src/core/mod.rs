@@ -75,6 +75,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn handle(&mut self, input: Input) {
+        // Readers let go without a word, so whoever asks looks first.
+        if let Some(bytes) = self.desk.pinned_bytes_changed() {
+            self.driver.handle(Input::Pinned { bytes }, &mut self.desk);
+        }
         self.driver.handle(input, &mut self.desk);
         while self.driver.deliver(&mut self.desk) {}
     }

@@ -19,6 +19,9 @@ const OTHER_FILES_MAX: usize = 6;
 /// What a document may take besides its bytes.
 pub(super) const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
 
+/// What a document that grows may take besides what it grows by: allocations are rounded.
+const ROUNDING_BYTES: u64 = 16;
+
 /// Most runs have no bound worth counting for.
 const COUNTED_BYTES_MAX: u64 = 1 << 30;
 
@@ -42,11 +45,11 @@ pub(super) fn memory_may_be_full(
         let stored = own.get(&key).copied();
         let replaced = stored.unwrap_or_else(|| state.get(&key).map_or(0, |content| content.len() as u64));
         let added = operation.action.document().map_or(0, |document| document.len() as u64);
-        held = (held + added).saturating_sub(replaced);
+        let overhead = if replaced == 0 { DOCUMENT_OVERHEAD_BYTES } else { ROUNDING_BYTES };
+        held = (held + added).saturating_sub(replaced) + overhead;
         if added > replaced && held > memory_bytes_max {
             return true;
         }
-        held += u64::from(replaced == 0) * DOCUMENT_OVERHEAD_BYTES;
         own.insert(key, added);
     }
     false
