@@ -17,6 +17,9 @@ pub struct Options {
     pub catalog_journal_bytes_min: u64,
     /// A batch takes no further transaction beyond this many bytes.
     pub batch_bytes_max: usize,
+    /// Where several wait for a batch, the next one waits for them to ask again, for at most so many nanoseconds and a
+    /// quarter of what the batch took; zero for not at all.
+    pub gather_ns_max: u64,
     /// New documents are refused beyond this many bytes in memory, of all databases together.
     pub memory_bytes_max: u64,
     /// Requests that may wait in the engine.
@@ -45,6 +48,7 @@ impl Default for Options {
             replay_slice_bytes: 256 * 1024,
             catalog_journal_bytes_min: 64 * 1024,
             batch_bytes_max: 4 * 1024 * 1024,
+            gather_ns_max: 1_000_000,
             memory_bytes_max: 4 * 1024 * 1024 * 1024,
             pending_requests_max: docdb_protocol::limits::PENDING_REQUESTS_MAX,
             pending_bytes_max: docdb_protocol::limits::PENDING_BYTES_MAX,

@@ -56,6 +56,8 @@ bugs! {
         PublishBeforeSync,
         /// A written batch is taken for durable without a sync.
         SkipSync,
+        /// A batch that waits for more requests does so although its time has passed.
+        GatherNeverEnds,
         /// Whoever waits is answered before readers see the batch.
         AnswerBeforePublish,
         /// What is published with a batch includes what gathered behind it.

@@ -34,9 +34,9 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Whether somebody waits for what is in it.
-    pub(crate) fn is_awaited(&self) -> bool {
-        !self.wakes.is_empty()
+    /// How many threads wait for what is in it.
+    pub(crate) fn awaited(&self) -> usize {
+        self.wakes.len()
     }
 
     /// Wakes everyone concerned. Call it without the lock.

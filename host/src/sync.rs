@@ -6,9 +6,14 @@
 
 use std::time::Duration;
 
+pub(crate) use std::sync::atomic::{AtomicBool, Ordering, fence};
 pub(crate) use std::sync::{Condvar, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
 pub(crate) use std::thread::{Builder, JoinHandle, Thread, current, park};
 pub(crate) use std::thread_local;
+
+/// So few threads are woken by the thread that carries out the disk's next operation, before it does: it takes no longer
+/// than to call another one. The interleavings make it smaller, since they have few threads.
+pub(crate) const WOKEN_BEFORE_MAX: usize = 4;
 
 /// The value of a lock, poisoned or not. A panic in the engine is noted in `Phase::Failed`, which everyone
 /// looks at; no other value is ever half changed when a thread panics.

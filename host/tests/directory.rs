@@ -186,7 +186,9 @@ fn a_directory_that_was_removed_or_replaced_acknowledges_nothing_more() {
         let database = docdb.database("a").unwrap();
         database.create("_default", 1, b"{}").unwrap();
         way(&data);
-        database.create("_default", 2, b"{}").expect_err("nobody would find it");
+        // The directory is looked for every few milliseconds, and at each rotation.
+        let refused = (4..).find_map(|id| database.create("_default", id, b"{}").err());
+        refused.expect("nobody would find what is written");
         assert!(told.recv().unwrap().contains("data directory was removed or replaced"), "way {number}");
         database.create("_default", 3, b"{}").expect_err("and no other one");
         assert!(database.get("_default", 1).unwrap().is_some(), "what is in memory can still be read");

@@ -107,6 +107,7 @@ pub fn small_options(choices: &mut Choices) -> Options {
     Options {
         // Full at each change, or soon, or hardly ever. It is no choice of its own: nothing else rests on this bit of the seed.
         catalog_journal_bytes_min: [65536, 1, 4096, 65536][(seed % 4) as usize],
+        gather_ns_max: [default.gather_ns_max, default.gather_ns_max, 20_000, 0][(seed / 4 % 4) as usize],
         segment_bytes_min: 4096,
         segment_bytes_max,
         batch_bytes_max,

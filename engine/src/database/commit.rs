@@ -28,7 +28,7 @@ use crate::planted::planted;
 
 impl Database {
     /// Writes the batch at the front, in a new segment when it does not fit this one.
-    pub(super) fn write_next(&mut self, options: &Options, io: &mut Io) {
+    pub(super) fn write_next(&mut self, now: Now, options: &Options, io: &mut Io) {
         let Phase::Open(log, _) = &self.phase else { return };
         let Some(front) = self.batches.front() else { return };
         let bytes = encoded_bytes(log.before.as_ref(), &front.records)
@@ -47,21 +47,21 @@ impl Database {
         if self.batches.is_empty() {
             batch.after.get_or_insert_with(|| self.pending.clone());
         }
-        self.write_batch(batch, io);
+        self.write_batch(now, batch, io);
     }
 
     /// Proves the last batch: by a batch without records, or by the header of another segment.
-    pub(super) fn prove(&mut self, options: &Options, io: &mut Io) {
+    pub(super) fn prove(&mut self, now: Now, options: &Options, io: &mut Io) {
         let Phase::Open(log, _) = &self.phase else { return };
         if log.is_spoiled {
             self.new_segment(None, Tries::first(options), io);
         } else {
-            self.write_batch(Batch::default(), io);
+            self.write_batch(now, Batch::default(), io);
         }
     }
 
     /// Appends a batch to the active segment.
-    fn write_batch(&mut self, batch: Batch, io: &mut Io) {
+    fn write_batch(&mut self, now: Now, batch: Batch, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
         let place = BatchPlace {
             database: self.id,
@@ -85,6 +85,7 @@ impl Database {
             self.published = after.clone();
             io.push(Output::Publish { database: self.id, view: Some(self.published.clone()) });
         }
+        self.pace.begins(now.monotonic, batch.waiting.len());
         *work = Work::Writing(InFlight { batch, bytes: encoded.bytes });
     }
 
@@ -139,6 +140,8 @@ impl Database {
         let lsn = log.end;
         log.end = Lsn(lsn.0 + flight.bytes);
         log.ends_with(lsn, &flight.batch, now.monotonic.after(options.watermark_delay_ns));
+        let gathered = self.batches.front().map_or(0, |batch| batch.waiting.len());
+        self.pace.ends(now.monotonic, flight.batch.waiting.len(), gathered, options.gather_ns_max);
         self.durable(flight.batch, io);
         self.prepare_spare(options, io);
     }

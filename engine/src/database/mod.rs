@@ -1,6 +1,6 @@
 //! One open database: its states, what gathers in it, and when it opens and closes.
 //!
-//! `commit` carries a batch into the log, `giving_up` is what happens when that is impossible, and `spare`
+//! `commit` carries a batch into the log, `pace` says when, `giving_up` is what happens when that is impossible, and `spare`
 //! keeps the next segment ready.
 //!
 //! Invariants: one batch is on its way to the log at a time, so all below its Lsn is durable; the
@@ -8,6 +8,7 @@
 
 mod commit;
 mod giving_up;
+mod pace;
 mod spare;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use docdb_protocol::{
     Request,
 };
 
+use self::pace::Pace;
 use self::spare::SpareState;
 use crate::alert::AlertKind;
 use crate::batch::{Batch, Waiting, read_only};
@@ -52,6 +54,8 @@ pub(crate) struct Database {
     spare: SpareState,
     /// What gathers; the front is the next to be written.
     batches: VecDeque<Batch>,
+    /// Whether the front waits for more.
+    pace: Pace,
     /// Requests that wait for the opening, or for the closing to make way for one.
     pub(crate) queue: VecDeque<(RequestId, Request)>,
     read_only: Option<Error>,
@@ -210,6 +214,7 @@ impl Database {
             phase,
             spare: SpareState::None,
             batches: VecDeque::new(),
+            pace: Pace::default(),
             queue: VecDeque::new(),
             read_only: None,
             closing: None,
@@ -316,6 +321,14 @@ impl Database {
         }
     }
 
+    /// Until when the next batch waits for those who were answered just now; `None` when it is written now.
+    fn gathers_until(&self, now: Now) -> Option<Instant> {
+        let batch = self.batches.front()?;
+        // A batch that is frozen takes no more, and a closing waits for nobody.
+        let may_grow = batch.after.is_none() && self.closing.is_none();
+        if may_grow { self.pace.waits(now.monotonic, batch.waiting.len()) } else { None }
+    }
+
     /// The newest batch that is not durable yet.
     fn newest_batch(&mut self) -> Option<&mut Batch> {
         if let Some(batch) = self.batches.back_mut() {
@@ -354,9 +367,12 @@ impl Database {
         match &self.phase {
             Phase::Open(log, Work::Idle) => match log.proof_due {
                 None if planted!(CloseForgetsGathered) && self.closing.is_some() => self.close_files(io),
-                _ if !self.batches.is_empty() => self.write_next(options, io),
+                _ if !self.batches.is_empty() => match self.gathers_until(now) {
+                    Some(until) => io.wake_by(until),
+                    None => self.write_next(now, options, io),
+                },
                 None if self.closing.is_some() => self.close_files(io),
-                Some(due) if self.closing.is_some() || due <= now.monotonic => self.prove(options, io),
+                Some(due) if self.closing.is_some() || due <= now.monotonic => self.prove(now, options, io),
                 Some(due) => io.wake_by(due),
                 None => {}
             },

@@ -141,6 +141,11 @@ impl OpenDatabases {
         Some(id)
     }
 
+    /// How many databases asked to be visited at some time.
+    pub(super) fn due_len(&self) -> usize {
+        self.timers.len()
+    }
+
     /// The earliest time that anybody asked for.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)

@@ -19,7 +19,8 @@ use crate::desk::{Outbox, Waiter};
 use crate::file_disk::{Task, Worker};
 use crate::messages::{self, MESSAGES_WAITING_MAX, Message};
 use crate::planted::planted;
-use crate::sync::{MutexGuard, TryLockError, whole};
+use crate::sync::{MutexGuard, TryLockError, WOKEN_BEFORE_MAX, whole};
+
 /// After so many rounds for others, a thread leaves the inbox to a lane.
 const EMPTYINGS_MAX: usize = 16;
 
@@ -38,6 +39,17 @@ struct Errands {
     messenger: bool,
     over: bool,
     outbox: Outbox,
+}
+
+/// What a thread does after it has released the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// Something of its own, or it sleeps.
+    Away,
+    /// It does the errands, and comes back at once to work.
+    Back(Worker),
+    /// It carries an operation of the disk out.
+    ToWork,
 }
 
 /// Where a thread rests.
@@ -111,8 +123,8 @@ impl<'core> Entered<'core> {
     }
 
     /// Releases the lock, and calls everyone concerned.
-    fn release(&self, mut state: MutexGuard<'core, State>) {
-        let errands = state.errands();
+    fn release(&self, mut state: MutexGuard<'core, State>, leaving: Leaving) {
+        let errands = state.errands(leaving);
         drop(state);
         errands.carry_out(self.core);
     }
@@ -127,25 +139,29 @@ impl<'core> Entered<'core> {
     /// What this thread does next.
     pub(super) fn next(&mut self, worker: Worker) -> Next {
         let state = &mut **self;
-        let tells = state.desk.outbox.is_awaited() || state.calls_messenger() || state.calls_timer();
-        if tells {
+        let tells = state.desk.outbox.awaited() > 0 || state.calls_messenger() || state.calls_timer();
+        if tells && !state.hands_over() {
             return Next::Errands;
         }
         // A failed engine gives out no more work, but what others took still has to come back.
         let task = if state.phase == Phase::Failed { None } else { state.driver.disk.take(worker) };
-        task.map_or(Next::Rest, Next::Task)
+        match task {
+            Some(task) => Next::Task(task),
+            None if tells => Next::Errands,
+            None => Next::Rest,
+        }
     }
 
     /// Carries an operation out, without the lock, and lets the engine go on.
-    pub(super) fn carry_out(self, task: Task) -> Entered<'core> {
+    pub(super) fn carry_out(mut self, task: Task) -> Entered<'core> {
         let core = self.core;
         if planted!(TaskHeldDuringCallbacks) {
             let mut entered = self;
             let taken = std::mem::take(&mut entered.desk.messages);
             drop(entered);
             messages::deliver(taken, core.on_alert.as_ref());
-        } else {
-            drop(self);
+        } else if let Some(state) = self.guard.take() {
+            self.release(state, Leaving::ToWork);
         }
         let finished = task.run();
         let mut entered = core.enter();
@@ -158,9 +174,11 @@ impl<'core> Entered<'core> {
     }
 
     /// Does the errands, and comes back.
-    pub(super) fn again(self) -> Entered<'core> {
+    pub(super) fn again(mut self, worker: Worker) -> Entered<'core> {
         let core = self.core;
-        drop(self);
+        if let Some(state) = self.guard.take() {
+            self.release(state, Leaving::Back(worker));
+        }
         core.enter()
     }
 
@@ -168,7 +186,7 @@ impl<'core> Entered<'core> {
     pub(super) fn rest(mut self, place: Place) -> Entered<'core> {
         let core = self.core;
         if planted!(RestWithErrandsUndone) {
-            drop(self.errands());
+            drop(self.errands(Leaving::Away));
         }
         match place {
             Place::Lane => {
@@ -225,9 +243,23 @@ impl State {
         self.desk.wake_at.is_some_and(|time| time < self.timer_sleeps_until)
     }
 
+    /// Whether a thread that goes to work leaves those it would have to wake to a lane: the disk is not to wait for them.
+    fn hands_over(&self) -> bool {
+        let is_long = self.desk.outbox.awaited() > WOKEN_BEFORE_MAX;
+        is_long && self.lanes_idle + self.lanes_called > 0 && self.phase != Phase::Failed
+    }
+
     /// Whom to call. Whoever asks calls them: they are noted as called.
-    fn errands(&mut self) -> Errands {
-        let unattended = self.driver.disk.ready(Worker::Lane).saturating_sub(self.lanes_called);
+    fn errands(&mut self, leaving: Leaving) -> Errands {
+        let hands_over = leaving == Leaving::ToWork && self.hands_over();
+        let takes_one = match leaving {
+            Leaving::Back(worker) => !self.hands_over() && self.driver.disk.ready(worker) > 0,
+            Leaving::Away => planted!(LeavesForGood),
+            Leaving::ToWork => false,
+        };
+        let attended = self.lanes_called + usize::from(takes_one);
+        let wanted = self.driver.disk.ready(Worker::Lane) + usize::from(hands_over);
+        let unattended = wanted.saturating_sub(attended);
         let lanes = if self.phase == Phase::Failed { 0 } else { self.lanes_idle.min(unattended) };
         self.lanes_idle -= lanes;
         self.lanes_called += lanes;
@@ -241,7 +273,8 @@ impl State {
             self.messenger_sleeps = false;
         }
         let over = self.is_over() && !std::mem::replace(&mut self.over_is_told, true);
-        Errands { lanes, timer, messenger, over, outbox: std::mem::take(&mut self.desk.outbox) }
+        let outbox = if hands_over { Outbox::default() } else { std::mem::take(&mut self.desk.outbox) };
+        Errands { lanes, timer, messenger, over, outbox }
     }
 }
 
@@ -293,7 +326,7 @@ impl Drop for Entered<'_> {
                 state.refuse(waiter, failed());
             }
         }
-        self.release(state);
+        self.release(state, Leaving::Away);
         // Whoever found the lock taken has put its request there before. If it is taken again, whoever has it
         // comes by here too.
         for _ in 0..EMPTYINGS_MAX {
@@ -302,7 +335,7 @@ impl Drop for Entered<'_> {
             }
             let Some(mut entered) = Entered::at_once(self.core) else { return };
             let Some(state) = entered.guard.take() else { return };
-            self.release(state);
+            self.release(state, Leaving::Away);
         }
         // This thread has something else to do, too.
         self.core.lanes.ring(1);

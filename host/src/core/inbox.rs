@@ -7,7 +7,7 @@
 use docdb_protocol::Request;
 
 use crate::desk::Waiter;
-use crate::sync::{Mutex, whole};
+use crate::sync::{AtomicBool, Mutex, Ordering, fence, whole};
 
 /// A request, and who waits for its answer.
 pub(super) type Asked = (Request, Waiter);
@@ -15,19 +15,36 @@ pub(super) type Asked = (Request, Waiter);
 /// See the module. What is in it is bounded by the threads that call: who submits is refused long before (see
 /// `MESSAGES_WAITING_MAX`), and who asks waits.
 #[derive(Default)]
-pub(super) struct Inbox(Mutex<Vec<Asked>>);
+pub(super) struct Inbox {
+    requests: Mutex<Vec<Asked>>,
+    /// Whether there may be any: looking is cheap, and most often there is none.
+    is_used: AtomicBool,
+}
 
 impl Inbox {
+    /// Puts a request in. Try the engine's lock afterwards.
     pub(super) fn put(&self, request: Request, waiter: Waiter) {
-        whole(self.0.lock()).push((request, waiter));
+        let mut requests = whole(self.requests.lock());
+        requests.push((request, waiter));
+        self.is_used.store(true, Ordering::Relaxed);
+        drop(requests);
+        // Orders this before the look at the engine's lock, as the other fence orders the release of that lock before
+        // the look in here. One of the two comes first, so one of the two threads sees what the other did.
+        fence(Ordering::SeqCst);
     }
 
+    /// Whether nothing is in it. Release the engine's lock first.
     pub(super) fn is_empty(&self) -> bool {
-        whole(self.0.lock()).is_empty()
+        fence(Ordering::SeqCst);
+        !self.is_used.load(Ordering::Relaxed)
     }
 
     /// Moves everything into `taken`, which is empty.
     pub(super) fn take(&self, taken: &mut Vec<Asked>) {
-        std::mem::swap(&mut *whole(self.0.lock()), taken);
+        if self.is_used.load(Ordering::Relaxed) {
+            let mut requests = whole(self.requests.lock());
+            self.is_used.store(false, Ordering::Relaxed);
+            std::mem::swap(&mut *requests, taken);
+        }
     }
 }

@@ -212,7 +212,7 @@ impl Core {
             }
             entered = match entered.next(Worker::Caller) {
                 Next::Task(task) => entered.carry_out(task),
-                Next::Errands => entered.again(),
+                Next::Errands => entered.again(Worker::Caller),
                 Next::Rest => {
                     if !planted!(ParksUnannounced) {
                         seat.will_park();

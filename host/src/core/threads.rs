@@ -43,7 +43,7 @@ fn lane(core: &Core) {
     loop {
         entered = match entered.next(Worker::Lane) {
             Next::Task(task) => entered.carry_out(task),
-            Next::Errands => entered.again(),
+            Next::Errands => entered.again(Worker::Lane),
             Next::Rest if entered.is_over() => return,
             Next::Rest => entered.rest(Place::Lane),
         };

@@ -6,7 +6,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
@@ -15,6 +17,10 @@ use super::kernel::Kernel;
 
 /// Descriptors kept back: the file of a next segment, its folder, a catalog, and one more.
 const DESCRIPTORS_RESERVED: usize = 4;
+
+/// While files are synced one after the other, the data directory is looked for this often: looking takes longer than
+/// all else that DocDB does for a commit.
+const LOOKED_FOR_EVERY: Duration = Duration::from_millis(20);
 
 /// A file, told from every other one that exists at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +83,17 @@ pub(super) struct Ground {
     pub(super) kernel: Arc<dyn Kernel>,
     root: OwnedFd,
     place: Option<Root>,
+    /// The beginning of the time that `looked_at_ns` counts.
+    began: Instant,
+    /// When the data directory was looked for last; zero for never.
+    looked_at_ns: AtomicU64,
     reserve: Mutex<Vec<OwnedFd>>,
 }
 
 impl Ground {
     pub(super) fn new(kernel: Arc<dyn Kernel>, root: OwnedFd, place: Option<Root>) -> Ground {
-        let ground = Ground { kernel, root, place, reserve: Mutex::default() };
+        let (began, looked_at_ns) = (Instant::now(), AtomicU64::new(0));
+        let ground = Ground { kernel, root, place, began, looked_at_ns, reserve: Mutex::default() };
         // Where there are none, the first operation that needs them is refused and says so.
         let _ = ground.fill_reserve();
         ground
@@ -95,6 +106,18 @@ impl Ground {
     /// Whether what is durable here will be found where it is looked for. See [`Root::check`].
     pub(super) fn check(&self) -> Result<(), Errno> {
         self.place.as_ref().map_or(Ok(()), Root::check)
+    }
+
+    /// As [`Ground::check`], unless that was done [a moment ago](LOOKED_FOR_EVERY).
+    pub(super) fn check_now_and_then(&self) -> Result<(), Errno> {
+        let now_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let looked_at_ns = self.looked_at_ns.load(Ordering::Relaxed);
+        if looked_at_ns != 0 && Duration::from_nanos(now_ns.saturating_sub(looked_at_ns)) < LOOKED_FOR_EVERY {
+            return Ok(());
+        }
+        self.check()?;
+        self.looked_at_ns.store(now_ns.max(1), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Fills the reserve, or fails as the system does. Whoever begins something calls this first.

@@ -157,7 +157,7 @@ fn run(ground: &Ground, work: Work, change: &mut Option<Change>) -> Result<DiskR
         Work::Sync { file } => {
             // Not repeated when it fails: what a failed sync covered is unknown for ever.
             ground.kernel.sync_file(file.as_fd())?;
-            ground.check()?;
+            ground.check_now_and_then()?;
             Ok(DiskReply::Done)
         }
         Work::List { path, after, limit } => names::list(ground, &path, &after, limit),

@@ -19,13 +19,15 @@ pub(crate) enum Mistake {
     InboxForgotten,
     /// A caller sleeps without saying so.
     ParksUnannounced,
+    /// A thread that goes away counts as coming back for an operation.
+    LeavesForGood,
     /// Foreign code is called by a thread that holds an operation of the disk.
     TaskHeldDuringCallbacks,
 }
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Mistake; 9] = [
+    pub(crate) const ALL: [Mistake; 10] = [
         Mistake::LaneNotCalled,
         Mistake::CalledLaneStaysCalled,
         Mistake::WishNotPassedOn,
@@ -34,6 +36,7 @@ impl Mistake {
         Mistake::RestWithErrandsUndone,
         Mistake::InboxForgotten,
         Mistake::ParksUnannounced,
+        Mistake::LeavesForGood,
         Mistake::TaskHeldDuringCallbacks,
     ];
 }

@@ -3,12 +3,15 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering, fence};
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 pub(crate) use shuttle::thread::{Builder, JoinHandle, Thread, current, park};
 pub(crate) use shuttle::thread_local;
 pub(crate) use std::sync::{LockResult, TryLockError};
 
 use crate::world::world;
+
+pub(crate) const WOKEN_BEFORE_MAX: usize = 0;
 
 /// A condition variable that the model's time can notify too.
 pub(crate) struct Condvar(Arc<shuttle::sync::Condvar>);
