@@ -122,8 +122,6 @@ bugs! {
         ProofRoomForgotten,
         /// A segment that an opening makes has no room for the proof of what it takes over.
         MergedProofRoomForgotten,
-        /// A spare that a new segment failed to take is left where it is.
-        SpareLeftBehind,
         /// What a spare that failed had made is left where it is.
         FailedSpareKept,
         /// A failed sync of a spare is passed over.
@@ -236,6 +234,8 @@ bugs! {
         LeftoverRootUsed,
         /// The folder that a creation left behind makes every later one fail.
         LeftoverFolderRefused,
+        /// A spare that a new segment failed to take is left where it is.
+        SpareLeftBehind,
     }
     Errors {
         /// A database that no catalog came to name is left open by a shutdown, which never ends.

@@ -3,11 +3,17 @@
 #![cfg(feature = "planted-bugs")]
 
 use docdb_engine::Bug;
-use docdb_sim::mutants::{SEEDS, Settings, median_seeds_to_kill, score};
+use docdb_sim::mutants::{Outcome, SEEDS, Settings, median_seeds_to_kill, score};
 use docdb_sim::run::{Setup, Verdict, remember_panics, run_seed};
 
 /// The median mistake takes at most as many seeds.
 const MEDIAN_SEEDS_MAX: u64 = 50;
+
+/// Of a hundred mistakes the oracles find at least so many with nobody beside them.
+const BY_ORACLES_MIN: usize = 80;
+
+/// Seeds tried on each that the specifications find first.
+const SEEDS_BY_ORACLES: u64 = 1000;
 
 #[test]
 fn every_planted_bug_is_found_and_the_median_one_soon() {
@@ -24,6 +30,21 @@ fn every_planted_bug_is_found_and_the_median_one_soon() {
     assert!(survivors.is_empty(), "not found by {SEEDS} seeds: {survivors:?}");
     let median = median_seeds_to_kill(&outcomes).expect("none survived");
     assert!(median <= MEDIAN_SEEDS_MAX, "the median mistake takes {median} seeds");
+    the_oracles_alone_find_most(&outcomes);
+}
+
+/// The oracles know what users are promised, the specifications how the engine goes about it: too much must not rest on
+/// these. Whatever an oracle found first it finds without them too.
+fn the_oracles_alone_find_most(outcomes: &[Outcome]) {
+    let is_by_specification =
+        |outcome: &&Outcome| outcome.kill.as_ref().is_some_and(|kill| kill.message.starts_with("refinement:"));
+    let bugs: Vec<Bug> = outcomes.iter().filter(is_by_specification).map(|outcome| outcome.bug).collect();
+    let settings = Settings { seeds: SEEDS_BY_ORACLES, jobs: 2, without_faults: false, without_refinement: true };
+    let alone = score(&bugs, settings, &|| {});
+    let missed: Vec<&str> =
+        alone.iter().filter(|outcome| outcome.kill.is_none()).map(|outcome| outcome.bug.name()).collect();
+    let found = outcomes.len() - missed.len();
+    assert!(found * 100 >= outcomes.len() * BY_ORACLES_MIN, "the oracles alone do not find {missed:?}");
 }
 
 #[test]

@@ -88,7 +88,11 @@ impl Checker {
             return violation!("the statistics count {} databases; {known} exist", stats.databases);
         }
         // What is opened from a catalog that may be gone after the next crash is nobody's.
-        if self.is_unwritten || (0..self.databases.len()).any(|number| self.is_changing(number)) {
+        // Nor is one whose id was told while it might be.
+        if self.is_unwritten
+            || !self.unclaimed.is_empty()
+            || (0..self.databases.len()).any(|number| self.is_changing(number))
+        {
             return Ok(());
         }
         let shown = || self.databases.iter().filter_map(|tracked| tracked.shown.as_ref().map(|view| (tracked, view)));

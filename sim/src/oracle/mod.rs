@@ -82,6 +82,8 @@ pub struct Tracked {
     batches: Vec<u64>,
     /// Whether the log cannot be written any more.
     is_latched: bool,
+    /// Whether its log failed, and nothing was shown since: it may be closed without a proof.
+    is_spoiled: bool,
     /// The last transaction when it was let go of, if its log was whole and could be written: what closing stores.
     let_go: u64,
     /// The last transaction that a closing stored.
@@ -189,6 +191,7 @@ impl Checker {
             is_damaged: false,
             batches: Vec::new(),
             is_latched: false,
+            is_spoiled: false,
             let_go: 0,
             stored: 0,
             read_from: 0,
@@ -342,6 +345,7 @@ impl Checker {
                 is_missing: _,
                 batches: _,
                 is_latched: _,
+                is_spoiled: _,
                 let_go: _,
                 stored: _,
                 read_from: _,
@@ -379,7 +383,7 @@ impl Checker {
             tracked.was_cut_off |= !tracked.closing_told;
             tracked.closing_untold = false;
             tracked.is_damaged = false;
-            (tracked.is_latched, tracked.let_go) = (false, 0);
+            (tracked.is_latched, tracked.is_spoiled, tracked.let_go) = (false, false, 0);
             (tracked.read_from, tracked.errors_from) = (self.doubt.sectors(), self.doubt.errors());
             tracked.closes_waiting = 0;
         }

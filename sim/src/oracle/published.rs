@@ -37,13 +37,13 @@ impl Checker {
         };
         let name = tracked.name.clone();
         let Some(view) = view else {
-            if !tracked.is_damaged && !tracked.is_latched {
+            if !tracked.is_damaged && !tracked.is_latched && !tracked.is_spoiled {
                 tracked.let_go = tracked.visible.0;
             }
             tracked.was_cut_off = tracked.is_latched || tracked.is_damaged;
             (tracked.shown, tracked.closing_untold) = (None, true);
             tracked.was_cut_off |= std::mem::take(&mut tracked.is_glimpsed);
-            tracked.is_latched = false;
+            (tracked.is_latched, tracked.is_spoiled) = (false, false);
             (tracked.read_from, tracked.errors_from) = (self.doubt.sectors(), self.doubt.errors());
             tracked.model.close();
             tracked.is_damaged = false;
@@ -51,7 +51,7 @@ impl Checker {
         };
         tracked.visible = view.last_tx();
         tracked.shown = Some(view.clone());
-        tracked.is_glimpsed = false;
+        (tracked.is_glimpsed, tracked.is_spoiled) = (false, false);
         (tracked.closing_told, tracked.closing_untold) = (false, false);
         let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
         let tx = view.last_tx().0;
@@ -188,9 +188,11 @@ impl Checker {
                 self.is_unwritten = true;
                 Ok(())
             }
-            AlertKind::LogFailed(_) | AlertKind::NoSpace(_) | AlertKind::PreparationFailed(_) if device_failed => {
+            AlertKind::LogFailed(_) if device_failed => {
+                concerned.into_iter().for_each(|tracked| tracked.is_spoiled = true);
                 Ok(())
             }
+            AlertKind::NoSpace(_) | AlertKind::PreparationFailed(_) if device_failed => Ok(()),
             other => violation!("an alert without a reason: {other:?}"),
         }
     }

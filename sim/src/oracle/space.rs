@@ -63,13 +63,12 @@ pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_max: u
     }
     let held = |tracked: &Tracked| {
         let model = &tracked.model;
-        let newest = model.newest();
         let at = |tx: u64| {
             let documents = model.state_after(tx).map_or(0, |state| state.len() as u64);
             model.held_bytes(tx) + documents * DOCUMENT_OVERHEAD_BYTES
         };
-        // What is refused may have been about to delete something, so what was there before it counts too.
-        at(newest.saturating_sub(1)).max(at(newest))
+        // A replay goes through all that ever was, and what is refused may have been about to delete something.
+        (0..=model.newest()).map(at).max().unwrap_or(0)
     };
     databases.iter().map(held).sum::<u64>() > memory_bytes_max
 }
