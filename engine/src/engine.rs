@@ -187,6 +187,10 @@ impl Engine {
                 self.io.woken();
                 self.visit_due(now);
             }
+            Input::Pinned { .. } if planted!(PinnedForgotten) => {}
+            Input::Pinned { bytes } if planted!(PinnedNeverGivenBack) => {
+                self.pinned_bytes = self.pinned_bytes.max(bytes)
+            }
             Input::Pinned { bytes } => self.pinned_bytes = bytes,
             Input::Shutdown => self.shutdown(now),
         }

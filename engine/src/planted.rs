@@ -216,6 +216,10 @@ bugs! {
         OpeningIgnoresMemory,
         /// The id that a collection of the log has is given to the next one too.
         CollectionIdUsedAgain,
+        /// What readers keep in memory is not counted.
+        PinnedForgotten,
+        /// What readers kept in memory once counts for ever.
+        PinnedNeverGivenBack,
         /// A node of the map that is split loses an entry.
         SplitLosesEntry,
         /// Two nodes of the map that are joined lose an entry.

@@ -193,10 +193,27 @@ impl Life {
         if self.world.step(wants_more)? == Stepped::WantsRequest {
             let request = self.workload.next(&self.world.checker, &mut self.world.choices);
             if let Some(request) = request {
+                self.readers_come_and_go()?;
                 self.world.request(request)?;
             }
         }
         Ok(())
+    }
+
+    /// Where memory is tight, readers hold older states now and then.
+    fn readers_come_and_go(&mut self) -> Result<(), Violation> {
+        if !self.world.has_memory_bound() || self.world.checker.waiting() > 0 {
+            return Ok(());
+        }
+        match self.world.choices.weighted("readers/hold", &[6, 1, 1]) {
+            0 => Ok(()),
+            1 => self.world.readers_hold(0),
+            _ => {
+                let most = self.world.pinned_bytes_max();
+                let pinned_bytes = self.world.choices.choice("readers/bytes", most);
+                self.world.readers_hold(pinned_bytes)
+            }
+        }
     }
 
     /// Steps without new requests until everything is answered.

@@ -26,6 +26,7 @@ impl Life {
         self.world.disk_mut().repair();
         self.world.disk_mut().set_quota(None);
         self.drain(SETTLING)?;
+        self.world.readers_hold(0)?;
         self.rest(SETTLING)?;
         // A file system that shut down fails whatever is asked of it until the machine starts again.
         if !self.world.disk().is_shut_down() && self.has_started()? {

@@ -35,7 +35,7 @@ impl Checker {
         match asked {
             Asked::Open { database } => self.opened(database, response, disk),
             Asked::Close { database } => {
-                let may_be_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_max);
+                let may_be_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 let tracked = &mut self.databases[database];
                 tracked.closes_waiting -= 1;
                 let let_go = std::mem::take(&mut tracked.let_go);
@@ -57,9 +57,14 @@ impl Checker {
                 let asking = &self.databases[database];
                 // What an opening has read so far counts, and nobody is shown it.
                 let waits_for_opening = self.databases.iter().any(|tracked| tracked.shown.is_none());
-                let memory_full =
-                    space::memory_may_be_full(&self.databases, asking, &operations, self.memory_bytes_max)
-                        || waits_for_opening && space::openings_may_be_refused(&self.databases, self.memory_bytes_max);
+                let memory_full = space::memory_may_be_full(
+                    &self.databases,
+                    asking,
+                    &operations,
+                    self.memory_bytes_free(),
+                    self.pinned_bytes > 0,
+                ) || waits_for_opening
+                    && space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 let held_before = asking.model.held_bytes(asking.model.newest().saturating_sub(1));
                 let tracked = &mut self.databases[database];
                 let closing = self.stopping || tracked.closes_asked > closes_before;
@@ -76,7 +81,7 @@ impl Checker {
                 // What failed may be there or not.
                 if newest > TxId(0) && !device_failed {
                     let grown = tracked.model.held_bytes(newest.0) > held_before;
-                    space::memory_is_bounded(&self.databases, grown, self.memory_bytes_max)?;
+                    space::memory_is_bounded(&self.databases, grown, self.memory_bytes_free())?;
                 }
                 Ok(None)
             }
@@ -149,7 +154,7 @@ impl Checker {
                 let excused = disk.injected() > 0 || self.doubt.is_any() || self.stopping;
                 let lost = known.is_some() && error.code() == ErrorCode::DbNotFound;
                 let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
-                let memory_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_max);
+                let memory_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 if error.code() == ErrorCode::MemoryLimit && memory_full {
                     return Ok(None);
                 }

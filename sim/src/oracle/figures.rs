@@ -101,9 +101,9 @@ impl Checker {
             return violation!("{stats:?}: {open} databases are open, with {transactions} transactions");
         }
         let is_written = (0..self.databases.len()).any(|number| self.is_written(number));
-        let memory_bytes: u64 = shown().map(|(_, view)| view.memory_bytes()).sum();
+        let memory_bytes = shown().map(|(_, view)| view.memory_bytes()).sum::<u64>() + self.pinned_bytes;
         if !is_written && stats.memory_bytes != memory_bytes {
-            return violation!("{stats:?}: readers see {memory_bytes} bytes");
+            return violation!("{stats:?}: readers see and hold {memory_bytes} bytes");
         }
         let low: u64 =
             shown().filter(|(tracked, _)| !tracked.is_latched).map(|(tracked, _)| log_bytes_min(tracked)).sum();

@@ -160,6 +160,8 @@ pub struct Checker {
     unclaimed: BTreeMap<DatabaseId, View>,
     /// The engine's bound for all documents in memory.
     memory_bytes_max: u64,
+    /// What readers alone keep in memory.
+    pinned_bytes: u64,
     /// The engine's bounds for what waits: requests, and their bytes.
     queue_max: (usize, usize),
     stopping: bool,
@@ -207,6 +209,7 @@ impl Checker {
             next_request: 1,
             unclaimed: BTreeMap::new(),
             memory_bytes_max: u64::MAX,
+            pinned_bytes: 0,
             queue_max: (usize::MAX, usize::MAX),
             stopping: false,
             is_unwritten: false,
@@ -218,7 +221,19 @@ impl Checker {
     /// The engine that runs from now on has these limits.
     pub fn bound(&mut self, options: &Options) {
         self.memory_bytes_max = options.memory_bytes_max;
+        self.pinned_bytes = 0;
         self.queue_max = (options.pending_requests_max, options.pending_bytes_max);
+    }
+
+    /// Readers hold states that keep so many bytes in memory. Nobody waits: whoever asks is answered with this figure.
+    pub(crate) fn readers_hold(&mut self, pinned_bytes: u64) {
+        assert_eq!(self.waiting(), 0, "the figure stays as it is while somebody waits");
+        self.pinned_bytes = pinned_bytes;
+    }
+
+    /// What the databases may take in memory.
+    fn memory_bytes_free(&self) -> u64 {
+        self.memory_bytes_max.saturating_sub(self.pinned_bytes)
     }
 
     /// Takes note of what the disk did to what was durable.
@@ -317,6 +332,7 @@ impl Checker {
             next_request: _,
             unclaimed,
             memory_bytes_max: _,
+            pinned_bytes: _,
             queue_max: _,
             stopping,
             is_unwritten,

@@ -31,13 +31,21 @@ pub(super) fn memory_may_be_full(
     databases: &[Tracked],
     asking: &Tracked,
     operations: &[Operation],
-    memory_bytes_max: u64,
+    memory_bytes_free: u64,
+    readers_hold: bool,
 ) -> bool {
-    if memory_bytes_max > COUNTED_BYTES_MAX {
+    if memory_bytes_free > COUNTED_BYTES_MAX {
         return false;
     }
     let views = databases.iter().filter_map(|tracked| tracked.shown.as_ref());
     let mut held: u64 = views.map(View::memory_bytes).sum();
+    // While readers hold older states, a document that replaces another makes no room.
+    if readers_hold
+        && held > memory_bytes_free
+        && operations.iter().any(|operation| operation.action.document().is_some())
+    {
+        return true;
+    }
     let state = asking.model.state_after(asking.model.published()).expect("the published state is in the history");
     let mut own: BTreeMap<Key, u64> = BTreeMap::new();
     for operation in operations.iter().filter(|operation| operation.action != Action::Read) {
@@ -47,7 +55,7 @@ pub(super) fn memory_may_be_full(
         let added = operation.action.document().map_or(0, |document| document.len() as u64);
         let overhead = if replaced == 0 { DOCUMENT_OVERHEAD_BYTES } else { ROUNDING_BYTES };
         held = (held + added).saturating_sub(replaced) + overhead;
-        if added > replaced && held > memory_bytes_max {
+        if added > replaced && held > memory_bytes_free {
             return true;
         }
         own.insert(key, added);
@@ -57,8 +65,8 @@ pub(super) fn memory_may_be_full(
 
 /// Whether so many bytes may be too few for all that the databases hold, those that are not open included: then one may
 /// be refused that is to be opened.
-pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_max: u64) -> bool {
-    if memory_bytes_max > COUNTED_BYTES_MAX {
+pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_free: u64) -> bool {
+    if memory_bytes_free > COUNTED_BYTES_MAX {
         return false;
     }
     let held = |tracked: &Tracked| {
@@ -70,21 +78,21 @@ pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_max: u
         // A replay goes through all that ever was, and what is refused may have been about to delete something.
         (0..=model.newest()).map(at).max().unwrap_or(0)
     };
-    databases.iter().map(held).sum::<u64>() > memory_bytes_max
+    databases.iter().map(held).sum::<u64>() > memory_bytes_free
 }
 
 /// A write was taken: the databases hold no more than they may, or less than before.
 ///
 /// # Errors
 /// When they hold more.
-pub(super) fn memory_is_bounded(databases: &[Tracked], grown: bool, memory_bytes_max: u64) -> Result<(), Violation> {
-    if memory_bytes_max > COUNTED_BYTES_MAX || !grown {
+pub(super) fn memory_is_bounded(databases: &[Tracked], grown: bool, memory_bytes_free: u64) -> Result<(), Violation> {
+    if memory_bytes_free > COUNTED_BYTES_MAX || !grown {
         return Ok(());
     }
     let shown = databases.iter().filter(|tracked| tracked.shown.is_some());
     let held: u64 = shown.map(|tracked| tracked.model.held_bytes(tracked.model.newest())).sum();
-    if held > memory_bytes_max {
-        return violation!("{held} bytes of documents are held, at most {memory_bytes_max} are allowed");
+    if held > memory_bytes_free {
+        return violation!("{held} bytes of documents are held, at most {memory_bytes_free} are allowed");
     }
     Ok(())
 }

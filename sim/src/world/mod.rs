@@ -345,6 +345,20 @@ impl World {
         self.feed(Input::Request { id, request })
     }
 
+    /// Readers come to hold, or let go, states that keep so many bytes in memory. Nobody waits.
+    ///
+    /// # Errors
+    /// When the engine says something wrong.
+    pub(crate) fn readers_hold(&mut self, pinned_bytes: u64) -> Result<(), Violation> {
+        self.checker.readers_hold(pinned_bytes);
+        self.feed(Input::Pinned { bytes: pinned_bytes })
+    }
+
+    /// What readers may keep at most, so that it is felt and room is left.
+    pub(crate) fn pinned_bytes_max(&self) -> u64 {
+        self.options.memory_bytes_max / 2
+    }
+
     /// The operator asks the engine to stop.
     ///
     /// # Errors
