@@ -189,7 +189,7 @@ impl Engine {
             }
             Input::Pinned { .. } if planted!(PinnedForgotten) => {}
             Input::Pinned { bytes } if planted!(PinnedNeverGivenBack) => {
-                self.pinned_bytes = self.pinned_bytes.max(bytes)
+                self.pinned_bytes = self.pinned_bytes.max(bytes);
             }
             Input::Pinned { bytes } => self.pinned_bytes = bytes,
             Input::Shutdown => self.shutdown(now),
