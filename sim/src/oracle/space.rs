@@ -37,8 +37,9 @@ pub(super) fn memory_may_be_full(
     if memory_bytes_free > COUNTED_BYTES_MAX {
         return false;
     }
-    let views = databases.iter().filter_map(|tracked| tracked.shown.as_ref());
-    let mut held: u64 = views.map(View::memory_bytes).sum();
+    // One that is being opened, or shown in part for want of space, may hold all that it ever held.
+    let held_now = |tracked: &Tracked| tracked.shown.as_ref().map_or_else(|| most_held(tracked), View::memory_bytes);
+    let mut held: u64 = databases.iter().map(held_now).sum();
     // While readers hold older states, a document that replaces another makes no room.
     if readers_hold
         && held > memory_bytes_free
@@ -69,16 +70,18 @@ pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_free: 
     if memory_bytes_free > COUNTED_BYTES_MAX {
         return false;
     }
-    let held = |tracked: &Tracked| {
-        let model = &tracked.model;
-        let at = |tx: u64| {
-            let documents = model.state_after(tx).map_or(0, |state| state.len() as u64);
-            model.held_bytes(tx) + documents * DOCUMENT_OVERHEAD_BYTES
-        };
-        // A replay goes through all that ever was, and what is refused may have been about to delete something.
-        (0..=model.newest()).map(at).max().unwrap_or(0)
+    databases.iter().map(most_held).sum::<u64>() > memory_bytes_free
+}
+
+/// What a database may hold in memory at most, whatever a replay of it goes through: what was refused may have been about
+/// to delete something.
+fn most_held(tracked: &Tracked) -> u64 {
+    let model = &tracked.model;
+    let at = |tx: u64| {
+        let documents = model.state_after(tx).map_or(0, |state| state.len() as u64);
+        model.held_bytes(tx) + documents * DOCUMENT_OVERHEAD_BYTES
     };
-    databases.iter().map(held).sum::<u64>() > memory_bytes_free
+    (0..=model.newest()).map(at).max().unwrap_or(0)
 }
 
 /// A write was taken: the databases hold no more than they may, or less than before.
