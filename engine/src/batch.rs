@@ -2,9 +2,9 @@
 
 use docdb_protocol::{Atomicity, Error, ErrorCode, Operation, OperationReply, OperationResult, Reply, Response};
 
-use crate::engine::RequestId;
 use crate::execute::{Bounds, execute};
 use crate::log::Record;
+use crate::message::RequestId;
 use crate::view::View;
 
 /// What an operation takes up beside its document, as a request and as a record, roughly: without it, many

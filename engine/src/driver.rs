@@ -6,7 +6,8 @@
 use crate::alert::Alert;
 use crate::clock::{Clock, Instant};
 use crate::disk::{Disk, DiskOp, OpId};
-use crate::engine::{Engine, Input, Output, RequestId};
+use crate::engine::Engine;
+use crate::message::{Input, Output, RequestId};
 use crate::view::View;
 use docdb_protocol::{DatabaseId, Response};
 

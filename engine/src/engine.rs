@@ -10,87 +10,25 @@ mod tell;
 use std::collections::{BTreeMap, VecDeque};
 
 use docdb_protocol::limits::{DATABASES_MAX, OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
-use docdb_protocol::{
-    Action, DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request, Response,
-};
+use docdb_protocol::{Action, DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request};
 
-use crate::alert::{Alert, AlertKind};
+use crate::alert::AlertKind;
 use crate::batch::OPERATION_BYTES;
 use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry};
-use crate::clock::{Instant, Now};
+use crate::clock::Now;
 use crate::database::{Database, Room};
-use crate::disk::{Completion, DiskOp, OpId};
+use crate::disk::Completion;
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::catalog_sync::CatalogSync;
 use crate::jobs::create::Create;
 use crate::jobs::opening::Permit;
 use crate::jobs::start::Start;
 use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::message::{Input, Output, RequestId};
 use crate::options::Options;
 use crate::planted::planted;
-use crate::view::View;
 use keeper::{Keeper, Waiter};
 use open::OpenDatabases;
-
-/// Names a request in flight; chosen by the driver's user, never twice at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// Everything that can touch the engine. A closed list.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A client asks something.
-    Request {
-        /// Names the request in its response.
-        id: RequestId,
-        /// What is asked.
-        request: Request,
-    },
-    /// A disk operation ended.
-    Completed(Completion),
-    /// The time asked for by [`Output::WakeAt`] has come.
-    Timer,
-    /// So many bytes are in memory for the sake of readers alone, who hold states that were replaced. They count from now
-    /// on as what the databases hold does.
-    Pinned {
-        /// Of all databases together.
-        bytes: u64,
-    },
-    /// Take no new requests, finish what is pending, close every database, then [`Output::Stopped`].
-    Shutdown,
-}
-
-/// Everything the engine can do to the world. A closed list.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Run this operation.
-    Disk {
-        /// Names it in its completion.
-        id: OpId,
-        /// The operation.
-        op: DiskOp,
-    },
-    /// Answer a request.
-    Respond {
-        /// Which.
-        request: RequestId,
-        /// The answer.
-        response: Response,
-    },
-    /// Show readers a new state; comes before the responses that rest on it.
-    Publish {
-        /// Of which database.
-        database: DatabaseId,
-        /// The state; `None` when the database was closed.
-        view: Option<View>,
-    },
-    /// Send [`Input::Timer`] at this time or soon after; replaces an earlier wish.
-    WakeAt(Instant),
-    /// Tell someone.
-    Alert(Alert),
-    /// The engine has shut down. Nothing follows.
-    Stopped,
-}
 
 /// The engine of one data directory.
 #[derive(Clone, Debug)]

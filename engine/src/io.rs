@@ -10,7 +10,7 @@ use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode, Response};
 use crate::alert::{Alert, AlertKind};
 use crate::clock::Instant;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
-use crate::engine::{Output, RequestId};
+use crate::message::{Output, RequestId};
 use crate::planted::planted;
 
 /// Whose operation it is.

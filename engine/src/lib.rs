@@ -20,6 +20,7 @@ mod io;
 mod jobs;
 mod log;
 mod map;
+mod message;
 mod options;
 mod planted;
 mod retry;
@@ -33,8 +34,9 @@ pub use disk::{
     Completion, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode, SECTOR_BYTES,
 };
 pub use driver::{Driver, Outside};
-pub use engine::{Engine, Input, Output, RequestId};
+pub use engine::Engine;
 pub use log::Lsn;
+pub use message::{Input, Output, RequestId};
 pub use options::Options;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Bug;

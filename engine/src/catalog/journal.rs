@@ -8,7 +8,8 @@
 
 use docdb_protocol::DatabaseId;
 
-use super::{Change, put_entry, read_entry};
+use super::bounds::COPIES;
+use super::entry::{Change, put_entry, read_entry};
 use crate::disk::SECTOR_BYTES;
 use crate::log::{Fields, put_u32, put_u64};
 use crate::planted::planted;
@@ -16,10 +17,6 @@ use crate::planted::planted;
 const MAGIC: &[u8; 4] = b"DCHG";
 /// The one kind of change there is.
 const KIND_ENTRY: u32 = 1;
-const COPIES: usize = 2;
-
-/// What a change takes up in the file, with both its copies.
-pub(crate) const CHANGE_BYTES: u64 = (COPIES * SECTOR_BYTES) as u64;
 
 /// What was read.
 #[derive(Clone, Debug, Default)]

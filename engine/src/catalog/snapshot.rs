@@ -5,7 +5,9 @@
 use docdb_protocol::DatabaseId;
 use docdb_protocol::limits::DATABASES_MAX;
 
-use super::{CATALOG_BYTES_MAX, Catalog, Unreadable, put_entry, read_entry};
+use super::bounds::CATALOG_BYTES_MAX;
+use super::entry::{put_entry, read_entry};
+use super::index::{Catalog, Unreadable};
 use crate::disk::SECTOR_BYTES;
 use crate::log::{Fields, put_u32, put_u64};
 use crate::planted::planted;
@@ -125,7 +127,8 @@ fn decode_header(bytes: &[u8]) -> Option<Result<Header, Unreadable>> {
 fn decode_body(body: &[u8]) -> Option<Catalog> {
     let mut fields = Fields::new(body);
     let starts = fields.u64()?;
-    let mut catalog = Catalog { starts, next_database: DatabaseId::new(fields.u64()?)?, ..Catalog::empty() };
+    let mut catalog = Catalog::empty();
+    (catalog.starts, catalog.next_database) = (starts, DatabaseId::new(fields.u64()?)?);
     let count = fields.u32()? as usize;
     if count > DATABASES_MAX {
         return None;
@@ -140,7 +143,7 @@ fn decode_body(body: &[u8]) -> Option<Catalog> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::forty;
+    use super::super::index::tests::forty;
     use super::*;
 
     #[test]

@@ -19,10 +19,10 @@ use crate::batch::Batch;
 use crate::catalog::{Closed, Figures};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskOp};
-use crate::engine::Output;
 use crate::io::{DiskResult, Io, Owner, Progress, disk_error};
 use crate::jobs::new_segment::{Made, NewSegment, Plan, written};
 use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, SegmentHeader, active, encode, encoded_bytes, proof_bytes};
+use crate::message::Output;
 use crate::options::Options;
 use crate::planted::planted;
 

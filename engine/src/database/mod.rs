@@ -25,13 +25,13 @@ use crate::batch::{Batch, Waiting, read_only};
 use crate::catalog::{Closed, Entry};
 use crate::clock::{Instant, Now, WallTime};
 use crate::disk::DiskPath;
-use crate::engine::{Output, RequestId};
 use crate::execute::{Bounds, Executed, execute};
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::new_segment::{Made, NewSegment};
 use crate::jobs::opening::{Opened, Opening, Permit, Subject};
 use crate::jobs::start::databases_path;
 use crate::log::{Lsn, Repetition};
+use crate::message::{Output, RequestId};
 use crate::options::Options;
 use crate::planted::planted;
 use crate::retry::Backoff;
@@ -420,6 +420,11 @@ impl Database {
             Phase::ReadOnly | Phase::Unwritten | Phase::Closed(_) => unreachable!("nothing of the log was in flight"),
         }
         None
+    }
+
+    /// Carries on with the spare.
+    pub(crate) fn spare_completed(&mut self, result: DiskResult, io: &mut Io) {
+        self.spare.completed(self.id, &self.name, result, io);
     }
 
     fn opened(&mut self, now: Now, opened: Opened, options: &Options, io: &mut Io) {

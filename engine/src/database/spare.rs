@@ -6,7 +6,6 @@
 
 use docdb_protocol::{DatabaseId, DatabaseName};
 
-use super::Database;
 use crate::alert::AlertKind;
 use crate::disk::{DiskOp, DiskPath};
 use crate::io::{DiskResult, Io, Owner, Progress};
@@ -87,26 +86,23 @@ impl SpareState {
             }
         }
     }
-}
 
-impl Database {
-    /// Carries on with the spare.
-    pub(crate) fn spare_completed(&mut self, result: DiskResult, io: &mut Io) {
-        match &mut self.spare {
+    /// Carries on with it.
+    pub(super) fn completed(&mut self, id: DatabaseId, name: &DatabaseName, result: DiskResult, io: &mut Io) {
+        match self {
             SpareState::Making(job) => match job.step(result) {
-                Progress::Submit(op) => io.submit(Owner::Spare(self.id), op),
-                Progress::Done(made) => self.spare = SpareState::Ready(made),
+                Progress::Submit(op) => io.submit(Owner::Spare(id), op),
+                Progress::Done(made) => *self = SpareState::Ready(made),
                 Progress::Failed(error) => {
                     if let Some(file) = job.opened() {
                         io.close(file);
                     }
-                    self.spare = SpareState::Failed;
-                    let kind = AlertKind::PreparationFailed(error.database(self.name.as_str()));
-                    io.alert(Some(&self.name), kind);
+                    *self = SpareState::Failed;
+                    io.alert(Some(name), AlertKind::PreparationFailed(error.database(name.as_str())));
                 }
             },
             // One that could not be removed is removed at the next opening.
-            SpareState::Removing => self.spare = SpareState::None,
+            SpareState::Removing => *self = SpareState::None,
             SpareState::None | SpareState::Ready(_) | SpareState::Failed => {
                 unreachable!("nothing of the spare was in flight")
             }

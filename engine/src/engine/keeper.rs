@@ -235,7 +235,7 @@ impl Keeper {
 mod tests {
     use super::*;
     use crate::disk::{DiskOp, DiskReply};
-    use crate::engine::Output;
+    use crate::message::Output;
 
     /// Carries out what the keeper asks for, until something has ended.
     fn write(keeper: &mut Keeper, catalog: &mut Catalog, io: &mut Io) {

@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 
 use docdb_protocol::{CollectionId, DocumentId, Error, ErrorCode, TxId};
 
+use super::gap::Gap;
 use super::record::Record;
-use super::{Lsn, RecordKind, Repeated, Repetition, Replay};
+use super::replayed::Replayed;
+use super::{Lsn, RecordKind, Repeated, Repetition};
 use crate::planted::planted;
 use crate::view::{Content, Key, Version};
 
@@ -24,27 +26,10 @@ use crate::view::{Content, Key, Version};
 /// damage goes on from the end of one segment to the beginning of the next.
 const GAPS_MAX: usize = 2;
 
-/// A missing part of the log.
-#[derive(Clone, Debug)]
-pub(super) struct Gap {
-    pub(super) file: String,
-    pub(super) file_offset: u64,
-    pub(super) from: Lsn,
-    pub(super) to: Lsn,
-    /// The records in it that are whole, and where they stand.
-    pub(super) salvaged: Vec<(Lsn, Record)>,
-}
-
-impl Gap {
-    fn salvaged_bytes(&self) -> u64 {
-        self.salvaged.iter().map(|(_, record)| record.bytes() as u64).sum()
-    }
-}
-
 /// What an operation is known by.
 type Known = (TxId, CollectionId, DocumentId, RecordKind, u32);
 
-impl Replay {
+impl Replayed {
     /// A part is missing; what it held, a batch behind it may tell.
     pub(super) fn wait_for_name(&mut self, gap: Gap) {
         self.note_damage(&gap.file, gap.file_offset, gap.from);
@@ -151,7 +136,7 @@ mod tests {
 
     use super::super::Payload;
     use super::super::tests::{FILE, MERGE_BYTES_MAX, Writer, create, header, new_replay, read};
-    use super::super::{SegmentHeader, Tail, Want};
+    use super::super::{Replay, SegmentHeader, Tail, Want};
     use super::*;
 
     /// Segments of three batches each, one document a batch, numbered from 1; each goes on where the one before ended.
@@ -291,7 +276,7 @@ mod tests {
         for (number, writer) in all[..5].iter().enumerate() {
             let end = start + writer.bytes.len() as u64;
             replay.segment(header(number as u64 + 1, start), FILE, &writer.bytes, Some(Lsn(end)));
-            assert!(replay.gaps.len() <= GAPS_MAX);
+            assert!(replay.so_far.gaps.len() <= GAPS_MAX);
             start = end;
         }
         replay.segment(header(6, start), FILE, &all[5].bytes, None);

@@ -9,10 +9,12 @@ mod decoded;
 mod field;
 #[cfg(test)]
 mod fuzz;
+mod gap;
 mod merge;
 mod names;
 mod record;
 mod replay;
+mod replayed;
 mod segment;
 mod tail;
 #[cfg(test)]

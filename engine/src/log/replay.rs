@@ -5,44 +5,26 @@
 //! acknowledged data is damaged, and this says exactly what is lost. If nothing does, it is a torn
 //! tail that was never acknowledged, and the log ends there.
 //!
-//! `walk` goes through the bytes of one segment, `damage` finds out what a missing part held. Here is the state that both
-//! work on, and what is proven.
+//! `walk` goes through the bytes of one segment, `damage` finds out what a missing part held, `replayed` is the state that
+//! both work on. Here is the door.
 //!
 //! Nothing here reads a file, and no bytes make it panic.
 
-use std::collections::VecDeque;
+use docdb_protocol::{DatabaseId, TxId};
 
-use docdb_protocol::{DatabaseId, Error, TxId};
-
-use super::batch::BatchHeader;
-use super::damage::Gap;
-use super::merge::{Merge, Read};
+use super::gap::Gap;
+use super::replayed::Replayed;
 use super::walk::{Walk, Want};
-use super::{Lsn, Payload, Record, RecordKind, Repetition, SegmentHeader, Tail};
+use super::{Lsn, SegmentHeader, Tail};
 use crate::disk::SECTOR_BYTES;
 use crate::options::Options;
 use crate::planted::planted;
-use crate::view::{Content, Damage, Key, Version, View};
+use crate::view::View;
 
 /// A replay in progress. Feed the segments in the order of their epochs, then [`Replay::finish`].
 #[derive(Clone, Debug)]
 pub(crate) struct Replay {
-    pub(super) database: DatabaseId,
-    pub(super) view: View,
-    /// Where the next batch is expected.
-    pub(super) lsn: Lsn,
-    /// Below this the log is proven to have been durable.
-    proven: Lsn,
-    /// The newest batch with operations that is wholly proven.
-    pub(super) last_proven: Option<Repetition>,
-    /// Batches that can be read and are not proven.
-    unproven: VecDeque<Read>,
-    /// The last of those that are.
-    merge: Merge,
-    /// The missing parts of which it is not known yet what they held.
-    pub(super) gaps: Vec<Gap>,
-    pub(super) damage: Damage,
-    pub(super) first_damage: Option<Error>,
+    pub(super) so_far: Replayed,
     slice_bytes: u32,
     /// The segment at hand.
     walk: Option<Box<Walk>>,
@@ -52,38 +34,26 @@ impl Replay {
     /// `end` is what the catalog stored at the last closing, or zero; `slice_bytes` is how much is read, and worked
     /// on, at a time.
     pub(crate) fn new(database: DatabaseId, end: Lsn, merge_bytes_max: u64, slice_bytes: u32) -> Replay {
-        Replay {
-            database,
-            view: View::empty(Options::default().map_fanout),
-            lsn: Lsn(0),
-            proven: if planted!(StoredEndIgnored) { Lsn(0) } else { end },
-            last_proven: None,
-            unproven: VecDeque::new(),
-            merge: Merge::new(merge_bytes_max),
-            gaps: Vec::new(),
-            damage: Damage::default(),
-            first_damage: None,
-            slice_bytes,
-            walk: None,
-        }
+        let so_far = Replayed::new(database, end, merge_bytes_max, Options::default().map_fanout);
+        Replay { so_far, slice_bytes, walk: None }
     }
 
     /// Replays into a map of this fan-out. Called before the first segment.
     pub(crate) fn with_fanout(mut self, map_fanout: usize) -> Replay {
-        self.view = View::empty(map_fanout);
+        self.so_far.view = View::empty(map_fanout);
         self
     }
 
     /// Begins with one segment. `file` names it in errors; `bytes` is its length behind its header; `limit` is the
     /// smallest start of any later segment.
     pub(crate) fn begin(&mut self, header: SegmentHeader, file: &str, bytes: u64, limit: Option<Lsn>) -> Want {
-        self.prove(header.start_lsn.max(limit.unwrap_or_default()));
-        if self.lsn < header.start_lsn {
+        self.so_far.prove(header.start_lsn.max(limit.unwrap_or_default()));
+        if self.so_far.lsn < header.start_lsn {
             // A segment before this one is missing.
-            let (from, to) = (self.lsn, header.start_lsn);
-            self.wait_for_name(Gap { file: file.to_owned(), file_offset: 0, from, to, salvaged: Vec::new() });
+            let (from, to) = (self.so_far.lsn, header.start_lsn);
+            self.so_far.wait_for_name(Gap { file: file.to_owned(), file_offset: 0, from, to, salvaged: Vec::new() });
         }
-        self.lsn = header.start_lsn;
+        self.so_far.lsn = header.start_lsn;
         self.run(Box::new(Walk::new(header, file, bytes, limit, self.slice_bytes)))
     }
 
@@ -95,7 +65,7 @@ impl Replay {
     }
 
     fn run(&mut self, mut walk: Box<Walk>) -> Want {
-        let want = walk.run(self);
+        let want = walk.run(&mut self.so_far);
         if matches!(want, Want::Bytes { .. }) {
             self.walk = Some(walk);
         }
@@ -104,101 +74,42 @@ impl Replay {
 
     /// A segment whose header cannot be read: whatever it held is lost.
     pub(crate) fn unreadable(&mut self, file: &str) {
-        self.lose(file, 0, self.lsn, self.lsn);
+        self.so_far.lose(file, 0, self.so_far.lsn, self.so_far.lsn);
     }
 
     /// What all that was replayed takes up in memory so far.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.view.memory_bytes() + self.waiting_bytes()
+        self.so_far.view.memory_bytes() + self.so_far.waiting_bytes()
     }
 
     /// What the log holds, once the last segment has been fed.
     pub(crate) fn finish(mut self) -> Tail {
-        self.hear_no_more();
-        if self.proven > self.lsn {
-            let proven = self.proven;
-            self.lose("", 0, self.lsn, proven);
+        self.so_far.hear_no_more();
+        if self.so_far.proven > self.so_far.lsn {
+            let proven = self.so_far.proven;
+            self.so_far.lose("", 0, self.so_far.lsn, proven);
         }
-        let mut proven = self.proven;
+        let mut proven = self.so_far.proven;
         if planted!(TailNotRewritten) {
-            proven = self.lsn;
-            self.unproven.clear();
+            proven = self.so_far.lsn;
+            self.so_far.unproven.clear();
         }
-        if planted!(ResumeBehindBadRecord) && !self.unproven.is_empty() {
-            proven = Lsn(self.lsn.0.saturating_add(SECTOR_BYTES as u64));
-            self.unproven.clear();
+        if planted!(ResumeBehindBadRecord) && !self.so_far.unproven.is_empty() {
+            proven = Lsn(self.so_far.lsn.0.saturating_add(SECTOR_BYTES as u64));
+            self.so_far.unproven.clear();
         }
-        let mut view = self.view;
-        view.set_damage(self.damage);
+        let mut view = self.so_far.view;
+        view.set_damage(self.so_far.damage);
         if planted!(LastTxNotRestored) {
             view.set_last_tx(TxId(0));
         }
         Tail {
             view,
             proven,
-            records: self.unproven.into_iter().flat_map(|batch| batch.records).collect(),
-            before: self.last_proven,
-            merge: self.merge.ending_at(proven),
-            damage: self.first_damage,
+            records: self.so_far.unproven.into_iter().flat_map(|batch| batch.records).collect(),
+            before: self.so_far.last_proven,
+            merge: self.so_far.merge.ending_at(proven),
+            damage: self.so_far.first_damage,
         }
     }
-
-    pub(super) fn proven(&self) -> Lsn {
-        self.proven
-    }
-
-    pub(super) fn prove(&mut self, watermark: Lsn) {
-        self.proven = self.proven.max(watermark);
-        while let Some(batch) = self.unproven.pop_front_if(|batch| batch.lsn < self.proven) {
-            self.keep(batch);
-        }
-    }
-
-    /// A whole batch stands here; the state has its records.
-    pub(super) fn batch(&mut self, segment: Lsn, header: BatchHeader, records: Vec<Record>) {
-        self.prove(header.watermark);
-        let (bytes, before) = (header.bytes(), header.before);
-        self.accept(Read { segment, lsn: self.lsn, bytes, before, records });
-        self.lsn = Lsn(self.lsn.0 + bytes);
-    }
-
-    /// The log ends here, in a batch that begins with these records; the state has them.
-    pub(super) fn torn(&mut self, segment: Lsn, records: Vec<Record>) {
-        self.accept(Read { segment, lsn: self.lsn, bytes: 0, before: None, records });
-    }
-
-    /// Remembers a batch until it is proven.
-    fn accept(&mut self, batch: Read) {
-        if batch.lsn < self.proven { self.keep(batch) } else { self.unproven.push_back(batch) }
-    }
-
-    fn keep(&mut self, batch: Read) {
-        if !batch.records.is_empty() {
-            self.last_proven = Some(Repetition::of(batch.lsn, &batch.records));
-        }
-        self.merge.add(batch);
-    }
-
-    /// Carries one record into the state.
-    pub(super) fn apply(&mut self, record: &Record) {
-        apply(&mut self.view, record);
-    }
-}
-
-/// Carries one record into a state.
-pub(crate) fn apply(view: &mut View, record: &Record) {
-    let key = Key { collection: record.collection, document: record.document };
-    match (record.kind, &record.payload) {
-        (RecordKind::Create | RecordKind::Update, Payload::Document(document)) => {
-            view.put(key, Version { tx: record.tx, content: Content::Live(document.clone()) });
-        }
-        (RecordKind::Delete, _) if planted!(DeleteNotReplayed) => {}
-        (RecordKind::Delete, _) => view.delete(key),
-        (RecordKind::CreateCollection, _) if planted!(CollectionNotReplayed) => {}
-        (RecordKind::CreateCollection, Payload::Name(name)) => view.add_collection(name.clone(), record.collection),
-        (RecordKind::Commit, _) => {}
-        // Decoding gives each kind its own payload; other pairs do not occur.
-        (RecordKind::Create | RecordKind::Update | RecordKind::CreateCollection, _) => {}
-    }
-    view.set_last_tx(view.last_tx().max(record.tx));
 }

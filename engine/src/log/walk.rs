@@ -19,9 +19,10 @@
 use std::ops::ControlFlow;
 
 use super::batch::BatchHeader;
-use super::damage::Gap;
+use super::gap::Gap;
 use super::record::{Place, Record};
-use super::{Decoded, Lsn, RecordKind, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::replayed::Replayed;
+use super::{Decoded, Lsn, RecordKind, Repetition, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::disk::SECTOR_BYTES;
 use crate::planted::planted;
 
@@ -136,7 +137,7 @@ impl Walk {
     }
 
     /// Goes on as far as the bytes at hand allow.
-    pub(super) fn run(&mut self, replay: &mut Replay) -> Want {
+    pub(super) fn run(&mut self, replay: &mut Replayed) -> Want {
         loop {
             let next = match std::mem::replace(&mut self.step, Step::Batch) {
                 Step::Batch => self.batch(replay),
@@ -151,7 +152,7 @@ impl Walk {
         }
     }
 
-    fn batch(&mut self, replay: &mut Replay) -> Next {
+    fn batch(&mut self, replay: &mut Replayed) -> Next {
         if self.limit.is_some_and(|limit| replay.lsn >= limit) {
             return Next::Break(Want::Nothing);
         }
@@ -172,7 +173,7 @@ impl Walk {
         }
     }
 
-    fn records(&mut self, mut batch: Unfinished, replay: &mut Replay) -> Next {
+    fn records(&mut self, mut batch: Unfinished, replay: &mut Replayed) -> Next {
         let offset = self.offset(replay.lsn);
         while batch.read < batch.header.records {
             let at = offset + batch.at as u64;
@@ -201,14 +202,14 @@ impl Walk {
 
     /// There is no whole batch at the replay's Lsn; `torn` are the whole transactions at its front, which the state
     /// has.
-    fn gap(&mut self, torn: Vec<Record>, replay: &mut Replay) -> Next {
+    fn gap(&mut self, torn: Vec<Record>, replay: &mut Replayed) -> Next {
         let offset = self.offset(replay.lsn);
         let Some(later) = &self.later else {
             let at = offset.saturating_add(SECTOR_BYTES as u64);
             return Next::Continue(Step::LookAhead { at, torn, later: Later::default() });
         };
         let (next, watermark) = later.behind(offset);
-        let proven = replay.proven().max(watermark);
+        let proven = replay.proven.max(watermark);
         if proven <= replay.lsn && !planted!(TornTailIsDamage) {
             replay.torn(self.header.start_lsn, torn);
             return Next::Break(Want::Nothing);
@@ -222,7 +223,7 @@ impl Walk {
         Next::Continue(Step::Salvage { at: offset, end, gap, next })
     }
 
-    fn look_ahead(&mut self, mut at: u64, torn: Vec<Record>, mut later: Later, replay: &mut Replay) -> Next {
+    fn look_ahead(&mut self, mut at: u64, torn: Vec<Record>, mut later: Later, replay: &mut Replayed) -> Next {
         while at < self.end {
             let Some(bytes) = self.at(at) else { return self.wants(at, Step::LookAhead { at, torn, later }) };
             match self.header_at(replay, at, bytes) {
@@ -244,7 +245,7 @@ impl Walk {
     }
 
     /// Gathers the records that are whole within a gap. Each says where it stands, so it is known by itself.
-    fn salvage(&mut self, mut at: u64, end: u64, mut gap: Gap, next: Option<u64>, replay: &mut Replay) -> Next {
+    fn salvage(&mut self, mut at: u64, end: u64, mut gap: Gap, next: Option<u64>, replay: &mut Replayed) -> Next {
         let database = replay.database.get().to_le_bytes();
         while at < end {
             let Some(bytes) = self.at(at) else { return self.wants(at, Step::Salvage { at, end, gap, next }) };
@@ -277,11 +278,11 @@ impl Walk {
         if next.is_some() { Next::Continue(Step::Batch) } else { Next::Break(Want::Nothing) }
     }
 
-    fn header_at(&self, replay: &Replay, offset: u64, bytes: &[u8]) -> Decoded<BatchHeader> {
+    fn header_at(&self, replay: &Replayed, offset: u64, bytes: &[u8]) -> Decoded<BatchHeader> {
         BatchHeader::decode(replay.database, self.header.epoch, self.header.start_lsn, self.lsn(offset), bytes)
     }
 
-    fn place(&self, replay: &Replay, offset: u64) -> Place {
+    fn place(&self, replay: &Replayed, offset: u64) -> Place {
         Place { database: replay.database, epoch: self.header.epoch, lsn: self.lsn(offset) }
     }
 
@@ -327,7 +328,7 @@ impl Walk {
 }
 
 impl Unfinished {
-    fn take(&mut self, record: Record, replay: &mut Replay) {
+    fn take(&mut self, record: Record, replay: &mut Replayed) {
         self.at += record.bytes();
         self.read += 1;
         let is_commit = record.kind == RecordKind::Commit;

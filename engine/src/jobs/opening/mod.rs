@@ -26,18 +26,18 @@
 //! cache alone, so its last segment and its names are synced. Where that fails, or an earlier sync had failed and
 //! this one succeeds in vain, it is shown all the same: whoever rescues data from a failing disk is better off with
 //! what can be read.
-
+//!
 //! An opening that finds no space has written nothing and left nothing. What is proven is shown; what was recovered beyond
 //! it is withheld, neither shown nor passed over, for it may be gone after the next crash. When there is space, the
 //! database is opened again, from the start.
 
 mod read;
+mod subject;
 mod survey;
 
-use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode};
+use docdb_protocol::{Error, ErrorCode};
 
 use super::new_segment::{Made, NewSegment, Plan, SEGMENT_BYTES_SMALLEST, Shortage};
-use crate::clock::WallTime;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{
@@ -48,6 +48,7 @@ use crate::options::Options;
 use crate::planted::planted;
 use crate::view::View;
 use read::ReadLog;
+pub(crate) use subject::Subject;
 use survey::{Found, Segment, Survey};
 
 /// An open database.
@@ -70,17 +71,6 @@ pub(crate) struct Writable {
     pub(crate) start_lsn: Lsn,
     pub(crate) end: Lsn,
     pub(crate) before: Option<Repetition>,
-}
-
-/// What is opened.
-#[derive(Clone, Debug)]
-pub(crate) struct Subject {
-    pub(crate) id: DatabaseId,
-    pub(crate) name: DatabaseName,
-    pub(crate) directory: DiskPath,
-    pub(crate) created_at: WallTime,
-    /// The log's end stored at the last closing.
-    pub(crate) log_end: Lsn,
 }
 
 /// What an opening may do.
@@ -436,7 +426,10 @@ impl Opening {
 
 #[cfg(test)]
 mod tests {
+    use docdb_protocol::{DatabaseId, DatabaseName};
+
     use super::*;
+    use crate::clock::WallTime;
     use crate::disk::{DiskErrorKind, DiskReply};
 
     /// What a sealed segment held is unknown without its header, even where another begins at the very first byte.

@@ -6,7 +6,7 @@
 
 use docdb_protocol::{Error, ErrorCode};
 
-use super::Subject;
+use super::subject::Subject;
 use super::survey::Segment;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use docdb_protocol::{Error, ErrorCode};
 
-use super::Subject;
+use super::subject::Subject;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};

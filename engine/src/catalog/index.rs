@@ -1,0 +1,193 @@
+//! The entries of the catalog in memory, and the numbers that are never given twice.
+//!
+//! Invariants: an entry is found by its id and by its name; what it says of a number that was given is never taken back.
+
+use std::collections::BTreeMap;
+
+use docdb_protocol::{DatabaseId, DatabaseName};
+
+use super::entry::{Change, Entry};
+
+/// Each process numbers its segments in a range of its own. One that is gone left no trace of its epoch, but its bytes
+/// may still be on the device, and come to light in another of the same epoch.
+const EPOCHS_PER_START: u64 = 1_000_000_000;
+/// So that no epoch comes near 2^63.
+const STARTS_MAX: u64 = (1 << 62) / EPOCHS_PER_START;
+/// How many starts a rebuilt catalog allows for that left no segment to tell of them.
+const STARTS_UNSEEN: u64 = 1_000_000;
+/// How many starts and databases a catalog that is whole may be behind. What tells of more is not of this data directory, and
+/// must not use up the numbers that are left.
+const BEHIND_MAX: u64 = 1_000_000;
+/// Each process numbers its snapshots in a range of its own, for the reason that holds for segments.
+const GENERATIONS_PER_START: u64 = 1 << 30;
+
+/// Why a catalog cannot be taken as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// A later version wrote it.
+    Newer,
+    /// Something of it is missing. What could be read of it, if anything.
+    Damaged(Option<Box<Catalog>>),
+}
+
+/// Up to where numbers may have been given that a catalog does not know of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    starts: u64,
+    databases: u64,
+}
+
+impl Reach {
+    /// Of a catalog that is lost.
+    pub(crate) const UNKNOWN: Reach = Reach { starts: u64::MAX, databases: u64::MAX };
+
+    pub(crate) fn has_epoch(self, epoch: u64) -> bool {
+        epoch / EPOCHS_PER_START < self.starts
+    }
+
+    pub(crate) fn has_id(self, id: DatabaseId) -> bool {
+        id.get() < self.databases
+    }
+}
+
+/// The catalog in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Catalog {
+    /// How many processes have started on this data directory, the one at hand included.
+    pub(crate) starts: u64,
+    /// The number of the last snapshot. No two have the same, so that no change is taken for one behind another of them.
+    pub(crate) generation: u64,
+    /// The id for the next database; larger than every id ever given.
+    pub(crate) next_database: DatabaseId,
+    pub(crate) entries: BTreeMap<DatabaseId, Entry>,
+    /// Which entry has this name.
+    names: BTreeMap<DatabaseName, DatabaseId>,
+}
+
+impl Catalog {
+    pub(crate) fn empty() -> Catalog {
+        Catalog {
+            starts: 0,
+            generation: 0,
+            next_database: DatabaseId::FIRST,
+            entries: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// One more process starts. Says up to where epochs may have been given by those before it.
+    pub(crate) fn start(&mut self) -> u64 {
+        let before = self.starts.min(STARTS_MAX);
+        self.starts = before + 1;
+        self.generation = self.generation.max(before * GENERATIONS_PER_START);
+        before * EPOCHS_PER_START
+    }
+
+    /// It is whole, but may be an older one.
+    pub(crate) fn reach(&self) -> Reach {
+        Reach {
+            starts: self.starts.saturating_add(BEHIND_MAX),
+            databases: self.next_database.get().saturating_add(BEHIND_MAX),
+        }
+    }
+
+    /// A segment of this epoch was found.
+    pub(crate) fn found_epoch(&mut self, epoch: u64) {
+        self.starts = self.starts.max(epoch / EPOCHS_PER_START + 1);
+    }
+
+    /// A database of this id was found.
+    pub(crate) fn found_id(&mut self, id: DatabaseId) {
+        self.next_database = self.next_database.max(id.next().unwrap_or(id));
+    }
+
+    /// It was rebuilt from what there is, and there may have been starts that nothing tells of.
+    pub(crate) fn allow_for_unseen_starts(&mut self) {
+        self.starts = self.starts.saturating_add(STARTS_UNSEEN);
+    }
+
+    pub(crate) fn find(&self, name: &DatabaseName) -> Option<DatabaseId> {
+        self.names.get(name).copied()
+    }
+
+    /// Takes a database in. One of the same id makes way for it; one of the same name is not found by it any more.
+    pub(crate) fn insert(&mut self, id: DatabaseId, entry: Entry) {
+        self.names.insert(entry.name.clone(), id);
+        let name = entry.name.clone();
+        if let Some(before) = self.entries.insert(id, entry)
+            && before.name != name
+            && self.names.get(&before.name) == Some(&id)
+        {
+            self.names.remove(&before.name);
+        }
+    }
+
+    /// What the journal says of this database from now on.
+    pub(crate) fn change(&self, id: DatabaseId) -> Option<Change> {
+        let entry = self.entries.get(&id)?.clone();
+        Some(Change { next_database: self.next_database, id, entry })
+    }
+
+    /// Takes in what a journal says.
+    pub(super) fn apply(&mut self, change: Change) {
+        self.next_database = self.next_database.max(change.next_database);
+        self.insert(change.id, change.entry);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::catalog::{Closed, Figures};
+    use crate::clock::WallTime;
+    use crate::log::Lsn;
+
+    /// Forty databases, one of which was never closed.
+    pub(in crate::catalog) fn forty() -> Catalog {
+        let mut catalog = Catalog::empty();
+        for number in 1..=40 {
+            let id = DatabaseId::new(number).unwrap();
+            let name = DatabaseName::parse(&format!("database {number}")).unwrap();
+            let figures = (number != 7).then_some(Figures { log_bytes: number, documents: 3 });
+            let closed = Closed { log_end: Lsn(number * 512), figures };
+            catalog.insert(id, Entry { name, created_at: WallTime(number), closed });
+            catalog.next_database = id.next().unwrap();
+        }
+        catalog
+    }
+
+    #[test]
+    fn a_database_is_found_by_its_name_alone() {
+        let mut catalog = forty();
+        let find =
+            |catalog: &Catalog, name: &str| catalog.find(&DatabaseName::parse(name).unwrap()).map(DatabaseId::get);
+        assert_eq!((find(&catalog, "database 17"), find(&catalog, "database")), (Some(17), None));
+        // A folder that was copied: both say the same id.
+        let mut entry = catalog.entries[&DatabaseId::new(17).unwrap()].clone();
+        entry.name = DatabaseName::parse("copy").unwrap();
+        catalog.insert(DatabaseId::new(17).unwrap(), entry);
+        assert_eq!((find(&catalog, "copy"), find(&catalog, "database 17")), (Some(17), None));
+    }
+
+    #[test]
+    fn each_start_gives_epochs_and_generations_that_none_before_it_gave() {
+        let mut catalog = Catalog::empty();
+        assert_eq!(catalog.start(), 0);
+        let mut read = Catalog::decode(&catalog.encode()).unwrap();
+        let generation = read.generation;
+        assert_eq!(read.start(), EPOCHS_PER_START);
+        read.encode();
+        assert!(read.generation > generation && read.generation > GENERATIONS_PER_START);
+        let mut older = Catalog::empty();
+        for epoch in [3 * EPOCHS_PER_START + 5, 7] {
+            older.found_epoch(epoch);
+        }
+        assert_eq!(older.start(), 4 * EPOCHS_PER_START);
+        older.allow_for_unseen_starts();
+        assert!(older.start() > 1000 * EPOCHS_PER_START, "there may have been more than the headers tell");
+        older.starts = u64::MAX;
+        older.allow_for_unseen_starts();
+        assert!(older.start() < 1 << 62, "numbers that can be counted on from");
+        older.encode();
+    }
+}
