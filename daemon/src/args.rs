@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 
-    /// Connections open at one time, fewer where the limit of open files is low; more are told so and closed
+    /// Connections open at one time, fewer where the limit of open files is low; each further one gets an error and is closed
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max,
           value_parser = at_least_one)]
     max_connections: usize,

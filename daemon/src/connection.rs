@@ -110,7 +110,7 @@ impl Reader {
         self.frames.into_stream()
     }
 
-    /// While earlier requests are still being answered, the client may go on asking; it is told that
+    /// While earlier requests are still being answered, the client may go on asking; each answer says that
     /// the server stops.
     async fn refuse_until_answered(&mut self) {
         let outstanding = self.outstanding.clone();

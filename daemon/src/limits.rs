@@ -7,7 +7,7 @@ use std::time::Duration;
 /// What one server allows. [`Limits::default`] is fit for production; tests make them small.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections open at one time. Each further one is told `too many connections` and closed.
+    /// Connections open at one time. Each further one gets `too many connections` and is closed.
     pub connections_max: usize,
     /// Requests of one connection that are read but not yet answered. At this number the daemon stops
     /// reading from the connection, and the socket's own buffer holds the client back.

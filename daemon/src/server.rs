@@ -187,7 +187,7 @@ async fn accept_until(stop: impl Future<Output = ()>, listener: &UnixListener, s
     }
 }
 
-/// Tells one client too many, as far as it takes it at once.
+/// Sends one client too many its error, or the part of it that the socket takes at once.
 fn refuse(stream: &UnixStream) {
     let mut bytes = Vec::new();
     wire::encode_error(0, ErrorCode::TooManyConnections, &mut bytes);

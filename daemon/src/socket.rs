@@ -33,7 +33,7 @@ pub(crate) fn default_path(data_dir: &Path) -> io::Result<PathBuf> {
     };
     let mut socket: OsString = name.to_owned();
     socket.push(".sock");
-    // What the user typed stays what the user reads, as far as it has a name.
+    // The user reads what the user typed, where that has a name.
     match data_dir.file_name() {
         Some(_) => Ok(data_dir.with_file_name(socket)),
         None => Ok(resolved.with_file_name(socket)),

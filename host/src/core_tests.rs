@@ -1,4 +1,4 @@
-//! What becomes of everyone when the engine panics, which only a bug of ours makes it do.
+//! What everyone is answered when the engine panics, which only a bug makes it do.
 
 use std::sync::mpsc;
 
@@ -19,14 +19,14 @@ fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
     // From here on there is somebody to call foreign code.
     docdb.submit(Request::Stats, drop);
 
-    let (told, answers) = mpsc::channel();
+    let (tell, answers) = mpsc::channel();
     let core = &docdb.running.core;
     std::thread::scope(|scope| {
         let bug = scope.spawn(move || {
             let mut entered = core.enter();
             // It waits when the engine goes down: nothing is delivered in between.
             let name = DatabaseName::parse("e").expect("a name");
-            let then: Then = Box::new(move |response| drop(told.send(response)));
+            let then: Then = Box::new(move |response| drop(tell.send(response)));
             let id = entered.desk.expect(Waiter::Then(then));
             entered
                 .handle(Input::Request { id, request: Request::OpenDatabase { name, if_missing: IfMissing::Create } });
@@ -34,7 +34,7 @@ fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
         });
         assert!(bug.join().is_err(), "an operation that was never submitted is a bug");
     });
-    let refused = answers.recv().expect("whoever waits is told").expect_err("by an error");
+    let refused = answers.recv().expect("everyone who waits is answered").expect_err("by an error");
     assert_eq!(refused.code(), ErrorCode::PoolStopped);
     assert_eq!(database.create("c", 2, b"2").expect_err("nothing goes on").code(), ErrorCode::PoolStopped);
     assert!(docdb.running.core.failure().is_some());

@@ -52,7 +52,7 @@ impl Database {
     /// The document, or `None`. Sees every write that was acknowledged before, and only durable ones.
     ///
     /// # Errors
-    /// [`ErrorCode::CorruptRecord`] when what was stored cannot be told.
+    /// [`ErrorCode::CorruptRecord`] when what was stored is not known.
     pub fn get(&self, collection: &str, id: u64) -> Result<Option<Document>, Error> {
         match self.view()?.lookup(collection, DocumentId(id)) {
             Lookup::Found(document) => Ok(Some(document.clone())),

@@ -1,6 +1,6 @@
-//! Where the engine's answers arrive: who waits for what, and who is to be told once the lock is free.
+//! Where the engine's answers arrive: who waits for what, and who is to be woken once the lock is free.
 //!
-//! Owns the waiting requests, the wake-up time, and what is to be told. Everything here happens under the
+//! Owns the waiting requests, the wake-up time, and the messages. Everything here happens under the
 //! engine's lock; nobody is woken and no foreign code is called from here. Whoever releases the lock takes
 //! the [`Outbox`] and empties it with [`Outbox::deliver`]; the messages wait for the messenger.
 

@@ -164,8 +164,8 @@ impl DocDb {
         }
     }
 
-    /// Asks and waits for the answer. The calling thread carries out what it waits for, as far as nobody
-    /// else does: a single writer never waits for another thread.
+    /// Asks and waits for the answer. The calling thread carries out what it waits for, unless another
+    /// one does: a single writer never waits for another thread.
     ///
     /// # Errors
     /// The engine's answer.
@@ -212,7 +212,7 @@ impl fmt::Debug for DocDb {
     }
 }
 
-/// The engine answered another question than the one asked: a bug of ours, told rather than panicked about.
+/// The engine answered another question than the one asked: a bug, reported rather than panicked about.
 fn unexpected(reply: &Reply) -> Error {
     Error::new(ErrorCode::InvalidRequest).detail(format!("unexpected reply {reply:?}"))
 }

@@ -20,9 +20,9 @@ use crate::file_disk::kernel::Kernel;
 
 /// The file that is locked.
 const LOCK: &str = "LOCK";
-/// Names the databases; only a data directory of ours has one.
+/// Names the databases; only a data directory of DocDB has one.
 const CATALOG: &str = "catalog";
-/// What else may lie in a directory of ours that has no catalog yet, or none any more.
+/// What else may lie in a data directory that has no catalog yet, or none any more.
 const OUR_NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", LOCK];
 
 const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + size_of::<u32>();
@@ -30,7 +30,7 @@ const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + size_of::<u32>();
 /// The owner changes things, the group may look.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
 
-/// The holder's pid and program, as far as they are read back.
+/// The part of the holder's pid and program that is read back.
 const HOLDER_BYTES_MAX: usize = 256;
 
 /// The lock on a data directory; dropping it lets the next process in.
@@ -116,7 +116,7 @@ fn names_us(catalog: &Path) -> Result<bool, Error> {
     read().map_err(|error| failed(catalog, "read the catalog", &error))
 }
 
-/// Whether a file `LOCK` may be one of ours: empty, or beginning with a pid.
+/// Whether a file `LOCK` may be DocDB's: empty, or beginning with a pid.
 fn is_lock(lock: &Path) -> Result<bool, Error> {
     if !is_file(lock)? {
         return Ok(false);
@@ -226,7 +226,7 @@ fn check_format(path: &Path) -> Result<(), Error> {
     let [first, second] = CATALOG_HEADER_OFFSETS;
     let Some(version) = version_at(&file, first).filter(|version| *version > FORMAT_VERSION) else { return Ok(()) };
     if version_at(&file, second).is_some_and(|version| version <= FORMAT_VERSION) {
-        // Damage: the other copy, which lies elsewhere in a later format, is one of ours.
+        // Damage: the other copy, which lies elsewhere in a later format, is DocDB's.
         return Ok(());
     }
     Err(Error::new(ErrorCode::NewerFormat).detail(format!(

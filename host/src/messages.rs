@@ -28,7 +28,7 @@ pub(crate) enum Message {
     Alert(Alert),
 }
 
-/// Messages in their order, each with whom alerts are told.
+/// Messages in their order, alerts with the hook that hears them.
 type Queue = VecDeque<(Message, Option<AlertHook>)>;
 
 thread_local! {
@@ -60,7 +60,7 @@ pub(crate) fn deliver(messages: Vec<Message>, on_alert: Option<&AlertHook>) {
         })
     };
     while let Some((message, on_alert)) = next() {
-        // Foreign code may panic; the thread it runs on serves others too. The panic hook has told it.
+        // Foreign code may panic; the thread it runs on serves others too. The panic hook has reported it.
         let _ = catch_unwind(AssertUnwindSafe(|| match (message, on_alert) {
             (Message::Answer(then, response), _) => then(response),
             (Message::Alert(alert), Some(hook)) => hook(&alert),

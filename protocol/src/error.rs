@@ -220,7 +220,7 @@ impl Error {
         self.code
     }
 
-    /// Where it went wrong, as far as it is known.
+    /// Where it went wrong, where that is known.
     #[must_use]
     pub fn context(&self) -> Option<&Context> {
         self.context.as_deref()

@@ -134,7 +134,7 @@ impl Import<'_> {
         let mut splitter = match Splitter::new(reader, form) {
             Ok(splitter) => splitter,
             Err(_) if self.interrupt.is_set() => return interrupted(&batches),
-            Err(error) => return Err(batches.told(&error, "the beginning")),
+            Err(error) => return Err(batches.described(&error, "the beginning")),
         };
         loop {
             let piece = match splitter.next() {
@@ -293,11 +293,11 @@ impl Batches<'_> {
         let Some(first) = places.first() else { return Ok(()) };
         let results: Vec<OperationResult> = match self.backend.execute(self.import.database, operations) {
             Ok(results) => results,
-            Err(error) => return Err(self.told(&error, &format!("the batch from {first} on"))),
+            Err(error) => return Err(self.described(&error, &format!("the batch from {first} on"))),
         };
         self.imported += results.iter().filter(|result| result.is_ok()).count() as u64;
         match results.iter().zip(places).find_map(|(result, place)| Some((result.as_ref().err()?, place))) {
-            Some((error, place)) => Err(self.told(error, &place.to_string())),
+            Some((error, place)) => Err(self.described(error, &place.to_string())),
             None => Ok(()),
         }
     }
@@ -305,26 +305,26 @@ impl Batches<'_> {
     /// Stores what stood in front of a bad document, then says what was bad.
     fn stop(&mut self, error: &Error, place: &str) -> Error {
         match self.send() {
-            Ok(()) => self.told(error, place),
+            Ok(()) => self.described(error, place),
             Err(first) => first,
         }
     }
 
-    fn told(&self, error: &Error, place: &str) -> Error {
+    fn described(&self, error: &Error, place: &str) -> Error {
         let file = self.import.file.display();
         let context = error.context();
         let taken = "the id is taken; --collection NAME stores to another place";
         let taken = Some(taken).filter(|_| error.code() == ErrorCode::DocExists);
         let reason = context.and_then(|context| context.detail.as_deref()).or(taken);
         let reason = reason.map_or_else(String::new, |reason| format!("{reason}; "));
-        let mut told = Error::new(error.code());
+        let mut described = Error::new(error.code());
         if let Some(document) = context.and_then(|context| context.document) {
-            told = told.document(document);
+            described = described.document(document);
         }
         if let Some(offset) = context.and_then(|context| context.offset) {
-            told = told.offset(offset);
+            described = described.offset(offset);
         }
-        told.detail(format!("{reason}{place} of {file}; {} imported", self.imported))
+        described.detail(format!("{reason}{place} of {file}; {} imported", self.imported))
     }
 }
 

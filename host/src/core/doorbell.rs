@@ -32,7 +32,7 @@ impl Doorbell {
         }
     }
 
-    /// From now on whoever waits here is called at once.
+    /// From now on a thread that waits here is called at once.
     pub(super) fn open(&self) {
         whole(self.calls.lock()).open = true;
         self.called.notify_all();

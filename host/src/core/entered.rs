@@ -6,7 +6,7 @@
 //! and a change of the state needs no thought of whom to tell.
 //!
 //! A thread takes an operation of the disk only when it has nobody to tell; while it has, it goes first.
-//! A panic inside (a bug of ours) fails everyone who waits, so that nobody sleeps for ever.
+//! A panic inside (a bug) fails everyone who waits, so that nobody sleeps for ever.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -67,9 +67,9 @@ pub(super) enum Place {
 
 /// What a thread that can carry operations out does now.
 pub(super) enum Next {
-    /// This operation; nobody has to be told before.
+    /// This operation; nobody has to be called before.
     Task(Task),
-    /// Others wait to be told: release the lock first.
+    /// Others wait to be called: release the lock first.
     Errands,
     /// Nothing.
     Rest,
@@ -279,7 +279,7 @@ impl State {
 }
 
 impl Errands {
-    /// Calls everyone. The disk's next operation comes first, whoever waits for an answer last.
+    /// Calls everyone. The disk's next operation comes first, callers that wait for an answer last.
     fn carry_out(self, core: &Core) {
         if self.lanes > 0 && !planted!(LaneNotCalled) {
             core.lanes.ring(self.lanes);

@@ -46,9 +46,9 @@ const LANES: usize = 3;
 enum Phase {
     /// Takes requests.
     Running,
-    /// Was told to shut down; takes none, finishes what is there.
+    /// Shuts down; takes none, finishes what is there.
     Stopping,
-    /// The engine panicked, which is a bug of ours: nothing of it is trusted any more.
+    /// The engine panicked, which is a bug: nothing of it is trusted any more.
     Failed,
 }
 
@@ -61,11 +61,11 @@ pub(crate) struct State {
     lanes_idle: usize,
     /// Lanes that have been called and have not looked yet.
     lanes_called: usize,
-    /// Until when the timer sleeps; the end of time when it waits to be told.
+    /// Until when the timer sleeps; the end of time when it waits to be called.
     timer_sleeps_until: Instant,
     /// Whether the messenger sleeps and has not been called.
     messenger_sleeps: bool,
-    /// Whether everyone was told that it is over.
+    /// Whether everyone was called because it is over.
     over_is_told: bool,
     /// Whether the messenger has ended.
     messenger_is_gone: bool,
@@ -259,7 +259,7 @@ impl Core {
         while !entered.is_over() {
             entered = entered.rest(Place::Closer);
         }
-        // Whoever waits for the time, for work or for messages looks again, and finds that it is over.
+        // Timer, lanes and messenger look again, and find that it is over.
         drop(entered);
         let this_thread = current().id();
         let threads = std::mem::take(&mut *whole(self.threads.lock()));
@@ -288,7 +288,7 @@ impl Core {
     }
 }
 
-/// What everyone is told after a panic of the engine.
+/// What every request is answered after a panic of the engine.
 fn failed() -> Error {
     Error::new(ErrorCode::PoolStopped)
         .detail("the engine stopped on an internal error; what was acknowledged is on disk: open the directory again")

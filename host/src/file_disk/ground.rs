@@ -22,7 +22,7 @@ const DESCRIPTORS_RESERVED: usize = 4;
 /// all else that DocDB does for a commit.
 const LOOKED_FOR_EVERY: Duration = Duration::from_millis(20);
 
-/// A file, told from every other one that exists at the same time.
+/// Which file it is, among all that exist at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,

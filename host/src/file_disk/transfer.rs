@@ -1,4 +1,4 @@
-//! Bytes to and from one open file: positioned, interrupted calls repeated, short writes told.
+//! Bytes to and from one open file: positioned, interrupted calls repeated, short writes reported.
 //!
 //! Never touches a name, and never changes a file's position: any number of threads may work on one file.
 

@@ -105,7 +105,7 @@ impl ScanReplyBuilder {
     /// The data of the response.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
-        // What is lost is told at the end, where it would have been missed.
+        // What is lost is reported at the end, where it would have been missed.
         self.data[0] = if self.more { 1 } else { 2 * u8::from(self.lost) };
         self.data[1..HEADER_BYTES].copy_from_slice(&self.count.to_le_bytes());
         self.data

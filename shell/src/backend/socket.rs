@@ -84,9 +84,9 @@ impl Socket {
             Ok(body) => body,
             Err(lost) if self.may_ask_again(&lost, twice) => match self.try_once(database, &frame)? {
                 Ok(body) => body,
-                Err(lost) => return Err(told(&lost, twice)),
+                Err(lost) => return Err(described(&lost, twice)),
             },
-            Err(lost) => return Err(told(&lost, twice)),
+            Err(lost) => return Err(described(&lost, twice)),
         };
         self.taken(request_id, &body, take)
     }
@@ -108,7 +108,7 @@ impl Socket {
         Ok(self.exchange(frame))
     }
 
-    /// Makes sure of a connection that has not ended, as far as anybody can see.
+    /// Makes sure of a connection that has not ended, as can be seen without asking.
     fn connected(&mut self) -> Result<&mut Connection, Error> {
         let connection = match self.connection.take() {
             Some(connection) if !connection.has_ended() => connection,
@@ -147,7 +147,7 @@ impl Socket {
         request: &WireRequest<'_>,
         take: impl FnOnce(&WireResponse<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let body = self.exchange(&encoded(request)?).map_err(|lost| told(&lost, Twice::Harmless))?;
+        let body = self.exchange(&encoded(request)?).map_err(|lost| described(&lost, Twice::Harmless))?;
         self.taken(request.request_id, &body, take)
     }
 
@@ -222,7 +222,7 @@ fn receive(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     if body.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(body) }
 }
 
-fn told(lost: &Lost, twice: Twice) -> Error {
+fn described(lost: &Lost, twice: Twice) -> Error {
     match (lost, twice) {
         (Lost::NotSent(error), _) | (Lost::NotAnswered(error), Twice::Harmless) => {
             Error::new(ErrorCode::ConnectionLost).detail(words(error))
@@ -328,7 +328,7 @@ fn result(part: &[u8], operation: &Operation) -> OperationResult {
     let bytes = part_outcome(part).map_err(|error| error.document(operation.document_id))?;
     match operation.action {
         Action::Read => Document::parse(bytes).map(OperationReply::Document),
-        // The wire does not tell the transaction; zero stands for "not told".
+        // The wire does not carry the transaction; zero stands for "not known".
         Action::Create(_) | Action::Update(_) | Action::Delete => Ok(OperationReply::Written(TxId(0))),
     }
 }
