@@ -20,6 +20,7 @@ pub mod materialize;
 pub mod mutants;
 pub mod oracle;
 pub mod profile;
+pub mod pulse;
 pub mod refine;
 pub mod replay;
 pub mod run;

@@ -14,6 +14,7 @@ use crate::life::Life;
 use crate::marks::{Mark, Marks};
 use crate::oracle::{Violation, space};
 use crate::profile::ProfileName;
+use crate::pulse::Running;
 use crate::workload::{Shape, Workload};
 use crate::world::{Schedule, Tally, World};
 
@@ -43,6 +44,9 @@ pub struct Setup {
     /// A mistake planted in the simulator: from this step on the run depends on the process's number.
     #[cfg(feature = "planted-bugs")]
     pub shaky_from: Option<u64>,
+    /// Another one: this step never ends.
+    #[cfg(feature = "planted-bugs")]
+    pub hangs_at: Option<u64>,
 }
 
 impl Setup {
@@ -57,6 +61,8 @@ impl Setup {
             planted: None,
             #[cfg(feature = "planted-bugs")]
             shaky_from: None,
+            #[cfg(feature = "planted-bugs")]
+            hangs_at: None,
         }
     }
 }
@@ -144,6 +150,7 @@ pub fn run_with(seed: u64, choices: Choices, setup: &Setup) -> Report {
 /// The same, while `chronicle` watches; it is given back with what it kept.
 #[must_use]
 pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Chronicle) -> (Report, Chronicle) {
+    let _running = Running::begin(seed, setup);
     let options = small_options(&mut choices);
     #[cfg(feature = "planted-bugs")]
     let options = Options { planted: setup.planted, ..options };
@@ -175,7 +182,7 @@ pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Ch
         world.schedule = Schedule::chosen(&mut world.choices, workload.names());
         #[cfg(feature = "planted-bugs")]
         {
-            world.shaky_from = setup.shaky_from;
+            (world.shaky_from, world.hangs_at) = (setup.shaky_from, setup.hangs_at);
         }
         let life = life.insert(Life::new(world, workload));
         life.world.begin()?;

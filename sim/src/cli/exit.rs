@@ -38,14 +38,21 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number of it.
+    pub(crate) fn code(self) -> u8 {
+        match self {
             Exit::Kept => 0,
             Exit::Violation => 1,
             Exit::NotDeterministic => 2,
             Exit::Harness => 3,
             Exit::Vacuous => 4,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
     }
 }

@@ -17,6 +17,7 @@ mod run;
 mod seeds;
 mod shrink;
 mod summary;
+mod watchdog;
 
 use std::process::ExitCode;
 

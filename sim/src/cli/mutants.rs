@@ -32,6 +32,8 @@ pub(crate) struct Arguments {
     /// Leaves this judge out, and the trials without each kind of fault: shows what the others find alone.
     #[arg(long, value_name = "JUDGE", conflicts_with = "matrix")]
     without: Option<Judge>,
+    #[command(flatten)]
+    watch: super::watchdog::Watch,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -47,7 +49,7 @@ pub(crate) enum Judge {
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     // All the arguments are looked at by the other build alone.
-    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, without: _, json: _ } = arguments;
+    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, without: _, watch: _, json: _ } = arguments;
     super::output::refuse(
         "this build has no planted mistakes in it. One that has:\n  \
          cargo run --release -p docdb-sim --features planted-bugs --bin docdb-sim -- mutants",
@@ -64,7 +66,7 @@ mod planted {
     use docdb_sim::profile::ProfileName;
     use docdb_sim::trace::no_mistake;
 
-    use super::super::output::{bar, refuse, say};
+    use super::super::output::{Failure, bar, refuse, say};
     use super::{Arguments, Exit, Judge};
 
     pub(crate) fn run(arguments: &Arguments) -> Exit {
@@ -79,6 +81,17 @@ mod planted {
             list(&bugs, arguments.json);
             return Exit::Kept;
         }
+        let json = arguments.json;
+        // A mistake that makes the engine hang is found, and nothing can be tried behind it.
+        arguments.watch.begin(move |look, hangs_after| {
+            let failure = Failure::of_hang(look, hangs_after);
+            if json {
+                say(&failure.json().to_string());
+            } else {
+                failure.show();
+            }
+            Exit::Violation
+        });
         let started = Instant::now();
         let progress = bar(bugs.len() as u64);
         let without_refinement = match arguments.without {

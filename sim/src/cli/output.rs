@@ -1,7 +1,10 @@
 //! Lines on the output, a bar on the terminal, and the words for a failure.
 
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::time::Duration;
 
+use docdb_sim::profile::ProfileName;
+use docdb_sim::pulse::Look;
 use docdb_sim::run::{Report, Setup, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -73,6 +76,25 @@ impl Failure {
         };
         let (seed, hash, profile) = (report.seed, report.hash, report.profile.name());
         Some(Failure { seed, what, kind, message, profile, hash, again })
+    }
+
+    /// The failure of a run that makes no step any more, whatever it would have come to.
+    pub(crate) fn of_hang(look: &Look, hangs_after: Duration) -> Failure {
+        let Look { seed, setup, steps: _ } = look;
+        Failure {
+            seed: *seed,
+            what: format!("seed {seed}"),
+            kind: "violation",
+            message: format!("hangs: no step within {hangs_after:?}"),
+            profile: setup.profile.map_or("all", ProfileName::name),
+            hash: 0,
+            again: format!("docdb-sim replay {seed}{}", arguments_of(setup)),
+        }
+    }
+
+    /// The same failure, by the name and the command of who asked for the run.
+    pub(crate) fn called(self, what: String, again: String) -> Failure {
+        Failure { what, again, ..self }
     }
 
     pub(crate) fn show(&self) {

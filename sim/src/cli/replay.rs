@@ -13,6 +13,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::origin;
 use super::output::{Failure, complain, or_refuse, say};
+use super::watchdog::Watch;
 
 /// Runs one seed or one trace again, and tells what happens.
 ///
@@ -24,6 +25,8 @@ use super::output::{Failure, complain, or_refuse, say};
 pub(crate) struct Arguments {
     #[command(flatten)]
     subject: origin::Subject,
+    #[command(flatten)]
+    watch: Watch,
     /// Tells on the error output everything that happens.
     #[arg(long)]
     tell: bool,
@@ -59,6 +62,16 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
     if let Some(step) = arguments.until {
         chronicle.until(step);
     }
+    let (name, again, json) = (arguments.subject.name(), arguments.subject.again(&setup), arguments.json);
+    arguments.watch.begin(move |look, hangs_after| {
+        let failure = Failure::of_hang(look, hangs_after).called(name, again);
+        if json {
+            say(&failure.json().to_string());
+        } else {
+            failure.show();
+        }
+        Exit::Violation
+    });
     let (report, chronicle) = replay(&origin, chronicle)?;
     if let Some(path) = &arguments.save {
         let trace = Trace::of(&report, &setup);

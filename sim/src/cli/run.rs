@@ -1,7 +1,7 @@
 //! `run`: many seeds, several at a time.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use docdb_sim::disk::FaultCounts;
@@ -17,6 +17,7 @@ use super::exit::Exit;
 use super::origin::World;
 use super::output::{Failure, bar, complain, refuse, say};
 use super::seeds::{self, Seeds};
+use super::watchdog::Watch;
 
 /// Failures that are shown one by one.
 const SHOWN_FAILURES_MAX: usize = 10;
@@ -47,12 +48,18 @@ pub(crate) struct Arguments {
     /// How many at a time, each on a core of its own.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
     jobs: usize,
+    #[command(flatten)]
+    watch: Watch,
+    /// A mistake of the simulator's own: this step of each seed never ends.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_name = "STEP", hide = true)]
+    hangs_at: Option<u64>,
     /// Prints one JSON object for each failure, and as the last line one for all.
     #[arg(long)]
     json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
     let parsed = units.iter().find_map(|(unit, seconds)| {
         text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*seconds).filter(|seconds| *seconds > 0)
@@ -93,6 +100,8 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         Ok(setup) => setup,
         Err(why) => return refuse(&why),
     };
+    #[cfg(feature = "planted-bugs")]
+    let setup = Setup { hangs_at: arguments.hangs_at, ..setup };
     let started = Instant::now();
     let until = arguments.time.map(|time| started + time);
     let Seeds { first, end } = arguments.seeds.unwrap_or_else(|| {
@@ -100,7 +109,15 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         Seeds { first: now * 1_000_000, end: u64::MAX }
     });
     let next = AtomicU64::new(first);
-    let total: Mutex<Total> = Mutex::default();
+    let total: Arc<Mutex<Total>> = Arc::default();
+    let (so_far, json) = (Arc::clone(&total), arguments.json);
+    arguments.watch.begin(move |look, hangs_after| {
+        let mut total = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        total.failures.push(Failure::of_hang(look, hangs_after));
+        total.seeds += 1;
+        total.exit = total.exit.max(Some(Exit::Violation));
+        tell(&mut total, &setup, started, json)
+    });
     let progress = bar(arguments.time.map_or(end - first, |time| time.as_secs()));
     std::thread::scope(|scope| {
         let seeds = usize::try_from(end - first).unwrap_or(usize::MAX);
@@ -126,15 +143,19 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         }
     });
     progress.finish_and_clear();
-    let mut total = total.into_inner().expect("no thread panics while it adds a report");
+    tell(&mut total.lock().expect("no thread panics while it adds a report"), &setup, started, arguments.json)
+}
+
+/// Says what all came to, and how that is told to scripts.
+fn tell(total: &mut Total, setup: &Setup, started: Instant, json: bool) -> Exit {
     total.failures.sort_by_key(|failure| failure.seed);
     let required = setup.profile.map_or_else(ProfileName::required_of_all, ProfileName::required);
     let missing = total.marks.missing(required);
     let vacuous = total.seeds >= SEEDS_FOR_MARKS && missing.count() > 0;
     let seconds = started.elapsed().as_secs_f64();
-    if arguments.json {
+    if json {
         total.failures.iter().for_each(|failure| say(&failure.json().to_string()));
-        say(&summary(&total, required, seconds).to_string());
+        say(&summary(total, required, seconds).to_string());
     } else {
         total.failures.iter().take(SHOWN_FAILURES_MAX).for_each(Failure::show);
         let Tally { operations, acknowledged, disk_operations, crashes, recoveries, .. } = total.tally;

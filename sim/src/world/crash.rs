@@ -150,6 +150,8 @@ impl World {
             hash: self.hash,
             #[cfg(feature = "planted-bugs")]
             shaky_from: self.shaky_from,
+            #[cfg(feature = "planted-bugs")]
+            hangs_at: self.hangs_at,
         };
         world.come_up()?;
         Ok(world)

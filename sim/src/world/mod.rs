@@ -127,6 +127,9 @@ pub struct World {
     /// From this step on time passes as the process's number says: a run that cannot be repeated, to show that it is noticed.
     #[cfg(feature = "planted-bugs")]
     pub shaky_from: Option<u64>,
+    /// This step never ends: a hang, to show that it is noticed.
+    #[cfg(feature = "planted-bugs")]
+    pub hangs_at: Option<u64>,
 }
 
 impl World {
@@ -162,6 +165,8 @@ impl World {
             hash: Hash::default(),
             #[cfg(feature = "planted-bugs")]
             shaky_from: None,
+            #[cfg(feature = "planted-bugs")]
+            hangs_at: None,
         }
     }
 

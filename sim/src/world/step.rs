@@ -8,6 +8,7 @@ use super::{Stepped, World, small};
 use crate::chronicle::Event;
 use crate::disk::{FaultKind, Struck};
 use crate::oracle::Violation;
+use crate::pulse::beat;
 
 /// The wall clock is set to before this: some day in 2033.
 const WALL_NS_MAX: u64 = 2_000_000_000_000_000_000;
@@ -23,9 +24,14 @@ impl World {
     pub fn step(&mut self, clients: bool) -> Result<Stepped, Violation> {
         self.step_over();
         self.steps += 1;
+        beat();
         #[cfg(feature = "planted-bugs")]
         if self.shaky_from == Some(self.steps) {
             self.driver.clock.pass(u64::from(std::process::id()));
+        }
+        #[cfg(feature = "planted-bugs")]
+        while self.hangs_at == Some(self.steps) {
+            std::thread::park();
         }
         let pass = [0, 1_000, 100_000, 5_000_000][small(self.choices.choice("clock/pass", 4))];
         self.driver.clock.pass(pass);
@@ -82,6 +88,7 @@ impl World {
     /// When the engine says something wrong.
     pub fn step_in_order(&mut self) -> Result<Stepped, Violation> {
         self.steps += 1;
+        beat();
         if self.driver.disk.undelivered() > 0 {
             self.deliver()?;
         } else if self.driver.disk.ready() > 0 {
