@@ -294,6 +294,8 @@ bugs! {
         RepetitionKept,
         /// The first batch of a segment repeats nothing.
         RepetitionForgotten,
+        /// The first batch after an opening repeats the last proof rather than the last batch with operations.
+        ProofRepeated,
         /// Only the first copy of a segment's header is looked at.
         SecondHeaderCopyIgnored,
         /// Only the first copy of the catalog is looked at.

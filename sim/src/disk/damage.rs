@@ -26,6 +26,10 @@ const CATALOG_NAMES: [&str; 2] = ["catalog.new", "catalog"];
 /// How many sectors at the end of a file may turn together: a small batch, and what proves it.
 const STRETCH_SECTORS: usize = 2;
 
+/// How a batch begins, and where the number of its records stands.
+const BATCH_MAGIC: &[u8] = b"DBAT";
+const BATCH_RECORDS_AT: Range<usize> = 64..68;
+
 /// A place whose bytes are not what was written.
 #[derive(Clone, Debug)]
 pub struct Damaged {
@@ -117,6 +121,13 @@ impl SimDisk {
         };
         let sector = held[held.len().saturating_sub(1 + from_end)];
         self.flip(choices, WHERE, inode, sector);
+        // What proves a batch and repeats its operations may go with it: a later batch repeats them as well.
+        let file = &self.files[&inode];
+        if file.sectors.get(sector + 1).is_some_and(|next| is_proof(&next.durable[..]))
+            && choices.choice("probe/proof", 2) == 1
+        {
+            self.flip(choices, WHERE, inode, sector + 1);
+        }
         true
     }
 
@@ -244,6 +255,12 @@ impl SimDisk {
             self.file_mut(victim).sectors[sector + number].store(Arc::new(content));
         }
     }
+}
+
+/// Whether a batch without records begins here: it proves what stands before it, and repeats the operations of the last batch
+/// that has any.
+pub(crate) fn is_proof(sector: &[u8]) -> bool {
+    sector.starts_with(BATCH_MAGIC) && sector.get(BATCH_RECORDS_AT) == Some(&[0; 4][..])
 }
 
 /// Whether durable bytes of a sector were ever written.

@@ -23,6 +23,7 @@ use names::{InodeId, Names};
 
 pub use crash::{CrashKind, Mood, Names as LostNames, Unit, decide_by, decide_in};
 pub use damage::Damaged;
+pub(crate) use damage::is_proof;
 pub use fault::{FaultCounts, FaultKind, FaultSet};
 pub use profile::{NameOrder, Profile};
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use docdb_engine::SECTOR_BYTES;
 
 use super::Tracked;
-use crate::disk::{Damaged, FaultCounts, FaultKind};
+use crate::disk::{Damaged, FaultCounts, FaultKind, is_proof};
 
 /// A record's header stands before its document.
 const RECORD_HEADER_BYTES: u64 = 64;
@@ -43,7 +43,7 @@ pub(super) struct Doubt {
     has_lied: bool,
     /// The documents whose records were hit.
     hit: BTreeSet<Vec<u8>>,
-    /// Of each database's folder, how many bits turned in it. `None` where other things befell it as well.
+    /// Of each database's folder, how many bits turned in it, that of a proof behind another one left out. `None` where other things befell it as well.
     turned: BTreeMap<String, Option<usize>>,
     /// Operations that failed openly.
     errors: u64,
@@ -65,13 +65,16 @@ const OPEN_FAILURES: [FaultKind; 9] = [
 impl Doubt {
     /// Takes note of what the disk did since the last time.
     pub(super) fn take_note(&mut self, damaged: &[Damaged], faults: &FaultCounts) {
-        for damage in damaged.iter().skip(self.places) {
+        for (number, damage) in damaged.iter().enumerate().skip(self.places) {
+            let previous = number.checked_sub(1).map(|previous| &damaged[previous]);
             self.hit.extend(documents_hit(damage));
             if let Some((folder, _)) = damage.path.as_deref().and_then(|path| path.strip_prefix("db/")?.split_once('/'))
             {
                 let turned = self.turned.entry(folder.to_owned()).or_insert(Some(0));
                 let is_turned = damage.kind == FaultKind::BitFlip;
-                *turned = turned.filter(|_| is_turned).map(|turned| turned + 1);
+                // The proof behind a batch is one of two that name what it holds: the batch is still alone.
+                let is_other = !previous.is_some_and(|previous| is_of_its_proof(previous, damage));
+                *turned = turned.filter(|_| is_turned).map(|turned| turned + usize::from(is_other));
             }
             let bytes = damage.range.end - damage.range.start;
             let sectors = usize::try_from(bytes.div_ceil(SECTOR_BYTES as u64)).expect("a small number");
@@ -145,6 +148,14 @@ impl Doubt {
     pub(super) fn may_be_damaged(&self, content: &[u8]) -> bool {
         self.has_lied || self.hit.contains(content)
     }
+}
+
+/// Whether `damage` is of a proof that stands in the sector behind `previous`.
+fn is_of_its_proof(previous: &Damaged, damage: &Damaged) -> bool {
+    let sector_of = |damage: &Damaged| damage.range.start / SECTOR_BYTES as u64;
+    let begins = (sector_of(damage) * SECTOR_BYTES as u64).checked_sub(damage.before_offset);
+    let bytes = begins.and_then(|begins| damage.before.get(usize::try_from(begins).ok()?..));
+    previous.path == damage.path && sector_of(previous) + 1 == sector_of(damage) && bytes.is_some_and(is_proof)
 }
 
 /// The documents of which a byte, or one of their record's header, lies in the damaged place.
