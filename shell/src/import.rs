@@ -20,7 +20,7 @@ use docdb_protocol::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 
-use crate::backend::{Backend, REQUEST_BYTES_MAX};
+use crate::backend::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX};
 use crate::entry::{self, Entry};
 use crate::interrupt::{Interrupt, Patient};
 use crate::split::{Form, Piece, Place, Splitter, line_ends};
@@ -277,7 +277,7 @@ impl Batches<'_> {
     fn push(&mut self, operation: Operation, place: Place) -> Result<(), Error> {
         let bytes = operation.action.document().map_or(0, Document::len);
         debug_assert!(bytes <= DOCUMENT_BYTES_MAX, "the validator has seen it");
-        if self.operations.len() == BATCH_OPERATIONS_MAX || self.bytes + bytes > REQUEST_BYTES_MAX {
+        if self.operations.len() == BATCH_OPERATIONS_MAX || self.bytes + bytes > DOCUMENT_BYTES_PER_REQUEST_MAX {
             self.send()?;
         }
         self.bytes += bytes;

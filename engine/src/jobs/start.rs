@@ -37,7 +37,7 @@ use crate::options::Options;
 use crate::planted::planted;
 
 /// One read of the catalog.
-const READ_BYTES_MAX: u32 = 1024 * 1024;
+const CATALOG_READ_BYTES_MAX: u32 = 1024 * 1024;
 
 /// Where the databases' folders are.
 pub(crate) fn databases_path() -> DiskPath {
@@ -274,7 +274,12 @@ impl Start {
     }
 
     fn read_catalog(&mut self) -> Progress<Started> {
-        let op = DiskOp::Read { file: self.file, offset: self.bytes.len() as u64, bytes: READ_BYTES_MAX, bulk: false };
+        let op = DiskOp::Read {
+            file: self.file,
+            offset: self.bytes.len() as u64,
+            bytes: CATALOG_READ_BYTES_MAX,
+            bulk: false,
+        };
         self.go(Step::ReadCatalog, op)
     }
 

@@ -13,7 +13,7 @@ use docdb_protocol::{
     OperationResult, Reply, Request,
 };
 
-use super::{Backend, Page, REQUEST_BYTES_MAX};
+use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Page};
 
 /// An open data directory.
 pub struct Embedded(DocDb);
@@ -91,7 +91,7 @@ impl Backend for Embedded {
         let mut page = Page::default();
         let mut page_bytes = 0;
         for entry in view.scan(collection.as_str(), first) {
-            if page_bytes >= REQUEST_BYTES_MAX {
+            if page_bytes >= DOCUMENT_BYTES_PER_REQUEST_MAX {
                 page.more = true;
                 break;
             }

@@ -12,8 +12,8 @@ pub use socket::Socket;
 use docdb_protocol::wire::listing::ListedDatabase;
 use docdb_protocol::{CollectionName, DatabaseId, DatabaseName, DocumentId, Error, Operation, OperationResult};
 
-/// The documents bytes of one request from the shell stay below this, so that a frame holds them.
-pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The documents' bytes of one request from the shell stay below this, so that a frame holds them.
+pub const DOCUMENT_BYTES_PER_REQUEST_MAX: usize = 4 * 1024 * 1024;
 
 /// Part of a collection, in the order of ids.
 #[derive(Debug, Default)]
