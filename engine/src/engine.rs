@@ -57,6 +57,8 @@ pub struct Engine {
     waiting_bytes: usize,
     /// What readers alone keep in memory: [`Input::Pinned`].
     pinned_bytes: u64,
+    /// Databases whose last closing could not be recorded, with those who ask for it again.
+    unrecorded: BTreeMap<DatabaseId, Vec<RequestId>>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +110,7 @@ impl Engine {
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
             pinned_bytes: 0,
+            unrecorded: BTreeMap::new(),
         }
     }
 
@@ -251,7 +254,7 @@ impl Engine {
     fn enter(&mut self, now: Now, id: DatabaseId, request_id: RequestId, request: Request) {
         if self.databases.get(id).is_none() {
             if matches!(request, Request::CloseDatabase { .. }) {
-                return self.io.respond(request_id, Ok(Reply::Closed));
+                return self.close_again(id, request_id);
             }
             let entry = self.catalog.entries.get(&id).expect("the caller looked it up");
             let permit = self.unwritten.clone().map_or(Permit::Write, Permit::ReadAlone);
@@ -270,6 +273,29 @@ impl Engine {
         }
         self.run_in(id, request_id, request);
         self.advance(now, id);
+    }
+
+    /// A database that is closed is to be closed: its end is recorded by now, unless that failed.
+    fn close_again(&mut self, id: DatabaseId, request_id: RequestId) {
+        match self.unrecorded.get_mut(&id) {
+            Some(waiting) => {
+                waiting.push(request_id);
+                if !self.keeper.has(Waiter::Recorded(id)) {
+                    self.write_catalog(Waiter::Recorded(id));
+                }
+            }
+            None => self.io.respond(request_id, Ok(Reply::Closed)),
+        }
+    }
+
+    /// A closing was recorded, or could not be.
+    fn closing_recorded(&mut self, id: DatabaseId, outcome: &Result<(), Error>) {
+        for request_id in self.unrecorded.remove(&id).into_iter().flatten() {
+            self.io.respond(request_id, outcome.clone().map(|()| Reply::Closed));
+        }
+        if outcome.is_err() {
+            self.unrecorded.insert(id, Vec::new());
+        }
     }
 
     /// Lets a request wait until its database is open, or closed.
@@ -598,7 +624,9 @@ impl Engine {
                 }
                 self.advance(now, id);
             }
+            Waiter::Recorded(id) => self.closing_recorded(id, outcome),
             Waiter::Closed(id) => {
+                self.closing_recorded(id, outcome);
                 let mut database = self.databases.remove(id).expect("stays until its closing is recorded");
                 self.io.push(Output::Publish { database: id, view: None });
                 let reply = outcome.clone().map(|()| Reply::Closed);

@@ -32,6 +32,8 @@ pub(super) enum Waiter {
     Created(DatabaseId),
     /// Whoever waits for this database to be closed.
     Closed(DatabaseId),
+    /// Whoever asks again for a closing to be recorded, whose database is closed.
+    Recorded(DatabaseId),
 }
 
 /// See the module.
@@ -90,7 +92,7 @@ impl Keeper {
     pub(super) fn want(&mut self, waiter: Waiter, catalog: &mut Catalog, io: &mut Io) {
         match waiter {
             Waiter::Started => {}
-            Waiter::Created(id) | Waiter::Closed(id) => {
+            Waiter::Created(id) | Waiter::Closed(id) | Waiter::Recorded(id) => {
                 self.changed.insert(id);
             }
         }
@@ -135,7 +137,7 @@ impl Keeper {
         while changes.len() < CHANGES_PER_WRITE_MAX
             && let Some(id) = self.changed.pop_first()
         {
-            for waiter in [Waiter::Created(id), Waiter::Closed(id)] {
+            for waiter in [Waiter::Created(id), Waiter::Closed(id), Waiter::Recorded(id)] {
                 if self.next_for.remove(&waiter) {
                     self.writing_for.insert(waiter);
                 }

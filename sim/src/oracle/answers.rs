@@ -38,12 +38,14 @@ impl Checker {
                 let may_be_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 let tracked = &mut self.databases[database];
                 tracked.closes_waiting -= 1;
-                let let_go = std::mem::take(&mut tracked.let_go);
+                // Whoever is refused may ask again, and is answered when it is recorded.
+                let let_go = tracked.let_go;
                 let is_told = std::mem::take(&mut tracked.closing_untold);
                 match response {
                     Ok(Reply::Closed) => {
                         tracked.closing_told |= is_told;
                         tracked.stored = tracked.stored.max(let_go);
+                        tracked.let_go = 0;
                         Ok(None)
                     }
                     Err(_) if device_failed || self.stopping => Ok(None),

@@ -155,3 +155,28 @@ fn a_catalog_longer_than_any_may_be_is_damaged() {
     assert!(machine.heard.alerts.iter().any(|alert| matches!(alert.kind, AlertKind::CatalogRebuilt(_))));
     assert_eq!(list(&mut machine).len(), 1);
 }
+
+fn no_catalog(op: &DiskOp) -> Option<DiskErrorKind> {
+    let makes_another =
+        matches!(op, DiskOp::Open { path, mode: OpenMode::CreateNew, .. } if path.as_str().starts_with("catalog"));
+    if makes_another { Some(DiskErrorKind::Io) } else { no_changes(op) }
+}
+
+/// The second one was answered at once, as for any database that is closed, and nothing had been recorded.
+#[test]
+fn a_closing_that_was_not_recorded_is_recorded_when_it_is_asked_for_again() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").expect("nothing fails yet");
+    machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
+    machine.driver.disk.refuse = no_catalog;
+    for _ in 0..3 {
+        machine.answer(Request::CloseDatabase { database }).expect_err("nothing can be recorded");
+    }
+    machine.driver.disk.refuse = nothing;
+    close(&mut machine, database);
+    machine.lose_power();
+    assert_eq!(told(&mut machine), (Some(1), true), "it was closed properly");
+    let seen = machine.driver.disk.seen.len();
+    close(&mut machine, database);
+    assert_eq!(machine.driver.disk.seen.len(), seen, "what is recorded is not recorded again");
+}
