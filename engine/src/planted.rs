@@ -56,7 +56,7 @@ bugs! {
         PublishBeforeSync,
         /// A written batch is taken for durable without a sync.
         SkipSync,
-        /// A batch that waits for more requests does so although its time has passed.
+        /// A batch that waits for more requests does not ask to be woken when its time has passed.
         GatherNeverEnds,
         /// Whoever waits is answered before readers see the batch.
         AnswerBeforePublish,

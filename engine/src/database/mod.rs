@@ -368,6 +368,7 @@ impl Database {
             Phase::Open(log, Work::Idle) => match log.proof_due {
                 None if planted!(CloseForgetsGathered) && self.closing.is_some() => self.close_files(io),
                 _ if !self.batches.is_empty() => match self.gathers_until(now) {
+                    Some(_) if planted!(GatherNeverEnds) => {}
                     Some(until) => io.wake_by(until),
                     None => self.write_next(now, options, io),
                 },

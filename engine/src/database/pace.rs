@@ -7,7 +7,6 @@
 //! Owns the time of the batch in flight, and whom the next one waits for. Decides nothing about what a batch holds.
 
 use crate::clock::Instant;
-use crate::planted::planted;
 
 /// A batch waits for at most this part of the time that the last one took.
 const GATHER_FRACTION: u64 = 4;
@@ -66,8 +65,7 @@ impl Pace {
     /// Until when a batch of `gathered` requests waits for more; `None` when it is written now.
     pub(super) fn waits(&self, now: Instant, gathered: usize) -> Option<Instant> {
         let gather = self.gather?;
-        let is_over = now >= gather.until && !planted!(GatherNeverEnds);
-        (gathered < gather.requests && !is_over).then_some(gather.until)
+        (gathered < gather.requests && now < gather.until).then_some(gather.until)
     }
 }
 
