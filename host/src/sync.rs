@@ -15,6 +15,9 @@ pub(crate) use std::thread_local;
 /// than to call another one. The interleavings make it smaller, since they have few threads.
 pub(crate) const WOKEN_BEFORE_MAX: usize = 4;
 
+/// After so many rounds for others, a thread leaves the inbox to a lane. The interleavings make it smaller, too.
+pub(crate) const EMPTYINGS_MAX: usize = 16;
+
 /// The value of a lock, poisoned or not. A panic in the engine is noted in `Phase::Failed`, which everyone
 /// looks at; no other value is ever half changed when a thread panics.
 pub(crate) fn whole<T>(result: LockResult<T>) -> T {

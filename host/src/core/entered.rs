@@ -9,20 +9,18 @@
 //! A panic inside (a bug) fails everyone who waits, so that nobody sleeps for ever.
 
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use docdb_engine::{Clock, Input, Instant};
 use docdb_protocol::{Error, ErrorCode, Request};
 
-use super::{Core, Phase, State, failed};
+use super::{Core, LANES, Phase, State, failed};
 use crate::desk::{Outbox, Waiter};
 use crate::file_disk::{Task, Worker};
 use crate::messages::{self, MESSAGES_WAITING_MAX, Message};
 use crate::planted::planted;
-use crate::sync::{MutexGuard, TryLockError, WOKEN_BEFORE_MAX, whole};
-
-/// After so many rounds for others, a thread leaves the inbox to a lane.
-const EMPTYINGS_MAX: usize = 16;
+use crate::sync::{EMPTYINGS_MAX, MutexGuard, TryLockError, WOKEN_BEFORE_MAX, whole};
 
 /// The engine's lock, held. Dropping it does the errands that have come up.
 pub(crate) struct Entered<'core> {
@@ -129,6 +127,21 @@ impl<'core> Entered<'core> {
         errands.carry_out(self.core);
     }
 
+    /// Looks, without the lock, who found it taken and has put a request into the inbox. If it is taken again, whoever has
+    /// it comes by here too.
+    fn look_into_inbox(core: &Core, leaving: Leaving) {
+        for _ in 0..EMPTYINGS_MAX {
+            if core.inbox.is_empty() || planted!(InboxForgotten) {
+                return;
+            }
+            let Some(mut entered) = Entered::at_once(core) else { return };
+            let Some(state) = entered.guard.take() else { return };
+            entered.release(state, leaving);
+        }
+        // This thread has something else to do, too.
+        core.lanes.ring(1);
+    }
+
     /// Lets the engine begin.
     pub(super) fn begin(&mut self) {
         let state = &mut **self;
@@ -163,6 +176,13 @@ impl<'core> Entered<'core> {
         } else if let Some(state) = self.guard.take() {
             self.release(state, Leaving::ToWork);
         }
+        // Whoever found the lock taken does not wait until the operation is done. A bug may panic there, and the operation
+        // has to come back all the same.
+        let looked = if planted!(InboxLeftForWork) {
+            Ok(())
+        } else {
+            catch_unwind(AssertUnwindSafe(|| Entered::look_into_inbox(core, Leaving::ToWork)))
+        };
         let finished = task.run();
         let mut entered = core.enter();
         let state = &mut *entered;
@@ -170,6 +190,7 @@ impl<'core> Entered<'core> {
         if state.phase != Phase::Failed {
             while state.driver.deliver(&mut state.desk) {}
         }
+        looked.unwrap_or_else(|panic| resume_unwind(panic));
         entered
     }
 
@@ -191,11 +212,16 @@ impl<'core> Entered<'core> {
         match place {
             Place::Lane => {
                 self.lanes_idle += 1;
+                debug_assert!(self.lanes_idle <= LANES, "each lane sleeps once");
                 drop(self);
                 core.lanes.wait();
                 let mut entered = core.enter();
-                if !planted!(CalledLaneStaysCalled) {
-                    entered.lanes_called = entered.lanes_called.saturating_sub(1);
+                let state = &mut *entered;
+                if state.lanes_called > 0 {
+                    state.lanes_called -= usize::from(!planted!(CalledLaneStaysCalled));
+                } else {
+                    // Called without the lock, on account of the inbox or of the end, it was never noted as called.
+                    state.lanes_idle = state.lanes_idle.saturating_sub(1);
                 }
                 entered
             }
@@ -327,17 +353,6 @@ impl Drop for Entered<'_> {
             }
         }
         self.release(state, Leaving::Away);
-        // Whoever found the lock taken has put its request there before. If it is taken again, whoever has it
-        // comes by here too.
-        for _ in 0..EMPTYINGS_MAX {
-            if self.core.inbox.is_empty() || planted!(InboxForgotten) {
-                return;
-            }
-            let Some(mut entered) = Entered::at_once(self.core) else { return };
-            let Some(state) = entered.guard.take() else { return };
-            self.release(state, Leaving::Away);
-        }
-        // This thread has something else to do, too.
-        self.core.lanes.ring(1);
+        Entered::look_into_inbox(self.core, Leaving::Away);
     }
 }

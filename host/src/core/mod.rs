@@ -257,7 +257,12 @@ impl Core {
             entered.handle(Input::Shutdown);
         }
         while !entered.is_over() {
-            entered = entered.rest(Place::Closer);
+            // Where not even one lane could be started, nobody else carries out what is left.
+            entered = match entered.next(Worker::Lane) {
+                Next::Task(task) => entered.carry_out(task),
+                Next::Errands => entered.again(Worker::Lane),
+                Next::Rest => entered.rest(Place::Closer),
+            };
         }
         // Timer, lanes and messenger look again, and find that it is over.
         drop(entered);

@@ -118,6 +118,9 @@ impl Task {
     pub(crate) fn run(self) -> Finished {
         // Anything may happen before an operation takes effect, and between that and its completion.
         shuttle::thread::yield_now();
+        if matches!(self.op, DiskOp::Sync { .. }) {
+            world().wait_for_sync();
+        }
         let result = whole(&self.tree).run(self.op);
         shuttle::thread::yield_now();
         Finished { completion: Completion { id: self.id, result }, kind: self.kind }

@@ -17,6 +17,8 @@ pub(crate) enum Mistake {
     RestWithErrandsUndone,
     /// Whoever releases the lock does not look who found it taken.
     InboxForgotten,
+    /// Nor does whoever releases it to carry an operation out.
+    InboxLeftForWork,
     /// A caller sleeps without saying so.
     ParksUnannounced,
     /// A thread that goes away counts as coming back for an operation.
@@ -27,7 +29,7 @@ pub(crate) enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Mistake; 10] = [
+    pub(crate) const ALL: [Mistake; 11] = [
         Mistake::LaneNotCalled,
         Mistake::CalledLaneStaysCalled,
         Mistake::WishNotPassedOn,
@@ -35,6 +37,7 @@ impl Mistake {
         Mistake::CloserNotCalled,
         Mistake::RestWithErrandsUndone,
         Mistake::InboxForgotten,
+        Mistake::InboxLeftForWork,
         Mistake::ParksUnannounced,
         Mistake::LeavesForGood,
         Mistake::TaskHeldDuringCallbacks,

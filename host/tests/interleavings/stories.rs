@@ -18,7 +18,7 @@ use crate::planted::Mistake;
 use crate::world::{World, world};
 
 /// A segment holds few documents, so that logs rotate.
-const SEGMENT_BYTES: u64 = 4096;
+const SEGMENT_BYTES: u64 = 8192;
 
 /// One story, from opening a directory to its being free again.
 #[derive(Clone, Copy)]
@@ -27,12 +27,14 @@ pub(crate) struct Story {
     tell: fn(),
 }
 
-pub(crate) const STORIES: [Story; 6] = [
+pub(crate) const STORIES: [Story; 8] = [
     Story { name: "writers and a closer", tell: writers_and_a_closer },
     Story { name: "a busy device is waited for", tell: a_busy_device_is_waited_for },
     Story { name: "an answer drops the last handle", tell: an_answer_drops_the_last_handle },
     Story { name: "an alert drops the last handle", tell: an_alert_drops_the_last_handle },
     Story { name: "stopping under load", tell: stopping_under_load },
+    Story { name: "nobody waits for another's sync", tell: nobody_waits_for_anothers_sync },
+    Story { name: "threads run out at the start", tell: threads_run_out_at_the_start },
     Story { name: "two stop, one of them within an answer", tell: two_stop },
 ];
 
@@ -57,7 +59,7 @@ impl Drop for Running {
     }
 }
 
-fn open(on_alert: Option<AlertHook>) -> (Arc<Running>, DatabaseId) {
+fn options(on_alert: Option<AlertHook>) -> Options {
     let engine = docdb_engine::Options {
         segment_bytes_min: SEGMENT_BYTES,
         segment_bytes_max: SEGMENT_BYTES,
@@ -66,8 +68,11 @@ fn open(on_alert: Option<AlertHook>) -> (Arc<Running>, DatabaseId) {
         seed: 1,
         ..docdb_engine::Options::default()
     };
-    let options = Options { engine, program: String::new(), on_alert };
-    let core = Core::start(FileDisk::default(), DirectoryLock, options).expect("threads can be started");
+    Options { engine, program: String::new(), on_alert }
+}
+
+fn open(on_alert: Option<AlertHook>) -> (Arc<Running>, DatabaseId) {
+    let core = Core::start(FileDisk::default(), DirectoryLock, options(on_alert)).expect("threads can be started");
     let name = DatabaseName::parse("d").expect("a name");
     let opened = core.request(Request::OpenDatabase { name, if_missing: IfMissing::Create });
     let Ok(Reply::Database(database)) = opened else { panic!("a database can be made: {opened:?}") };
@@ -206,6 +211,30 @@ fn stopping_under_load() {
     while answers.load(Ordering::Relaxed) < 2 {
         thread::yield_now();
     }
+}
+
+/// Whoever asks something that needs no disk has its answer while a sync is under way, also when it found the lock taken
+/// by the thread that carries the sync out.
+fn nobody_waits_for_anothers_sync() {
+    let (running, database) = open(None);
+    let other = Arc::clone(&running);
+    world().prolong_syncs();
+    let writer = thread::spawn(move || assert_written(&other.0.request(create(database, 1))));
+    for _ in 0..2 {
+        assert!(running.0.request(Request::Stats).is_ok());
+    }
+    world().end_syncs();
+    writer.join().expect("no writer panics");
+}
+
+/// It is refused, and the directory is free again, however many threads there were.
+fn threads_run_out_at_the_start() {
+    // One for each lane, one for the timer: this story is told for one number after the other.
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    let threads = TOLD.fetch_add(1, Ordering::Relaxed) % 4;
+    world().threads.set(u32::try_from(threads).expect("at most three"));
+    let refused = Core::start(FileDisk::default(), DirectoryLock, options(None)).map(drop);
+    assert_eq!(refused.expect_err("there are too few").code(), ErrorCode::LimitExceeded);
 }
 
 fn two_stop() {

@@ -5,13 +5,33 @@ use std::time::Duration;
 
 pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering, fence};
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
-pub(crate) use shuttle::thread::{Builder, JoinHandle, Thread, current, park};
+pub(crate) use shuttle::thread::{JoinHandle, Thread, current, park};
 pub(crate) use shuttle::thread_local;
 pub(crate) use std::sync::{LockResult, TryLockError};
 
 use crate::world::world;
 
 pub(crate) const WOKEN_BEFORE_MAX: usize = 0;
+pub(crate) const EMPTYINGS_MAX: usize = 1;
+
+/// Starts threads, as long as the world has any.
+pub(crate) struct Builder(shuttle::thread::Builder);
+
+impl Builder {
+    pub(crate) fn new() -> Builder {
+        Builder(shuttle::thread::Builder::new())
+    }
+
+    pub(crate) fn name(self, name: String) -> Builder {
+        Builder(self.0.name(name))
+    }
+
+    pub(crate) fn spawn(self, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+        let threads = world().threads.get();
+        world().threads.set(threads.saturating_sub(1));
+        if threads == 0 { Err(std::io::ErrorKind::WouldBlock.into()) } else { self.0.spawn(run) }
+    }
+}
 
 /// A condition variable that the model's time can notify too.
 pub(crate) struct Condvar(Arc<shuttle::sync::Condvar>);

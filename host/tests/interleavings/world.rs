@@ -32,11 +32,16 @@ pub(crate) struct World {
     pub(crate) now: Cell<u64>,
     /// As many writes to a log, and openings, fail as a busy device fails them.
     pub(crate) faults: Cell<u32>,
+    /// As many threads can be started.
+    pub(crate) threads: Cell<u32>,
     /// Those who sleep for a time: until when, and where.
     sleepers: RefCell<BTreeMap<u64, (u64, Arc<Condvar>)>>,
     sleepers_ever: Cell<u64>,
     time: RefCell<Option<Thread>>,
     over: Cell<bool>,
+    /// Whether a sync takes until [`World::end_syncs`].
+    syncs_last: Mutex<bool>,
+    syncs_end: Condvar,
     /// How often the directory's lock was let go.
     freed: Mutex<u32>,
     is_freed: Condvar,
@@ -49,10 +54,13 @@ impl World {
             mistake,
             now: Cell::new(1),
             faults: Cell::new(0),
+            threads: Cell::new(u32::MAX),
             sleepers: RefCell::default(),
             sleepers_ever: Cell::new(0),
             time: RefCell::default(),
             over: Cell::new(false),
+            syncs_last: Mutex::new(false),
+            syncs_end: Condvar::new(),
             freed: Mutex::new(0),
             is_freed: Condvar::new(),
         };
@@ -87,6 +95,24 @@ impl World {
     /// Notes that it has woken up.
     pub(crate) fn is_awake(&self, number: u64) {
         self.sleepers.borrow_mut().remove(&number);
+    }
+
+    /// From now on a sync takes until [`World::end_syncs`].
+    pub(crate) fn prolong_syncs(&self) {
+        *self.syncs_last.lock().expect("no panic") = true;
+    }
+
+    pub(crate) fn end_syncs(&self) {
+        *self.syncs_last.lock().expect("no panic") = false;
+        self.syncs_end.notify_all();
+    }
+
+    /// Takes as long as a sync does.
+    pub(crate) fn wait_for_sync(&self) {
+        let mut last = self.syncs_last.lock().expect("no panic");
+        while *last {
+            last = self.syncs_end.wait(last).expect("no panic");
+        }
     }
 
     pub(crate) fn free_directory(&self) {
