@@ -196,11 +196,14 @@ fn lock(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
     let written = file.set_len(0).and_then(|()| file.write_all_at(holder.as_bytes(), 0));
     match written {
         // A full disk must not keep anyone from opening what can still be read.
-        Err(error) if error.kind() != std::io::ErrorKind::StorageFull => {
-            Err(failed(&lock_path, "write the lock", &error))
-        }
+        Err(error) if !is_shortage(&error) => Err(failed(&lock_path, "write the lock", &error)),
         _ => Ok(DirectoryLock { file }),
     }
+}
+
+/// Whether there was no space, of the device or of this user's share.
+fn is_shortage(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn holder(file: &File) -> String {
@@ -247,7 +250,7 @@ fn version_at(catalog: &File, offset: u64) -> Option<u32> {
 fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {
     let code = match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::PermissionDenied,
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+        _ if is_shortage(error) => ErrorCode::DiskFull,
         _ => ErrorCode::FileOpen,
     };
     let advice = match code {
@@ -256,4 +259,17 @@ fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {
         _ => "",
     };
     Error::new(code).detail(format!("cannot {what} {}: {error}{advice}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_a_full_disk() {
+        for errno in [Errno::NOSPC, Errno::DQUOT] {
+            assert!(is_shortage(&errno.into()), "{errno:?}");
+        }
+        assert!(!is_shortage(&Errno::IO.into()));
+    }
 }
