@@ -6,7 +6,9 @@
 //!
 //! - *arriving*: requests longer than [`READ_CHUNK_BYTES`]. Their bytes are taken while they arrive, never
 //!   more than twice what is there ([`Share::grow`]): a length that is only announced takes nothing.
-//! - *whole*: shorter requests, taken when they are complete, and answers.
+//! - *whole*: shorter requests, taken when they are complete, and answers. A part of this half is for those alone
+//!   that are no longer than [`READ_CHUNK_BYTES`], which take of the rest as well: clients that do not take their long
+//!   answers keep nobody from a short one.
 //!
 //! Waiting never becomes a deadlock. Nobody waits for *whole* while holding a share: a request's share is
 //! dropped before its answer's is asked for. Requests that arrive do hold bytes while they wait for more;
@@ -26,10 +28,14 @@ const MESSAGE_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + 4;
 /// The most that is taken at once for a request that arrives.
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Which part of the half for what is whole is for short messages alone.
+const SHORT_FRACTION: usize = 4;
+
 /// What all connections together may hold.
 #[derive(Clone, Debug)]
 pub(crate) struct TotalBudget {
     whole: Arc<Semaphore>,
+    short: Arc<Semaphore>,
     arriving: Arc<Semaphore>,
     turn: Arc<Semaphore>,
 }
@@ -51,7 +57,7 @@ pub(crate) struct Share {
 /// The part of a share that is the whole server's.
 #[derive(Debug)]
 enum Total {
-    /// A complete request, or an answer.
+    /// A complete request, or an answer, of whichever part.
     Whole { _bytes: OwnedSemaphorePermit },
     /// A request that arrives, with the bytes taken so far.
     Arriving { bytes: OwnedSemaphorePermit, turn: Option<OwnedSemaphorePermit>, total: TotalBudget },
@@ -61,11 +67,13 @@ impl TotalBudget {
     pub(crate) fn new(limits: &Limits) -> TotalBudget {
         let half = limits.total_bytes_max / 2;
         // Less than one whole message would make the largest answers wait for ever.
-        let whole = half.clamp(MESSAGE_BYTES_MAX, Semaphore::MAX_PERMITS);
+        let short = (half / SHORT_FRACTION).clamp(READ_CHUNK_BYTES, Semaphore::MAX_PERMITS);
+        let whole = half.saturating_sub(short).clamp(MESSAGE_BYTES_MAX, Semaphore::MAX_PERMITS);
         // The message that the turn is good for is part of this half.
         let arriving = half.saturating_sub(MESSAGE_BYTES_MAX).min(Semaphore::MAX_PERMITS);
         TotalBudget {
             whole: Arc::new(Semaphore::new(whole)),
+            short: Arc::new(Semaphore::new(short)),
             arriving: Arc::new(Semaphore::new(arriving)),
             turn: Arc::new(Semaphore::new(1)),
         }
@@ -76,6 +84,18 @@ impl TotalBudget {
         let bytes = limits.connection_bytes_max.clamp(MESSAGE_BYTES_MAX, Semaphore::MAX_PERMITS);
         Budget { connection: Arc::new(Semaphore::new(bytes)), total: self.clone() }
     }
+
+    /// Bytes for something that is whole. Long ones are kept from the part of the short ones alone.
+    async fn whole(&self, bytes: usize) -> OwnedSemaphorePermit {
+        if bytes > READ_CHUNK_BYTES {
+            return taken(&self.whole, bytes).await;
+        }
+        tokio::select! {
+            biased;
+            of_short = taken(&self.short, bytes) => of_short,
+            of_all = taken(&self.whole, bytes) => of_all,
+        }
+    }
 }
 
 impl Budget {
@@ -84,7 +104,7 @@ impl Budget {
     pub(crate) async fn take(&self, bytes: usize) -> Share {
         // The connection's own first: a connection at its limit must not sit on bytes that others could use.
         let connection = taken(&self.connection, bytes).await;
-        Share { _connection: connection, total: Total::Whole { _bytes: taken(&self.total.whole, bytes).await } }
+        Share { _connection: connection, total: Total::Whole { _bytes: self.total.whole(bytes).await } }
     }
 
     /// Begins the share of a request of so many bytes that arrives: they are the connection's own from now on,
@@ -163,12 +183,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_connections_together_wait_at_the_total() {
-        let limits = limits(2, 2);
+        let limits = limits(2, 3);
         let total = TotalBudget::new(&limits);
         let connections: Vec<Budget> = (0..3).map(|_| total.connection(&limits)).collect();
         let share = connections[0].take(MESSAGE_BYTES_MAX).await;
         let _other = connections[1].take(MESSAGE_BYTES_MAX).await;
-        assert!(waits(connections[2].take(1)).await);
+        assert!(waits(connections[2].take(MESSAGE_BYTES_MAX)).await);
         drop(share);
         let _third = connections[2].take(MESSAGE_BYTES_MAX).await;
     }
@@ -218,6 +238,31 @@ mod tests {
             }
             let all = async { while requests.join_next().await.is_some() {} };
             timeout(Duration::from_secs(3600), all).await.expect("nobody waits for ever");
+        }
+    }
+
+    /// Eight answers that their clients did not take once kept every other client waiting until those were cut.
+    #[tokio::test(start_paused = true)]
+    async fn long_answers_that_nobody_takes_leave_room_for_short_messages() {
+        let limits = limits(1, 8);
+        let total = TotalBudget::new(&limits);
+        let mut stuck = Vec::new();
+        loop {
+            let budget = total.connection(&limits);
+            match timeout(Duration::from_secs(3600), budget.take(MESSAGE_BYTES_MAX)).await {
+                Ok(share) => stuck.push(share),
+                Err(_) => break,
+            }
+        }
+        let budget = total.connection(&limits);
+        let request = timeout(Duration::from_secs(3600), budget.take(100)).await.expect("a short request is taken");
+        drop(request);
+        let _answer = timeout(Duration::from_secs(3600), budget.take(READ_CHUNK_BYTES)).await.expect("and answered");
+        // What long ones leave is for short ones too.
+        stuck.clear();
+        for _ in 0..100 {
+            let budget = total.connection(&limits);
+            stuck.push(timeout(Duration::from_secs(3600), budget.take(READ_CHUNK_BYTES)).await.expect("there is room"));
         }
     }
 
