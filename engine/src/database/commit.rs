@@ -35,8 +35,15 @@ impl Database {
             + if planted!(ProofRoomForgotten) { 0 } else { proof_bytes(&front.records) };
         let used = log.end.0 - log.start_lsn.0;
         let fits = SEGMENT_HEADER_BYTES as u64 + used + bytes <= log.segment.file_bytes;
-        // One batch never spans segments, so a large one may exceed the limit alone in its own.
-        if log.is_spoiled || (used > 0 && !fits) {
+        // One batch never spans segments, so a large one may exceed the limit alone in its own, which is made for it: a write
+        // beyond the end of a file could meet a full disk when its outcome can no longer be known.
+        if log.is_spoiled || !fits {
+            if used == 0 && self.batches.len() == 1 {
+                // It may have grown while an empty segment was made for it. Now it takes no more, and so fits the next.
+                if let Some(batch) = self.batches.back_mut() {
+                    batch.after.get_or_insert_with(|| self.pending.clone());
+                }
+            }
             // A spare being made will be ready sooner than another file.
             if !self.spare.is_being_made() {
                 self.new_segment(None, Tries::first(options), io);

@@ -73,6 +73,27 @@ fn writes_are_refused_while_no_segment_can_be_made_and_go_on_when_space_returns(
     }
 }
 
+/// The first batch of a segment once went beyond its end: on a full disk its outcome was unknown, and the database stayed
+/// read-only for good.
+#[test]
+fn a_first_batch_longer_than_its_segment_is_refused_without_space_and_latches_nothing() {
+    let mut machine = Machine::new(small());
+    let database = machine.open("a").unwrap();
+    let used = machine.driver.disk.disk.used();
+    machine.driver.disk.disk.set_quota(Some(used));
+    assert_eq!(machine.one(database, 1, Action::Create(text(50_000))), Err(ErrorCode::DiskFull));
+    assert_eq!(machine.one(database, 1, Action::Read), Err(ErrorCode::DocNotFound));
+    machine.one(database, 2, Action::Create(text(10))).unwrap();
+    machine.driver.disk.disk.set_quota(None);
+    machine.one(database, 1, Action::Create(text(50_000))).unwrap();
+    machine.restart();
+    assert_eq!(machine.open("a"), Ok(database));
+    assert_eq!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(text(50_000))));
+    assert_eq!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(text(10))));
+    let failed = |alert: &Alert| matches!(alert.kind, AlertKind::LogFailed(_) | AlertKind::ReadOnly(_));
+    assert!(!machine.heard.alerts.iter().any(failed), "{:?}", machine.heard.alerts);
+}
+
 #[test]
 fn a_proof_without_space_is_tried_again_and_nothing_is_written_behind_a_failed_write() {
     let mut machine = Machine::new(small());
