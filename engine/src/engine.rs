@@ -26,7 +26,6 @@ use crate::jobs::start::Start;
 use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::message::{Input, Output, RequestId};
 use crate::options::Options;
-use crate::planted::planted;
 use keeper::{Keeper, Waiter};
 use open::OpenDatabases;
 
@@ -119,18 +118,12 @@ impl Engine {
     /// # Panics
     /// When the driver breaks its contract: an operation completed twice, a request id used twice at a time.
     pub fn handle(&mut self, now: Now, input: Input) {
-        #[cfg(feature = "planted-bugs")]
-        crate::planted::plant(self.options.planted);
         match input {
             Input::Request { id, request } => self.admit(now, id, request),
             Input::Completed(completion) => self.completed(now, completion),
             Input::Timer => {
                 self.io.woken();
                 self.visit_due(now);
-            }
-            Input::Pinned { .. } if planted!(PinnedForgotten) => {}
-            Input::Pinned { bytes } if planted!(PinnedNeverGivenBack) => {
-                self.pinned_bytes = self.pinned_bytes.max(bytes);
             }
             Input::Pinned { bytes } => self.pinned_bytes = bytes,
             Input::Shutdown => self.shutdown(now),
@@ -364,9 +357,7 @@ impl Engine {
             return self.io.respond(request_id, Err(Error::new(ErrorCode::LimitExceeded).detail(detail)));
         };
         // Used up even if the creation fails: an id is never used again.
-        if !planted!(IdUsedAgain) {
-            self.catalog.next_database = after;
-        }
+        self.catalog.next_database = after;
         self.creations.push_back(name.clone());
         self.creating.insert(name, Creating { id, job: None, waiting: vec![(request_id, request)] });
         self.create_next(now);
@@ -390,7 +381,7 @@ impl Engine {
     fn completed(&mut self, now: Now, completion: Completion) {
         let result = completion.result;
         match self.io.owner(completion.id) {
-            Owner::Start => self.start_completed(now, result),
+            Owner::Start => self.start_completed(result),
             Owner::Catalog => self.catalog_completed(now, result),
             Owner::CatalogSync => self.catalog_synced(now, result),
             Owner::Create => self.create_completed(now, result),
@@ -420,7 +411,7 @@ impl Engine {
         }
     }
 
-    fn start_completed(&mut self, now: Now, result: DiskResult) {
+    fn start_completed(&mut self, result: DiskResult) {
         let job = match &mut self.phase {
             Phase::Starting(job) => job,
             // A shutdown that came first: nothing was changed, nobody waits.
@@ -432,17 +423,12 @@ impl Engine {
             Progress::Done(started) => {
                 self.catalog = started.catalog;
                 let given = self.catalog.start();
-                if !planted!(StartsNotCounted) {
-                    self.io.epochs_given(given);
-                }
+                self.io.epochs_given(given);
                 self.is_found = started.rebuilt.is_none();
                 if let Some(error) = started.rebuilt {
                     self.io.alert(None, AlertKind::CatalogRebuilt(error));
                 }
                 self.phase = Phase::Unproven;
-                if planted!(ReadCatalogIsDurable) {
-                    return self.started(now);
-                }
                 self.write_catalog(Waiter::Started);
             }
             Progress::Failed(error) => {
@@ -488,7 +474,7 @@ impl Engine {
                 database.publish(&mut self.io);
                 database.queue.extend(waiting);
                 // Nobody is told of it before a durable catalog names it.
-                self.databases.insert(database, planted!(CreatedBeforeCatalog), &mut self.io);
+                self.databases.insert(database, false, &mut self.io);
                 self.catalog.insert(id, entry);
                 self.write_catalog(Waiter::Created(id));
                 self.advance(now, id);
@@ -501,9 +487,6 @@ impl Engine {
                 for (request_id, _) in waiting {
                     self.io.respond(request_id, Err(error.clone()));
                 }
-                if planted!(CreationsEndAtFailure) {
-                    return;
-                }
             }
         }
         self.create_next(now);
@@ -512,8 +495,7 @@ impl Engine {
     fn opening_failed(&mut self, id: DatabaseId, error: &Error) {
         let mut database = self.databases.remove(id).expect("its opening was in flight");
         let closers = database.take_closers().into_iter();
-        let skipped = usize::from(planted!(OpeningQueueLost));
-        let waiting = database.queue.into_iter().skip(skipped).map(|(request_id, _)| request_id);
+        let waiting = database.queue.into_iter().map(|(request_id, _)| request_id);
         for request_id in closers.chain(waiting) {
             self.io.respond(request_id, Err(error.clone()));
         }
@@ -608,7 +590,6 @@ impl Engine {
             },
             Waiter::Created(id) => {
                 match outcome {
-                    Err(_) if planted!(CatalogFailureIgnored) => self.databases.settle(id, &mut self.io),
                     Ok(()) => self.databases.settle(id, &mut self.io),
                     Err(error) => {
                         let queue =
@@ -617,7 +598,7 @@ impl Engine {
                             self.io.respond(request_id, Err(error.clone()));
                         }
                         // Nobody will ask for another catalog.
-                        if matches!(self.phase, Phase::Stopping(_)) && !planted!(UnsettledNeverCloses) {
+                        if matches!(self.phase, Phase::Stopping(_)) {
                             self.close(id);
                         }
                     }

@@ -11,7 +11,6 @@ use docdb_protocol::{
 };
 
 use crate::log::{Payload, Record, RecordKind};
-use crate::planted::planted;
 use crate::view::{Content, Key, Lookup, Version, View, document_memory_bytes};
 
 /// What became of a request.
@@ -43,11 +42,8 @@ pub(crate) fn execute(
     bounds: &Bounds,
 ) -> Executed {
     let is_write = |operation: &Operation| !matches!(operation.action, Action::Read);
-    let sees_pending = operations.iter().any(is_write) && !planted!(TransactionReadsPublished);
-    let awaits_reads = sees_pending && !planted!(PendingReadNotAwaited);
-    let sees_pending = sees_pending || planted!(ReadsSeePending);
-    let mut run =
-        Run { pending, published, bounds, sees_pending, awaits_reads, records: Vec::new(), rests_on_pending: false };
+    let sees_pending = operations.iter().any(is_write);
+    let mut run = Run { pending, published, bounds, sees_pending, records: Vec::new(), rests_on_pending: false };
     let results = match atomicity {
         Atomicity::EachAlone => Ok(operations.iter().map(|operation| run.alone(operation)).collect()),
         Atomicity::AllOrNothing => run.together(operations),
@@ -59,10 +55,8 @@ struct Run<'run> {
     pending: &'run mut View,
     published: &'run View,
     bounds: &'run Bounds,
-    /// Whether its reads see the state that its writes are decided against.
+    /// Whether its reads see the state that its writes are decided against, and its answer waits until that is durable.
     sees_pending: bool,
-    /// Whether its answer waits until what they saw is durable.
-    awaits_reads: bool,
     records: Vec<Record>,
     rests_on_pending: bool,
 }
@@ -87,16 +81,10 @@ impl Run<'_> {
                 Ok(reply) => results.push(Ok(reply)),
                 Err(error) => {
                     if let Some(restore) = restore {
-                        if !planted!(EarlierWritesNotAwaited) {
-                            self.rests_on_writes(&operations[..index], &restore);
-                        }
-                        if !planted!(TransactionNotRolledBack) {
-                            *self.pending = restore;
-                        }
+                        self.rests_on_writes(&operations[..index], &restore);
+                        *self.pending = restore;
                     }
-                    if !planted!(RefusedRecordsKept) {
-                        self.records.clear();
-                    }
+                    self.records.clear();
                     return Err(error.operation(index));
                 }
             }
@@ -135,7 +123,7 @@ impl Run<'_> {
     }
 
     fn read(&mut self, operation: &Operation) -> OperationResult {
-        if self.awaits_reads {
+        if self.sees_pending {
             let key = self.key(operation);
             let newest = key.and_then(|key| self.pending.version(key));
             self.rests_on(key, newest.map(|version| version.tx));
@@ -176,12 +164,9 @@ impl Run<'_> {
             return Err(error.clone());
         }
         let key = self.key(operation);
-        let decides = if planted!(ExistenceAgainstPublished) { self.published } else { &*self.pending };
-        let newest = key.and_then(|key| decides.version(key));
+        let newest = key.and_then(|key| self.pending.version(key));
         let refused = match (kind, newest) {
-            (RecordKind::Create, Some(_)) if planted!(ExistsToldAsNotFound) => Some(ErrorCode::DocNotFound),
             (RecordKind::Create, Some(_)) => Some(ErrorCode::DocExists),
-            (RecordKind::Delete, None) if planted!(DeleteOfMissingSucceeds) => None,
             (RecordKind::Update | RecordKind::Delete, None) => Some(ErrorCode::DocNotFound),
             _ => None,
         };
@@ -195,7 +180,7 @@ impl Run<'_> {
             let added = document_memory_bytes(document.len());
             let grown = self.pending.memory_bytes() - replaced + added;
             // What shrinks a document makes room, even beyond the limit.
-            let is_full = grown > self.bounds.memory_bytes_free && !planted!(MemoryLimitIgnored);
+            let is_full = grown > self.bounds.memory_bytes_free;
             if added > replaced && is_full {
                 return Err(Error::new(ErrorCode::MemoryLimit).document(operation.document_id));
             }

@@ -11,7 +11,6 @@ use crate::alert::{Alert, AlertKind};
 use crate::clock::Instant;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
 use crate::message::{Output, RequestId};
-use crate::planted::planted;
 
 /// Whose operation it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,8 +148,6 @@ pub(crate) fn newer_format(path: &DiskPath) -> Error {
 /// The frozen error for a failed operation: `code`, unless the disk says something more precise.
 pub(crate) fn disk_error(code: ErrorCode, path: &DiskPath, error: &DiskError) -> Error {
     let code = match error.kind {
-        DiskErrorKind::NoSpace if planted!(FullDiskToldAsFailedWrite) => code,
-        DiskErrorKind::Io if planted!(FailedSyncToldAsFullDisk) && code == ErrorCode::FileSync => ErrorCode::DiskFull,
         DiskErrorKind::NoSpace => ErrorCode::DiskFull,
         DiskErrorKind::Shortage => ErrorCode::OutOfResources,
         DiskErrorKind::Permission => ErrorCode::PermissionDenied,

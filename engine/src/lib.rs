@@ -22,7 +22,6 @@ mod log;
 mod map;
 mod message;
 mod options;
-mod planted;
 mod retry;
 mod view;
 
@@ -38,6 +37,4 @@ pub use engine::Engine;
 pub use log::Lsn;
 pub use message::{Input, Output, RequestId};
 pub use options::Options;
-#[cfg(feature = "planted-bugs")]
-pub use planted::Bug;
 pub use view::{Lookup, View};

@@ -18,8 +18,6 @@ use std::hint::black_box;
 use std::iter::repeat_with;
 use std::sync::Arc;
 
-use crate::planted::planted;
-
 /// Halves and quarters of a node are to be something.
 const FANOUT_MIN: usize = 4;
 
@@ -148,8 +146,7 @@ impl<K: Clone + Ord, T: Shared> Slots<K, T> {
         let middle = if at == len { len } else { len / 2 };
         let mut right = Slots::new(self.entries().skip(middle).cloned(), Self::roomy(len - middle, fanout));
         if middle < len {
-            let kept = if planted!(SplitLosesEntry) { middle - 1 } else { middle };
-            *self = Slots::new(self.entries().take(kept).cloned(), Self::roomy(middle, fanout));
+            *self = Slots::new(self.entries().take(middle).cloned(), Self::roomy(middle, fanout));
         }
         let (key, value) = entry;
         let unsplit = if at < middle {
@@ -176,8 +173,7 @@ impl<K: Clone + Ord, T: Shared> Slots<K, T> {
 
     /// One node of what was two.
     fn joined(&self, right: impl Iterator<Item = (K, T)>, len: usize, fanout: usize) -> Slots<K, T> {
-        let skipped = usize::from(planted!(MergeLosesEntry));
-        Slots::new(self.entries().cloned().chain(right.skip(skipped)), Self::roomy(len, fanout))
+        Slots::new(self.entries().cloned().chain(right), Self::roomy(len, fanout))
     }
 }
 

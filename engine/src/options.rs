@@ -34,9 +34,6 @@ pub struct Options {
     pub watermark_delay_ns: u64,
     /// Seeds the jitter of retries.
     pub seed: u64,
-    /// Mistakes planted on purpose, for the simulator to find.
-    #[cfg(feature = "planted-bugs")]
-    pub planted: Option<crate::planted::Bug>,
 }
 
 impl Default for Options {
@@ -56,8 +53,6 @@ impl Default for Options {
             listed_names_max: 1024,
             watermark_delay_ns: 50_000_000,
             seed: 0,
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
         }
     }
 }

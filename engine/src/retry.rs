@@ -3,8 +3,6 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::planted::planted;
-
 const FIRST_DELAY_NS: u64 = 10_000_000;
 const DELAY_NS_MAX: u64 = 1_000_000_000;
 const TRIES_MAX: u32 = 5;
@@ -27,9 +25,7 @@ impl Backoff {
             return None;
         }
         let delay_ns = (FIRST_DELAY_NS << self.tries).min(DELAY_NS_MAX);
-        if !planted!(BackoffWithoutEnd) {
-            self.tries += 1;
-        }
+        self.tries += 1;
         let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(u64::from(self.tries)));
         Some(delay_ns / 2 + random.next_u64() % (delay_ns / 2))
     }

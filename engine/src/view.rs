@@ -10,7 +10,6 @@ use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, 
 
 use crate::log::{Record, RecordKind};
 use crate::map::{Map, Shared};
-use crate::planted::planted;
 
 /// What the map takes for an entry: its slot, and its share of the nodes and of their empty slots. Nodes filled in
 /// order take 54, nodes filled at random about 75; and some is lost between allocations.
@@ -170,7 +169,6 @@ impl View {
             Some(Version { tx, content: Content::Live(document) }) if *tx >= self.damage.uncertain_below => {
                 Lookup::Found(document)
             }
-            Some(Version { content: Content::Damaged, .. }) if planted!(DamagedToldAsMissing) => Lookup::Absent,
             None if self.damage.uncertain_below == TxId(0) => Lookup::Absent,
             Some(_) | None => Lookup::Damaged(corrupt(collection, id)),
         }
@@ -208,7 +206,7 @@ impl View {
                     Content::Live(_) | Content::Damaged => Err((key.document, corrupt(name.as_str(), key.document))),
                 })
         });
-        documents.chain(lost.filter(|_| !planted!(HoleEndsScanWell)))
+        documents.chain(lost)
     }
 
     /// How many documents are held, damaged ones not counted, in all collections.
@@ -265,7 +263,6 @@ impl View {
                         documents.entry(name.clone()).or_default().insert(record.document);
                     }
                 }
-                RecordKind::CreateCollection if planted!(WithheldCollectionListed) => {}
                 RecordKind::CreateCollection => {
                     if let Some(name) = names.get(&record.collection) {
                         self.collections.remove(name);
@@ -317,9 +314,7 @@ impl View {
 
     pub(crate) fn add_collection(&mut self, name: CollectionName, id: CollectionId) {
         self.collections.insert(name, id);
-        if !planted!(CollectionIdUsedAgain) {
-            self.next_collection = self.next_collection.max(CollectionId(id.0.saturating_add(1)));
-        }
+        self.next_collection = self.next_collection.max(CollectionId(id.0.saturating_add(1)));
     }
 
     pub(crate) fn put(&mut self, key: Key, version: Version) {
@@ -347,9 +342,7 @@ impl View {
     fn forget(&mut self, version: Option<Version>) {
         let Some(version) = version else { return };
         self.replaced_bytes += version.memory_bytes();
-        if !planted!(MemoryNotGivenBack) {
-            self.memory_bytes -= version.memory_bytes();
-        }
+        self.memory_bytes -= version.memory_bytes();
         self.damaged -= u64::from(matches!(version.content, Content::Damaged));
     }
 }

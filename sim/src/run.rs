@@ -126,8 +126,6 @@ pub fn small_options(choices: &mut Choices) -> Options {
         listed_names_max: [default.listed_names_max, 1, 2, 3][choices.weighted("limits/names", &[3, 1, 1, 1])],
         pending_requests_max: [default.pending_requests_max, 4, 7][choices.weighted("limits/requests", &[6, 1, 1])],
         pending_bytes_max: [default.pending_bytes_max, 3_000, 8_000][choices.weighted("limits/bytes", &[6, 1, 1])],
-        #[cfg(feature = "planted-bugs")]
-        planted: default.planted,
     }
 }
 
@@ -151,9 +149,9 @@ pub fn run_with(seed: u64, choices: Choices, setup: &Setup) -> Report {
 #[must_use]
 pub fn run_watched(seed: u64, mut choices: Choices, setup: &Setup, chronicle: Chronicle) -> (Report, Chronicle) {
     let _running = Running::begin(seed, setup);
-    let options = small_options(&mut choices);
     #[cfg(feature = "planted-bugs")]
-    let options = Options { planted: setup.planted, ..options };
+    let _planted = docdb_engine::plant(setup.planted);
+    let options = small_options(&mut choices);
     let drawn = ProfileName::chosen(&mut choices);
     let profile = setup.profile.unwrap_or(drawn);
     let device = profile.device(&mut choices, setup.without);
@@ -221,7 +219,9 @@ thread_local! {
 /// Makes panics silent and remembers where they happened. Call once at the start of the process.
 pub fn remember_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or(String::new(), |at| format!("{}:{}", at.file(), at.line()));
+        // A copy of the engine with mistakes in it lies in a build script's `out`, and has the lines of the engine.
+        let file = |path: &str| path.rsplit_once("/out/").map_or(path, |(_, file)| file).to_owned();
+        let place = panic.location().map_or(String::new(), |at| format!("{}:{}", file(at.file()), at.line()));
         PANICKED_AT.with(|at| at.replace(place));
     }));
 }

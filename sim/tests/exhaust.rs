@@ -7,7 +7,7 @@ use docdb_sim::exhaust::{Case, Settings, Visited, exhaust, repeat};
 use docdb_sim::run::{Verdict, remember_panics};
 
 fn visit(operations: usize, crash_depth: u32, jobs: usize) -> Visited {
-    exhaust(Settings { operations, crash_depth, jobs }, &|_| {}, &|_, _| {})
+    exhaust(Settings { operations, crash_depth, jobs }, &|_, _| {})
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn the_number_of_threads_makes_no_difference() {
 fn a_place_can_be_visited_alone() {
     remember_panics();
     let case: Case = "c1+u1@24K0@3P1".parse().unwrap();
-    let visited = repeat(&case, false, &|_| {});
+    let visited = repeat(&case, false);
     assert_eq!(visited.verdict, Verdict::Kept);
     assert_eq!(visited.counts.crash_points, 2, "one in the life and one in the recovery");
 }

@@ -131,6 +131,7 @@ const FOLDERS: &[(&str, &str)] = &[
     ("docdb", "host"),
     ("docdb-models", "models"),
     ("docdb-sim", "sim"),
+    ("docdb-simulated-engine", "sim/engine"),
     ("docdbd", "daemon"),
     ("docdbsh", "shell"),
     ("docdb-fuzz", "fuzz"),
@@ -209,15 +210,20 @@ fn every_mark_is_one_that_some_mixture_must_meet() {
     assert!(named > 20, "the promises that the simulator checks name their marks");
 }
 
-/// The names of all planted bugs.
+/// The names of all planted bugs: each is a file.
 fn bugs() -> Vec<String> {
-    let source = read("engine/src/planted.rs");
-    let all = source.split("\nbugs! {\n").nth(1).expect("the list of all");
-    let all = all.split("\n}\n").next().expect("the list ends");
-    // One a line, each behind the line that says what is done wrong.
-    let bugs: Vec<String> = all.lines().filter_map(|line| line.trim().strip_suffix(',')).map(str::to_owned).collect();
+    let folder = fs::read_dir(root().join("sim/mistakes")).expect("the folder of mistakes");
+    let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let bugs: Vec<String> = names.filter_map(|name| name.strip_suffix(".diff").map(str::to_owned)).collect();
     assert!(bugs.len() >= 40, "the ledger speaks of at least forty");
     bugs
+}
+
+/// The number of the promise that a planted bug breaks, as its file says.
+fn broken_by(bug: &str) -> String {
+    let file = read(&format!("sim/mistakes/{bug}.diff"));
+    let breaks = file.lines().find_map(|line| line.strip_prefix("breaks: "));
+    breaks.unwrap_or_else(|| panic!("{bug} says which promise it breaks")).to_owned()
 }
 
 #[test]
@@ -245,8 +251,10 @@ fn every_planted_bug_is_claimed_and_every_row_claims_one() {
     let bugs = bugs();
     let rows = rows();
     for bug in &bugs {
-        let claimed = rows.iter().any(|row| quoted(&row.planted).any(|claimed| claimed == *bug));
-        assert!(claimed, "no row claims {bug}");
+        let number = broken_by(bug);
+        let row = rows.iter().find(|row| row.number == number);
+        let claimed = row.is_some_and(|row| quoted(&row.planted).any(|claimed| claimed == *bug));
+        assert!(claimed, "{bug} breaks {number}, whose row does not claim it");
     }
     for row in &rows {
         let known = quoted(&row.planted).any(|claimed| bugs.iter().any(|bug| bug == claimed));

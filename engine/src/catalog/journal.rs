@@ -12,7 +12,6 @@ use super::bounds::COPIES;
 use super::entry::{Change, put_entry, read_entry};
 use crate::disk::SECTOR_BYTES;
 use crate::log::{Fields, put_u32, put_u64};
-use crate::planted::planted;
 
 const MAGIC: &[u8; 4] = b"DCHG";
 /// The one kind of change there is.
@@ -57,8 +56,7 @@ pub(super) fn read(bytes: &[u8], generation: u64, offset: usize) -> Option<Read>
     let mut hole = None;
     let places = (offset..bytes.len()).step_by(COPIES * SECTOR_BYTES);
     for (number, place) in (0..).zip(places) {
-        let looked_at = if planted!(SecondChangeCopyIgnored) { 1 } else { COPIES };
-        let mut copies = (0..looked_at).map(|copy| place + copy * SECTOR_BYTES);
+        let mut copies = (0..COPIES).map(|copy| place + copy * SECTOR_BYTES);
         match copies.find_map(|place| copy_at(bytes, generation, number, place)) {
             Some(Found::Newer) => return None,
             Some(Found::Whole { change, durable }) => match hole {

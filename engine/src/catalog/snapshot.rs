@@ -10,7 +10,6 @@ use super::entry::{put_entry, read_entry};
 use super::index::{Catalog, Unreadable};
 use crate::disk::SECTOR_BYTES;
 use crate::log::{Fields, put_u32, put_u64};
-use crate::planted::planted;
 
 /// The first bytes of the file, read by whoever wants to know whether a directory is a data directory.
 pub const CATALOG_MAGIC: &[u8; 8] = b"DOCDBCAT";
@@ -66,8 +65,7 @@ pub(super) fn encode(catalog: &Catalog) -> Vec<u8> {
 /// `Newer` when a whole header says so. `None` when no header is whole.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<Found>, Unreadable> {
     let mut found = None;
-    let looked_at = if planted!(SecondCatalogCopyIgnored) { 1 } else { 2 };
-    for number in 0..looked_at {
+    for number in 0..2 {
         let Some(header) = bytes.get(number * SECTOR_BYTES..).and_then(decode_header) else { continue };
         let header = header?;
         // A header that went astray has no body here; the other one has.
@@ -75,7 +73,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<Found>, Unreadable> {
         let copy_bytes = body_bytes.next_multiple_of(SECTOR_BYTES);
         let body = |copy: usize| bytes.get(HEADERS_BYTES + copy * copy_bytes..)?.get(..body_bytes);
         let whole = |copy| body(copy).filter(|body| crc32fast::hash(body) == header.body_crc32).and_then(decode_body);
-        let catalog = (0..looked_at).find_map(whole);
+        let catalog = (0..2).find_map(whole);
         let journal_offset = HEADERS_BYTES + 2 * copy_bytes;
         let is_whole = catalog.is_some();
         found = Some(Found { generation: header.generation, journal_offset, catalog });

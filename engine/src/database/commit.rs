@@ -22,17 +22,14 @@ use crate::disk::{DiskError, DiskOp};
 use crate::io::{DiskResult, Io, Owner, Progress, disk_error};
 use crate::jobs::new_segment::{Made, NewSegment, Plan, written};
 use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, SegmentHeader, active, encode, encoded_bytes, proof_bytes};
-use crate::message::Output;
 use crate::options::Options;
-use crate::planted::planted;
 
 impl Database {
     /// Writes the batch at the front, in a new segment when it does not fit this one.
     pub(super) fn write_next(&mut self, now: Now, options: &Options, io: &mut Io) {
         let Phase::Open(log, _) = &self.phase else { return };
         let Some(front) = self.batches.front() else { return };
-        let bytes = encoded_bytes(log.before.as_ref(), &front.records)
-            + if planted!(ProofRoomForgotten) { 0 } else { proof_bytes(&front.records) };
+        let bytes = encoded_bytes(log.before.as_ref(), &front.records) + proof_bytes(&front.records);
         let used = log.end.0 - log.start_lsn.0;
         let fits = SEGMENT_HEADER_BYTES as u64 + used + bytes <= log.segment.file_bytes;
         // One batch never spans segments, so a large one may exceed the limit alone in its own, which is made for it: a write
@@ -75,23 +72,11 @@ impl Database {
             epoch: log.epoch,
             start_lsn: log.start_lsn,
             lsn: log.end,
-            watermark: if planted!(WatermarkAhead) { Lsn(u64::MAX) } else { log.end },
+            watermark: log.end,
         };
-        let encoded = if planted!(CommitRecordLeftOut) {
-            let mut records = batch.records.clone();
-            records.pop();
-            encode(place, log.before.as_ref(), &records)
-        } else {
-            encode(place, log.before.as_ref(), &batch.records)
-        };
+        let encoded = encode(place, log.before.as_ref(), &batch.records);
         let offset = SEGMENT_HEADER_BYTES as u64 + (log.end.0 - log.start_lsn.0);
         io.submit(Owner::Log(self.id), DiskOp::Write { file: log.segment.file, offset, buffers: encoded.buffers });
-        if planted!(PublishBeforeSync)
-            && let Some(after) = &batch.after
-        {
-            self.published = after.clone();
-            io.push(Output::Publish { database: self.id, view: Some(self.published.clone()) });
-        }
         self.pace.begins(now.monotonic, batch.waiting.len());
         *work = Work::Writing(InFlight { batch, bytes: encoded.bytes });
     }
@@ -101,16 +86,9 @@ impl Database {
         let Phase::Open(log, work) = &mut self.phase else { return };
         match (std::mem::replace(work, Work::Idle), result) {
             (Work::Writing(flight), Ok(reply)) => match written(&reply, flight.bytes) {
-                Ok(()) if planted!(SkipSync) => self.appended(now, flight, options, io),
                 Ok(()) => {
                     // The write is complete, so this sync covers it.
                     io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
-                    let mut flight = flight;
-                    if planted!(AckBeforeSync) {
-                        for waiting in flight.batch.waiting.drain(..) {
-                            io.respond(waiting.request, waiting.durable());
-                        }
-                    }
                     *work = Work::Syncing(flight);
                 }
                 Err(error) => self.log_failed(ErrorCode::FileWrite, &error, flight.batch, options, io),
@@ -119,10 +97,6 @@ impl Database {
                 self.log_failed(ErrorCode::FileWrite, &error, flight.batch, options, io);
             }
             (Work::Syncing(flight), Ok(_)) => self.appended(now, flight, options, io),
-            (Work::Syncing(flight), Err(_)) if planted!(RetryFailedSync) => {
-                io.submit(Owner::Log(self.id), DiskOp::Sync { file: log.segment.file });
-                *work = Work::Syncing(flight);
-            }
             // Never synced again: what a failed sync covered is unknown for ever.
             (Work::Syncing(flight), Err(error)) => {
                 self.log_failed(ErrorCode::FileSync, &error, flight.batch, options, io);
@@ -155,13 +129,8 @@ impl Database {
 
     /// A batch is durable: readers first, then those who wait.
     fn durable(&mut self, mut batch: Batch, io: &mut Io) {
-        if planted!(AnswerBeforePublish) {
-            for waiting in batch.waiting.drain(..) {
-                io.respond(waiting.request, waiting.durable());
-            }
-        }
         if let Some(after) = batch.after.take() {
-            self.published = if planted!(PublishNewest) { self.pending.clone() } else { after };
+            self.published = after;
             self.publish(io);
         }
         for waiting in batch.waiting {
@@ -174,9 +143,6 @@ impl Database {
         io.alert(Some(&self.name), AlertKind::LogFailed(error.database(self.name.as_str())));
         if let Phase::Open(log, _) = &mut self.phase {
             log.is_spoiled = true;
-            if planted!(FailedBatchVouchedFor) {
-                log.end = Lsn(log.end.0 + encoded_bytes(log.before.as_ref(), &batch.records));
-            }
         }
         self.new_segment(Some(batch), Tries::first(options), io);
     }
@@ -184,10 +150,9 @@ impl Database {
     /// Goes on in a new segment, at the place where the durable log ends.
     pub(super) fn new_segment(&mut self, tail: Option<Batch>, tries: Tries, io: &mut Io) {
         let Phase::Open(log, work) = &mut self.phase else { return };
-        let epoch = if planted!(RotationSameEpoch) { log.epoch } else { io.new_epoch(log.epoch) };
+        let epoch = io.new_epoch(log.epoch);
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
-        let to_write = tail.as_ref().filter(|_| !planted!(TailNotWritten));
-        let encoded = to_write.map(|batch| encode(place, log.before.as_ref(), &batch.records));
+        let encoded = tail.as_ref().map(|batch| encode(place, log.before.as_ref(), &batch.records));
         let header = SegmentHeader { database: self.id, epoch, start_lsn: log.end, created_at: self.created_at };
         // A failure calls for a file now; only a rotation can wait for a spare, and it has.
         let spare = self.spare.take();
@@ -217,21 +182,14 @@ impl Database {
         io: &mut Io,
     ) {
         let Phase::Open(log, _) = &mut self.phase else { return };
-        if !planted!(OldSegmentWritten) {
-            io.close(log.segment.file);
-            log.segment = made;
-        }
+        io.close(log.segment.file);
+        log.segment = made;
         log.epoch = job.plan.header.epoch;
-        if !planted!(StartLsnKept) {
-            log.start_lsn = log.end;
-        }
+        log.start_lsn = log.end;
         log.is_spoiled = false;
         // The header says that all below is durable.
         log.proof_due = None;
         self.spare.segment_switched();
-        if tail.is_none() && planted!(RepetitionForgotten) {
-            log.before = None;
-        }
         let Some(batch) = tail else { return };
         log.end = Lsn(log.end.0 + job.plan.tail.as_ref().map_or(0, |tail| tail.bytes));
         log.ends_with(log.start_lsn, &batch, now.monotonic.after(options.watermark_delay_ns));

@@ -14,7 +14,6 @@ use crate::execute::Bounds;
 use crate::io::Io;
 use crate::jobs::new_segment::{NewSegment, Shortage};
 use crate::options::Options;
-use crate::planted::planted;
 
 /// How long a proof waits for space to return.
 const PROOF_RETRY_NS: u64 = 1_000_000_000;
@@ -55,9 +54,8 @@ impl Database {
         let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
         if shortage.is_some() && !writes {
             // Nothing was written, so the outcome is known, and what is missing may return.
-            let retry_ns = if planted!(ProofRetriedAtOnce) { 0 } else { PROOF_RETRY_NS };
-            log.proof_due = log.proof_due.map(|_| now.monotonic.after(retry_ns));
-            let ends = log.is_spoiled && self.closing.is_some() && !planted!(SpoiledNeverCloses);
+            log.proof_due = log.proof_due.map(|_| now.monotonic.after(PROOF_RETRY_NS));
+            let ends = log.is_spoiled && self.closing.is_some();
             self.refuse_gathered(&error, tail, io);
             if ends {
                 // What was acknowledged is durable; what is missing is the proof, and an opening does without.
@@ -66,7 +64,7 @@ impl Database {
             return;
         }
         io.alert(Some(&self.name), AlertKind::ReadOnly(error.clone()));
-        self.read_only = (!planted!(LatchForgotten)).then(|| read_only(&error));
+        self.read_only = Some(read_only(&error));
         self.refuse_gathered(&error, tail, io);
         self.let_go(io);
     }
@@ -82,22 +80,13 @@ impl Database {
     /// Gives up everything pending: it leaves memory, and whoever waits for it is told. The outcome
     /// of `in_flight` is unknown; the batches behind it were never written.
     fn refuse_gathered(&mut self, cause: &Error, in_flight: Option<Batch>, io: &mut Io) {
-        if planted!(GivenUpStaysVisible) {
-            self.published = self.pending.clone();
-            self.publish(io);
-        }
         self.pending = self.published.clone();
         let refused = self.read_only.clone().unwrap_or_else(|| cause.clone());
         let bounds = Bounds { read_only: Some(refused.clone()), memory_bytes_free: 0 };
-        let unknown = if planted!(UnknownToldAsRefused) { refused.clone() } else { outcome_unknown(cause) };
+        let unknown = outcome_unknown(cause);
         for waiting in in_flight.into_iter().flat_map(|batch| batch.waiting) {
             let request = waiting.request;
-            let told = if planted!(UnknownToldAsWritten) {
-                waiting.results.map(docdb_protocol::Reply::Executed)
-            } else {
-                waiting.given_up(&self.published, &bounds, &unknown)
-            };
-            io.respond(request, told);
+            io.respond(request, waiting.given_up(&self.published, &bounds, &unknown));
         }
         for waiting in std::mem::take(&mut self.batches).into_iter().flat_map(|batch| batch.waiting) {
             io.respond(waiting.request, waiting.given_up(&self.published, &bounds, &refused));

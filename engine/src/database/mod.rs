@@ -33,7 +33,6 @@ use crate::jobs::start::databases_path;
 use crate::log::{Lsn, Repetition};
 use crate::message::{Output, RequestId};
 use crate::options::Options;
-use crate::planted::planted;
 use crate::retry::Backoff;
 use crate::view::View;
 
@@ -102,9 +101,7 @@ impl Log {
         if batch.records.is_empty() {
             self.proof_due = None;
         } else {
-            if self.before.is_none() || !planted!(RepetitionKept) {
-                self.before = Some(Repetition::of(lsn, &batch.records));
-            }
+            self.before = Some(Repetition::of(lsn, &batch.records));
             self.proven_end = self.end;
             self.proof_due = Some(proof_due);
         }
@@ -298,8 +295,7 @@ impl Database {
         if room.pinned_bytes > 0 {
             name_readers(&mut results, room.pinned_bytes);
         }
-        let waits = rests_on_pending && !planted!(AnswerWithoutWaiting);
-        if records.is_empty() && !waits {
+        if records.is_empty() && !rests_on_pending {
             return io.respond(request, results.map(Reply::Executed));
         }
         let waiting = Waiting { request, operations, atomicity, results };
@@ -316,7 +312,7 @@ impl Database {
         }
         let batch = self.batches.back_mut().expect("one was pushed when there was none");
         batch.add(waiting, records);
-        if is_full(batch) && !planted!(FullBatchNotFrozen) {
+        if is_full(batch) {
             batch.after = Some(self.pending.clone());
         }
     }
@@ -336,7 +332,6 @@ impl Database {
         }
         match &mut self.phase {
             Phase::Open(_, Work::Writing(flight) | Work::Syncing(flight)) => Some(&mut flight.batch),
-            Phase::Open(_, Work::NewSegment { .. } | Work::BackingOff { .. }) if planted!(NewestForgotten) => None,
             Phase::Open(_, Work::NewSegment { tail, .. } | Work::BackingOff { tail, .. }) => tail.as_mut(),
             Phase::Open(_, Work::Idle) | Phase::Opening(_) | Phase::ReadOnly | Phase::Unwritten | Phase::Closed(_) => {
                 None
@@ -366,9 +361,7 @@ impl Database {
     pub(crate) fn advance(&mut self, now: Now, options: &Options, io: &mut Io) {
         match &self.phase {
             Phase::Open(log, Work::Idle) => match log.proof_due {
-                None if planted!(CloseForgetsGathered) && self.closing.is_some() => self.close_files(io),
                 _ if !self.batches.is_empty() => match self.gathers_until(now) {
-                    Some(_) if planted!(GatherNeverEnds) => {}
                     Some(until) => io.wake_by(until),
                     None => self.write_next(now, options, io),
                 },

@@ -11,7 +11,6 @@ use crate::disk::{DiskOp, DiskPath};
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::spare::{Spare, SpareJob};
 use crate::log::spare;
-use crate::planted::planted;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -35,9 +34,7 @@ impl SpareState {
         match self {
             SpareState::Ready(spare) => {
                 let spare = *spare;
-                if !planted!(SpareTakenTwice) {
-                    *self = SpareState::None;
-                }
+                *self = SpareState::None;
                 Some(spare)
             }
             SpareState::None | SpareState::Making(_) | SpareState::Removing | SpareState::Failed => None,
@@ -71,11 +68,6 @@ impl SpareState {
     pub(super) fn discard(&mut self, id: DatabaseId, name: &DatabaseName, directory: &DiskPath, io: &mut Io) -> bool {
         match self {
             SpareState::None | SpareState::Failed => true,
-            SpareState::Ready(ready) if planted!(SpareKeptAtClosing) => {
-                io.close(ready.file);
-                *self = SpareState::None;
-                true
-            }
             // It ends by itself.
             SpareState::Making(_) | SpareState::Removing => false,
             SpareState::Ready(ready) => {

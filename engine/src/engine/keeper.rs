@@ -21,7 +21,6 @@ use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::catalog_append::CatalogAppend;
 use crate::jobs::catalog_write::CatalogWrite;
 use crate::options::Options;
-use crate::planted::planted;
 
 /// Who waits for the catalog to be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,10 +94,6 @@ impl Keeper {
             Waiter::Created(id) | Waiter::Closed(id) | Waiter::Recorded(id) => {
                 self.changed.insert(id);
             }
-        }
-        if planted!(CatalogWaitersTooSoon) && !self.is_idle() {
-            self.writing_for.insert(waiter);
-            return;
         }
         self.next_for.insert(waiter);
         self.begin(catalog, io);
@@ -182,10 +177,6 @@ impl Keeper {
                 Progress::Done(()) => {
                     self.appended(job.bytes());
                     Some(Ok(()))
-                }
-                Progress::Failed(error) if planted!(JournalGoesOn) => {
-                    self.appended(job.bytes());
-                    Some(Err(error))
                 }
                 Progress::Failed(error) => {
                     io.alert(None, AlertKind::LogFailed(error));

@@ -12,7 +12,6 @@ use docdb_protocol::{DatabaseId, Stats};
 use crate::clock::Instant;
 use crate::database::Database;
 use crate::io::Io;
-use crate::planted::planted;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +88,7 @@ impl OpenDatabases {
 
     pub(super) fn remove(&mut self, id: DatabaseId) -> Option<Database> {
         let Counted { database, figures, due } = self.databases.remove(&id)?;
-        let kept_bytes = if planted!(ClosedMemoryKept) { figures.memory_bytes } else { 0 };
-        self.total.replace(figures, Figures { memory_bytes: kept_bytes, ..Figures::default() });
+        self.total.replace(figures, Figures::default());
         self.unsettled.remove(&id);
         if let Some(due) = due {
             self.timers.remove(&(due, id));
@@ -133,9 +131,7 @@ impl OpenDatabases {
             return None;
         }
         self.timers.pop_first();
-        if let Some(counted) = self.databases.get_mut(&id)
-            && !planted!(LaterTimeForgotten)
-        {
+        if let Some(counted) = self.databases.get_mut(&id) {
             counted.due = None;
         }
         Some(id)
@@ -153,14 +149,11 @@ impl OpenDatabases {
 
     /// That nothing was counted wrong: the totals are the sums, and whoever is in the queue knows it. Only tests pay for it.
     pub(super) fn check(&self) {
-        if planted!(ClosedMemoryKept) {
-            return;
-        }
         let mut total = Figures::default();
         for (id, counted) in &self.databases {
             total.replace(Figures::default(), Figures::of(&counted.database, self.is_settled(*id)));
             let is_queued = counted.due.is_none_or(|due| self.timers.contains(&(due, *id)));
-            assert!(is_queued || planted!(LaterTimeForgotten), "{id} is not in the queue");
+            assert!(is_queued, "{id} is not in the queue");
         }
         assert_eq!(total, self.total, "the totals are the sums");
     }

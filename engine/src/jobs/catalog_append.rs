@@ -14,7 +14,6 @@ use super::catalog_write::path;
 use super::new_segment::written;
 use crate::disk::{DiskError, DiskOp, FileId};
 use crate::io::{DiskResult, Progress, disk_error};
-use crate::planted::planted;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -45,13 +44,11 @@ impl CatalogAppend {
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<()> {
         match (self.step, result) {
             (Step::Write, Ok(reply)) => match written(&reply, self.bytes) {
-                Ok(()) if planted!(ChangeNotSynced) => Progress::Done(()),
                 Ok(()) => self.sync(),
                 Err(error) => failed(ErrorCode::FileWrite, &error),
             },
             (Step::Sync, Ok(_)) => Progress::Done(()),
             (Step::Write, Err(error)) => failed(ErrorCode::FileWrite, &error),
-            (Step::Sync, Err(_)) if planted!(ChangeSyncRetried) => self.sync(),
             (Step::Sync, Err(error)) => failed(ErrorCode::FileSync, &error),
         }
     }

@@ -17,7 +17,6 @@ use crate::buffer::Buffer;
 use crate::catalog::Catalog;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
-use crate::planted::planted;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -86,13 +85,10 @@ impl CatalogWrite {
                 self.go(Step::Write, DiskOp::Write { file, offset: 0, buffers: vec![self.bytes.clone()] })
             }
             (Step::Write, Ok(reply)) => match written(&reply, self.bytes.len() as u64) {
-                Ok(()) if planted!(CatalogWithoutSync) => self.rename(),
                 Ok(()) => self.go(Step::Sync, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
             (Step::Sync, Ok(_)) => self.rename(),
-            (Step::Sync, Err(_)) if planted!(CatalogSyncErrorIgnored) => self.rename(),
-            (Step::Rename, Ok(_)) if planted!(CatalogWithoutDirectorySync) => Progress::Done(file),
             (Step::Rename, Ok(_)) => self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() }),
             (Step::SyncRoot, Ok(_)) => Progress::Done(file),
             (Step::Create | Step::Rename, Err(error)) => self.failed(ErrorCode::FileOpen, &error),

@@ -23,7 +23,6 @@ use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId,
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, active};
 use crate::options::Options;
-use crate::planted::planted;
 
 /// A creation leaves one file; one more is looked at so that a second is noticed.
 const LEFTOVERS_MAX: u32 = 2;
@@ -109,9 +108,7 @@ impl Create {
         let file = self.made.file;
         match (&mut self.step, result) {
             (Step::MakeDirectory | Step::MakeDirectoryAnew, Ok(_)) => self.create_file(),
-            (Step::MakeDirectory, Err(error))
-                if error.kind == DiskErrorKind::Exists && !planted!(LeftoverFolderRefused) =>
-            {
+            (Step::MakeDirectory, Err(error)) if error.kind == DiskErrorKind::Exists => {
                 let list = DiskOp::List { path: self.directory.clone(), after: "".into(), limit: LEFTOVERS_MAX };
                 self.go(Step::ListLeftovers, list)
             }
@@ -151,22 +148,12 @@ impl Create {
                 self.go(Step::WriteHeader, DiskOp::Write { file, offset: 0, buffers })
             }
             (Step::WriteHeader, Ok(reply)) => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
-                Ok(()) if planted!(CreationFileNotSynced) => {
-                    self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
-                }
                 Ok(()) => self.go(Step::SyncFile, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncFile, Ok(_)) if planted!(CreationFolderNotSynced) => {
-                self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() })
-            }
             (Step::SyncFile, Ok(_)) => {
                 self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
-            (Step::SyncFolder | Step::SyncParent, Err(_)) if planted!(CreationSyncErrorIgnored) => {
-                Progress::Done(self.made)
-            }
-            (Step::SyncFolder, Ok(_)) if planted!(FolderNotSynced) => Progress::Done(self.made),
             (Step::SyncFolder, Ok(_)) => self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() }),
             (Step::SyncParent, Ok(_)) => Progress::Done(self.made),
             (Step::ListLeftovers | Step::ReadLeftover, Ok(_)) => {
@@ -198,9 +185,6 @@ impl Create {
     }
 
     fn remove_directory(&mut self) -> Progress<Made> {
-        if planted!(LeftoverFolderUsed) {
-            return self.create_file();
-        }
         self.go(Step::RemoveDirectory, DiskOp::Unlink { path: self.directory.clone() })
     }
 

@@ -23,7 +23,6 @@ use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{Encoded, SEGMENT_HEADER_BYTES, SegmentHeader, active, next, sealed, spare};
 use crate::options::Options;
-use crate::planted::planted;
 
 /// A disk without room for a whole segment gets smaller ones, down to this; one with less is full. Files in between
 /// would be so many that their names alone weigh more than what is in them.
@@ -122,7 +121,7 @@ impl NewSegment {
 
     /// Of a job that failed: whether it came to writing a header.
     pub(crate) fn failed_before_header(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader || planted!(LateFailureRetried))
+        self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader)
     }
 
     /// Of a job that failed: of what there was too little.
@@ -140,8 +139,7 @@ impl NewSegment {
 
     /// Of a job that failed for want of space: how long a file may be tried next; `None` when this one was the smallest.
     pub(crate) fn smaller(&self, options: &Options) -> Option<u64> {
-        let needed_bytes = if planted!(SmallerWithoutEnd) { 0 } else { self.plan.needed_bytes };
-        let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(needed_bytes);
+        let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(self.plan.needed_bytes);
         let is_smallest = self.made.file_bytes <= smallest;
         (!is_smallest).then(|| (self.made.file_bytes / 2).max(smallest))
     }
@@ -181,30 +179,19 @@ impl NewSegment {
             }
             (Step::SyncTail, Ok(_)) => self.write_header(),
             (Step::WriteHeader, Ok(reply)) => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
-                Ok(()) if planted!(SealBeforeHeaderSync) => {
-                    self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
-                }
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncHeader, Ok(_)) if planted!(NoDirectorySyncAfterRotation) => self.seal(),
-            (Step::SyncHeader, Ok(_)) if planted!(NextNotSynced) => self.seal(),
             (Step::SyncHeader, Ok(_)) => {
                 self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
             (Step::SyncNext, Ok(_)) => self.seal(),
-            (Step::Seal, Ok(_)) if planted!(NoDirectorySyncAfterRotation) => self.promote(),
             (Step::Seal, Ok(_)) => self.go(Step::SyncSealed, DiskOp::SyncDirectory { path: self.directory.clone() }),
             (Step::SyncSealed, Ok(_)) => self.promote(),
-            (Step::Promote, Ok(_)) if planted!(NoDirectorySyncAfterRotation) => Progress::Done(self.made),
             (Step::Promote, Ok(_)) => {
                 self.go(Step::SyncPromoted, DiskOp::SyncDirectory { path: self.directory.clone() })
             }
             (Step::SyncPromoted, Ok(_)) => Progress::Done(self.made),
-            (Step::SyncTail, Err(_)) if planted!(SegmentSyncErrorIgnored) => self.write_header(),
-            (Step::SyncHeader, Err(_)) if planted!(SegmentSyncErrorIgnored) => {
-                self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
-            }
             (Step::TakeSpare | Step::Create | Step::Seal | Step::Promote, Err(error)) => {
                 self.failed(ErrorCode::FileOpen, &error)
             }
@@ -262,9 +249,8 @@ impl NewSegment {
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
         let kind = error.kind;
         let error: Error = disk_error(code, &self.next(), error);
-        let mut removed =
-            if self.step <= Step::Seal || planted!(UndoAfterSeal) { vec![self.next()] } else { Vec::new() };
-        if self.step <= Step::TakeSpare && self.plan.spare.is_some() && !planted!(SpareLeftBehind) {
+        let mut removed = if self.step <= Step::Seal { vec![self.next()] } else { Vec::new() };
+        if self.step <= Step::TakeSpare && self.plan.spare.is_some() {
             // Nobody else knows of it any more, and it may be the space that is wanted.
             removed.push(self.directory.join(&spare(&self.database)));
         }
@@ -281,5 +267,5 @@ impl NewSegment {
 /// Whether a write took everything. A short one counts as failed: which of the rest arrived is unknown.
 pub(crate) fn written(reply: &crate::disk::DiskReply, expected: u64) -> Result<(), DiskError> {
     let crate::disk::DiskReply::Written(bytes) = reply else { return Err(DiskError::new(DiskErrorKind::Io)) };
-    if *bytes == expected || planted!(IgnoreShortWrite) { Ok(()) } else { Err(DiskError::new(DiskErrorKind::Io)) }
+    if *bytes == expected { Ok(()) } else { Err(DiskError::new(DiskErrorKind::Io)) }
 }

@@ -17,7 +17,6 @@ use super::undo::Undo;
 use crate::disk::{DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::spare;
-use crate::planted::planted;
 
 /// One operation zero-fills at most this much.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -84,7 +83,6 @@ impl SpareJob {
                 self.step = Step::Sync;
                 Progress::Submit(DiskOp::Sync { file })
             }
-            (Step::Sync, Err(_)) if planted!(SpareSyncErrorIgnored) => Progress::Done(self.spare),
             (Step::Sync, Ok(_)) => Progress::Done(self.spare),
             (Step::Create, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
             (Step::Allocate { .. }, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
@@ -109,8 +107,7 @@ impl SpareJob {
 
     fn failed(&mut self, code: ErrorCode, error: &crate::disk::DiskError) -> Progress<Spare> {
         let error: Error = disk_error(code, &self.path, error);
-        let made = if planted!(FailedSpareKept) { Vec::new() } else { vec![self.path.clone()] };
-        let mut undo = Undo::new(error, made);
+        let mut undo = Undo::new(error, vec![self.path.clone()]);
         let first = undo.step();
         self.step = Step::Undo { undo, is_open: self.opened().is_some() };
         first

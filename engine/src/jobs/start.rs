@@ -34,7 +34,6 @@ use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId,
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::options::Options;
-use crate::planted::planted;
 
 /// One read of the catalog.
 const CATALOG_READ_BYTES_MAX: u32 = 1024 * 1024;
@@ -160,8 +159,7 @@ impl Start {
                 if self.is_whole {
                     return self.ask_folder();
                 }
-                let is_kept = self.is_made || planted!(LeftoverRootUsed);
-                if self.folders.is_empty() && self.lost.is_none() && !is_kept {
+                if self.folders.is_empty() && self.lost.is_none() && !self.is_made {
                     return self.go(Step::RemoveFolder, DiskOp::Unlink { path: databases_path() });
                 }
                 if !self.folders.is_empty() {
@@ -325,9 +323,6 @@ impl Start {
 
     /// Of these folders, those that the catalog does not name are asked.
     fn keep_unknown(&mut self, names: Vec<Arc<str>>) {
-        if planted!(UnnamedFolderNotAsked) && self.is_whole {
-            return;
-        }
         let entries = self.found.iter().flat_map(|catalog| catalog.entries.values());
         let known: BTreeSet<&str> = entries.map(|entry| entry.name.as_str()).collect();
         self.folders.extend(names.into_iter().filter(|name| !known.contains(&**name)));

@@ -11,7 +11,6 @@ use super::record::{Place, Record};
 use super::{Decoded, Fields, Lsn, Payload, RecordKind, put_u32, put_u64};
 use crate::buffer::Buffer;
 use crate::disk::SECTOR_BYTES;
-use crate::planted::planted;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"DBAT");
 const FIXED_BYTES: usize = 72;
@@ -201,12 +200,12 @@ impl BatchHeader {
         bytes: &[u8],
     ) -> Decoded<BatchHeader> {
         let Some(fixed) = bytes.get(..FIXED_BYTES).and_then(Fixed::read) else { return Decoded::Begun(FIXED_BYTES) };
-        let is_here = fixed.written == (database.get(), epoch, lsn.0, start_lsn.0) || planted!(PlaceNotCompared);
+        let is_here = fixed.written == (database.get(), epoch, lsn.0, start_lsn.0);
         if fixed.magic != MAGIC || !is_here || !fixed.is_plausible() {
             return Decoded::Nothing;
         }
         let Some(covered) = bytes.get(8..fixed.header_bytes) else { return Decoded::Begun(fixed.header_bytes) };
-        if crc32fast::hash(covered) != fixed.crc32 && !planted!(BatchChecksumIgnored) {
+        if crc32fast::hash(covered) != fixed.crc32 {
             return Decoded::Nothing;
         }
         let mut fields = Fields::new(&bytes[FIXED_BYTES..fixed.header_bytes]);
@@ -222,7 +221,7 @@ impl BatchHeader {
             return Decoded::Nothing;
         }
         Decoded::Whole(BatchHeader {
-            watermark: if planted!(WatermarkIgnored) { Lsn(0) } else { fixed.watermark },
+            watermark: fixed.watermark,
             header_bytes: fixed.header_bytes,
             body_bytes: fixed.body_bytes,
             records: fixed.records,
@@ -233,7 +232,7 @@ impl BatchHeader {
     /// The batch's length on disk, in whole sectors.
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = self.header_bytes as u64 + self.body_bytes as u64;
-        if planted!(PaddingNotSkipped) { bytes } else { bytes.next_multiple_of(SECTOR_BYTES as u64) }
+        bytes.next_multiple_of(SECTOR_BYTES as u64)
     }
 }
 

@@ -19,7 +19,6 @@ use super::gap::Gap;
 use super::record::Record;
 use super::replayed::Replayed;
 use super::{Lsn, RecordKind, Repeated, Repetition};
-use crate::planted::planted;
 use crate::view::{Content, Key, Version};
 
 /// Parts that wait at a time, each with what was salvaged of at most one segment. More than one waits only where
@@ -82,7 +81,6 @@ impl Replayed {
             let key = Key { collection, document };
             match (whole.get(&(tx, collection, document, kind, payload_crc32)), kind) {
                 (Some(record), _) => self.apply(record),
-                (None, _) if planted!(NamedDamageKeepsOld) => {}
                 (None, RecordKind::Delete) => self.view.delete(key),
                 (None, RecordKind::Create | RecordKind::Update) => {
                     self.view.put(key, Version { tx, content: Content::Damaged });
@@ -114,9 +112,7 @@ impl Replayed {
         self.damage.parts.push(Error::new(ErrorCode::CorruptRecord).file(file).offset(offset).detail(detail));
         // Whatever stands so far may have been replaced in the lost part, whose transactions have
         // larger numbers than any seen, and smaller ones than any that follow.
-        if !planted!(LostPartKeepsOld) {
-            self.damage.uncertain_below = TxId(self.view.last_tx().0 + 1);
-        }
+        self.damage.uncertain_below = TxId(self.view.last_tx().0 + 1);
     }
 
     fn note_damage(&mut self, file: &str, offset: u64, from: Lsn) {

@@ -9,7 +9,6 @@ use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, DocumentId, TxId};
 
 use super::{Decoded, Fields, Lsn, put_u32, put_u64};
-use crate::planted::planted;
 
 /// The fixed part; the payload follows it.
 pub(crate) const RECORD_HEADER_BYTES: usize = 64;
@@ -72,8 +71,7 @@ impl Payload {
         match kind {
             RecordKind::Create | RecordKind::Update => {
                 let document = Document::trusted(Arc::from(bytes));
-                let is_whole = document.crc32() == crc32 || planted!(PayloadChecksumIgnored);
-                is_whole.then_some(Payload::Document(document))
+                (document.crc32() == crc32).then_some(Payload::Document(document))
             }
             RecordKind::CreateCollection => {
                 let name = CollectionName::parse(std::str::from_utf8(bytes).ok()?).ok()?;
@@ -139,10 +137,10 @@ impl Record {
         };
         // The cheap comparison first: salvaging looks for records at every byte.
         let is_here = header.written == (place.database.get(), place.epoch, place.lsn.0);
-        if !is_here && !planted!(PlaceNotCompared) {
+        if !is_here {
             return Decoded::Nothing;
         }
-        if header.crc32 != crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]) && !planted!(RecordChecksumIgnored) {
+        if header.crc32 != crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]) {
             return Decoded::Nothing;
         }
         let kind = match RecordKind::from_number(header.kind) {
@@ -159,8 +157,7 @@ impl Record {
             return Decoded::Begun(bytes_in_all);
         };
         let Some(payload) = Payload::decode(kind, payload, header.payload_crc32) else { return Decoded::Nothing };
-        let number = header.document;
-        let document = DocumentId(if planted!(DocumentNumberTruncated) { u64::from(number as u32) } else { number });
+        let document = DocumentId(header.document);
         let (tx, collection) = (TxId(header.tx), CollectionId(header.collection));
         Decoded::Whole(Record { kind, tx, collection, document, payload })
     }

@@ -10,15 +10,13 @@
 //!
 //! Nothing here reads a file, and no bytes make it panic.
 
-use docdb_protocol::{DatabaseId, TxId};
+use docdb_protocol::DatabaseId;
 
 use super::gap::Gap;
 use super::replayed::Replayed;
 use super::walk::{Walk, Want};
 use super::{Lsn, SegmentHeader, Tail};
-use crate::disk::SECTOR_BYTES;
 use crate::options::Options;
-use crate::planted::planted;
 use crate::view::View;
 
 /// A replay in progress. Feed the segments in the order of their epochs, then [`Replay::finish`].
@@ -89,20 +87,9 @@ impl Replay {
             let proven = self.so_far.proven;
             self.so_far.lose("", 0, self.so_far.lsn, proven);
         }
-        let mut proven = self.so_far.proven;
-        if planted!(TailNotRewritten) {
-            proven = self.so_far.lsn;
-            self.so_far.unproven.clear();
-        }
-        if planted!(ResumeBehindBadRecord) && !self.so_far.unproven.is_empty() {
-            proven = Lsn(self.so_far.lsn.0.saturating_add(SECTOR_BYTES as u64));
-            self.so_far.unproven.clear();
-        }
+        let proven = self.so_far.proven;
         let mut view = self.so_far.view;
         view.set_damage(self.so_far.damage);
-        if planted!(LastTxNotRestored) {
-            view.set_last_tx(TxId(0));
-        }
         Tail {
             view,
             proven,

@@ -12,7 +12,6 @@ use super::batch::BatchHeader;
 use super::gap::Gap;
 use super::merge::{Merge, Read};
 use super::{Lsn, Payload, Record, RecordKind, Repetition};
-use crate::planted::planted;
 use crate::view::{Content, Damage, Key, Version, View};
 
 /// See the module.
@@ -43,7 +42,7 @@ impl Replayed {
             database,
             view: View::empty(map_fanout),
             lsn: Lsn(0),
-            proven: if planted!(StoredEndIgnored) { Lsn(0) } else { end },
+            proven: end,
             last_proven: None,
             unproven: VecDeque::new(),
             merge: Merge::new(merge_bytes_max),
@@ -79,7 +78,7 @@ impl Replayed {
     }
 
     fn keep(&mut self, batch: Read) {
-        if !batch.records.is_empty() || planted!(ProofRepeated) {
+        if !batch.records.is_empty() {
             self.last_proven = Some(Repetition::of(batch.lsn, &batch.records));
         }
         self.merge.add(batch);
@@ -98,9 +97,7 @@ fn apply(view: &mut View, record: &Record) {
         (RecordKind::Create | RecordKind::Update, Payload::Document(document)) => {
             view.put(key, Version { tx: record.tx, content: Content::Live(document.clone()) });
         }
-        (RecordKind::Delete, _) if planted!(DeleteNotReplayed) => {}
         (RecordKind::Delete, _) => view.delete(key),
-        (RecordKind::CreateCollection, _) if planted!(CollectionNotReplayed) => {}
         (RecordKind::CreateCollection, Payload::Name(name)) => view.add_collection(name.clone(), record.collection),
         (RecordKind::Commit, _) => {}
         // Decoding gives each kind its own payload; other pairs do not occur.

@@ -8,7 +8,6 @@ use docdb_protocol::DatabaseId;
 use super::{Fields, Lsn, put_u32, put_u64};
 use crate::clock::WallTime;
 use crate::disk::SECTOR_BYTES;
-use crate::planted::planted;
 
 /// Where the first batch begins: a whole page, so that batches do not share one with the header.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
@@ -57,8 +56,7 @@ impl SegmentHeader {
         if has_more(bytes) {
             return None;
         }
-        let looked_at = if planted!(SecondHeaderCopyIgnored) { 1 } else { COPY_OFFSETS.len() };
-        COPY_OFFSETS.into_iter().take(looked_at).find_map(|offset| decode_copy(bytes.get(offset..offset + COPY_BYTES)?))
+        COPY_OFFSETS.into_iter().find_map(|offset| decode_copy(bytes.get(offset..offset + COPY_BYTES)?))
     }
 
     /// Whether a later version wrote the segment, in a format that cannot be judged here: a header that is not valid

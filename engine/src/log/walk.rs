@@ -24,7 +24,6 @@ use super::record::{Place, Record};
 use super::replayed::Replayed;
 use super::{Decoded, Lsn, RecordKind, Repetition, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::disk::SECTOR_BYTES;
-use crate::planted::planted;
 
 /// What a replay wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,19 +179,15 @@ impl Walk {
             let Some(bytes) = self.at(at) else { return self.wants(at, Step::Records(batch)) };
             match Record::decode(self.place(replay, at), bytes) {
                 Decoded::Whole(record) => batch.take(record, replay),
-                Decoded::Begun(bytes) if self.may_come(at, bytes) && !planted!(SliceLosesBatch) => {
+                Decoded::Begun(bytes) if self.may_come(at, bytes) => {
                     return self.wants(at, Step::Records(batch));
                 }
                 Decoded::Newer => return Next::Break(Want::Newer),
                 Decoded::Begun(_) | Decoded::Nothing => break,
             }
         }
-        let whole = batch.at == batch.header.header_bytes + batch.header.body_bytes || planted!(TornBatchIsWhole);
-        if planted!(ReplayWithoutCommit) {
-            batch.records[batch.whole..].iter().for_each(|record| replay.apply(record));
-        } else {
-            batch.records.truncate(batch.whole);
-        }
+        let whole = batch.at == batch.header.header_bytes + batch.header.body_bytes;
+        batch.records.truncate(batch.whole);
         if !whole {
             return self.gap(batch.records, replay);
         }
@@ -210,7 +205,7 @@ impl Walk {
         };
         let (next, watermark) = later.behind(offset);
         let proven = replay.proven.max(watermark);
-        if proven <= replay.lsn && !planted!(TornTailIsDamage) {
+        if proven <= replay.lsn {
             replay.torn(self.header.start_lsn, torn);
             return Next::Break(Want::Nothing);
         }

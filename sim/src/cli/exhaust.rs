@@ -40,14 +40,14 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     let started = Instant::now();
     let progress = bar(0);
     let visited = if let Some(case) = &arguments.case {
-        let silent = repeat(case, false, &|_| {});
+        let silent = repeat(case, false);
         if !case.crashes.is_empty() && silent.counts.recoveries == 0 && silent.verdict == Verdict::Kept {
             return refuse(&format!("{case}: this life has no such crash"));
         }
-        repeat(case, true, &|_| {})
+        repeat(case, true)
     } else {
         let settings = Settings { operations: arguments.ops, crash_depth: arguments.crash_depth, jobs: arguments.jobs };
-        exhaust(settings, &|_| {}, &|done, all| {
+        exhaust(settings, &|done, all| {
             progress.set_length(all as u64);
             progress.set_position(done as u64);
         })

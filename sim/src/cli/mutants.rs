@@ -138,7 +138,10 @@ mod planted {
             say(&format!("{:<12} {:<28} {}", bug.area(), bug.name(), bug.what()));
         }
         if json {
-            let told = |bug: &Bug| serde_json::json!({ "name": bug.name(), "area": bug.area(), "what": bug.what() });
+            let told = |bug: &Bug| {
+                let (area, breaks) = (bug.area(), bug.breaks());
+                serde_json::json!({ "name": bug.name(), "area": area, "breaks": breaks, "what": bug.what() })
+            };
             say(&serde_json::json!({ "mutants": bugs.iter().map(told).collect::<Vec<_>>() }).to_string());
         }
     }

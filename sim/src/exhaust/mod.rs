@@ -95,9 +95,10 @@ pub fn tiny_options() -> Options {
 }
 
 /// Visits all worlds. `progress` hears of how many shares of how many are done.
-pub fn exhaust(settings: Settings, adjust: &dyn Fn(&mut Options), progress: &(dyn Fn(usize, usize) + Sync)) -> Visited {
-    let mut options = tiny_options();
-    adjust(&mut options);
+pub fn exhaust(settings: Settings, progress: &(dyn Fn(usize, usize) + Sync)) -> Visited {
+    let options = tiny_options();
+    #[cfg(feature = "planted-bugs")]
+    let planted = docdb_engine::planted();
     let shares = shares(settings.operations.min(SHARED_OPERATIONS));
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // The first share with a violation; those behind it do not matter any more.
@@ -106,6 +107,9 @@ pub fn exhaust(settings: Settings, adjust: &dyn Fn(&mut Options), progress: &(dy
     std::thread::scope(|scope| {
         for _ in 0..settings.jobs.max(1) {
             scope.spawn(|| {
+                // The mistake of the thread that asked, if there is one.
+                #[cfg(feature = "planted-bugs")]
+                let _planted = docdb_engine::plant(planted);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(share) = shares.get(number) else { break };
@@ -142,9 +146,8 @@ pub fn exhaust(settings: Settings, adjust: &dyn Fn(&mut Options), progress: &(dy
 
 /// Goes to one place again; with `telling`, the error output says what happens.
 #[must_use]
-pub fn repeat(case: &Case, telling: bool, adjust: &dyn Fn(&mut Options)) -> Visited {
-    let mut options = tiny_options();
-    adjust(&mut options);
+pub fn repeat(case: &Case, telling: bool) -> Visited {
+    let options = tiny_options();
     let operations = case.workload.0.len();
     let crash_depth = u32::try_from(case.crashes.len()).expect("a case is typed by hand");
     let settings = Settings { operations, crash_depth, jobs: 1 };

@@ -45,7 +45,6 @@ use crate::log::{
     sealed,
 };
 use crate::options::Options;
-use crate::planted::planted;
 use crate::view::View;
 use read::ReadLog;
 pub(crate) use subject::Subject;
@@ -255,8 +254,8 @@ impl Opening {
         });
         self.epoch_max = epochs.flatten().max().unwrap_or(0);
         let is_active = |segment: &Segment| segment.name == SegmentName::Active;
-        let next_counts = !segments.iter().any(is_active) || planted!(NextCountedBesideActive);
-        if !next_counts || planted!(NextNeverCounted) {
+        let next_counts = !segments.iter().any(is_active);
+        if !next_counts {
             segments.retain(|segment| segment.name != SegmentName::Next);
         }
         self.segments = segments.clone();
@@ -290,7 +289,7 @@ impl Opening {
             replay.unreadable(self.path(&active(&self.subject.name)).as_str());
         }
         let mut tail = replay.finish();
-        let Some((name, seal)) = live.filter(|_| tail.damage.is_none() || planted!(DamageStaysWritable)) else {
+        let Some((name, seal)) = live.filter(|_| tail.damage.is_none()) else {
             let lost = || Error::new(ErrorCode::CorruptRecord).file(self.subject.directory.as_str());
             let error = tail.damage.take().unwrap_or_else(lost);
             self.damaged = Some((tail.view, error.database(self.subject.name.as_str())));
@@ -310,7 +309,7 @@ impl Opening {
 
     fn sync_damaged(&mut self, io: &mut Io) -> Progress<Opened> {
         let read = self.segments.iter().filter_map(|segment| Some((segment.header?.epoch, &segment.path)));
-        let last = read.max_by_key(|(epoch, _)| if planted!(FirstDamagedSynced) { u64::MAX - *epoch } else { *epoch });
+        let last = read.max_by_key(|(epoch, _)| *epoch);
         let last = last.map(|(_, path)| path.clone());
         match last {
             Some(path) => {
@@ -353,8 +352,7 @@ impl Opening {
         let start_lsn = recovered.tail.start_lsn();
         self.superseded.clone_from(&self.said_again);
         for segment in &self.segments {
-            let wholly =
-                segment.header.is_some_and(|header| header.start_lsn >= start_lsn) || planted!(SupersededTooMany);
+            let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn);
             if wholly && !self.superseded.contains(&segment.path) {
                 self.superseded.push(segment.path.clone());
             }
@@ -368,7 +366,7 @@ impl Opening {
             created_at: self.subject.created_at,
         };
         // The batch to be proven may be one that was proven elsewhere, and is written again.
-        let last = recovered.tail.last().filter(|_| !planted!(MergedProofRoomForgotten));
+        let last = recovered.tail.last();
         let proof_bytes = encoded_bytes(last.as_ref(), &[]);
         let tail_bytes = tail.as_ref().map_or(0, |tail| tail.bytes);
         let needed_bytes = SEGMENT_HEADER_BYTES as u64 + tail_bytes + proof_bytes;
@@ -400,20 +398,18 @@ impl Opening {
         let Recovered { tail, .. } = self.recovered.take().expect("set when the replay ended");
         let error = error.database(self.subject.name.as_str());
         let mut view = tail.view;
-        if !planted!(UnprovenShownWithoutSpace) {
-            view.withhold(&tail.records, error.clone());
-        }
+        view.withhold(&tail.records, error.clone());
         Progress::Done(Opened::Unwritten(view, error))
     }
 
     fn remove_superseded(&mut self, made: Made) -> Progress<Opened> {
-        if let Some(path) = self.superseded.pop().filter(|_| !planted!(SupersededKept)) {
+        if let Some(path) = self.superseded.pop() {
             return self.go(Step::RemoveSuperseded(made), DiskOp::Unlink { path });
         }
         let Recovered { tail, epoch, .. } = self.recovered.take().expect("taken once, at the end");
         let (start_lsn, before) = (tail.start_lsn(), tail.last());
         let tail_bytes = tail.encode(self.subject.id, 0).map_or(0, |encoded| encoded.bytes);
-        let end = Lsn(start_lsn.0 + if planted!(OpeningEndTooEarly) { 0 } else { tail_bytes });
+        let end = Lsn(start_lsn.0 + tail_bytes);
         let view = tail.view;
         Progress::Done(Opened::Writable(Box::new(Writable { view, segment: made, epoch, start_lsn, end, before })))
     }

@@ -12,7 +12,6 @@ use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId,
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{Lsn, Replay, SEGMENT_HEADER_BYTES, Want};
 use crate::options::Options;
-use crate::planted::planted;
 
 /// A database that was filled up to the limit may be over it by this part of it when its log is replayed.
 const ALLOWANCE: u64 = 16;
@@ -45,9 +44,7 @@ impl ReadLog {
         options: &Options,
         io: &mut Io,
     ) -> (ReadLog, Progress<Replay>) {
-        if !planted!(SegmentsUnsorted) {
-            segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
-        }
+        segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
         let Options { merge_bytes_max, replay_slice_bytes, memory_bytes_max, map_fanout, .. } = *options;
         let replay = Replay::new(subject.id, subject.log_end, merge_bytes_max, replay_slice_bytes);
         let replay = Some(replay.with_fanout(map_fanout));
@@ -64,19 +61,12 @@ impl ReadLog {
                 let segment = &self.segments[self.at];
                 let header = segment.header.expect("only segments with a header are opened");
                 let bytes = segment.length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
-                let limit = self.limit(self.at).filter(|_| !planted!(LimitIgnored));
+                let limit = self.limit(self.at);
                 let want = self.replay.as_mut().map(|replay| replay.begin(header, segment.path.as_str(), bytes, limit));
                 self.read(want, memory_bytes_free, io)
             }
             (Step::Read, Ok(DiskReply::Data(data))) => {
-                let mut want = self.replay.as_mut().map(|replay| replay.take(data.as_slice()));
-                if planted!(ShortReadEndsSegment) && matches!(want, Some(Want::Bytes { .. })) {
-                    want = self.replay.as_mut().map(|replay| replay.take(&[]));
-                }
-                self.read(want, memory_bytes_free, io)
-            }
-            (Step::Read, Err(_)) if planted!(ReadErrorEndsSegment) => {
-                let want = self.replay.as_mut().map(|replay| replay.take(&[]));
+                let want = self.replay.as_mut().map(|replay| replay.take(data.as_slice()));
                 self.read(want, memory_bytes_free, io)
             }
             (Step::Open, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
@@ -86,8 +76,7 @@ impl ReadLog {
             }
             (Step::Read, Err(error)) => {
                 io.close(self.file);
-                let code = if planted!(ReadErrorToldAsDamage) { ErrorCode::CorruptRecord } else { ErrorCode::FileRead };
-                self.failed(code, &error)
+                self.failed(ErrorCode::FileRead, &error)
             }
         }
     }
@@ -121,7 +110,7 @@ impl ReadLog {
     fn read(&mut self, want: Option<Want>, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
         // What shrinks documents is taken beyond the limit, and what was taken has to be opened again.
         let allowed = memory_bytes_free.saturating_add(memory_bytes_free / ALLOWANCE);
-        if self.memory_bytes() > allowed && !planted!(OpeningIgnoresMemory) {
+        if self.memory_bytes() > allowed {
             io.close(self.file);
             return self.too_large(memory_bytes_free);
         }

@@ -11,7 +11,6 @@ use super::subject::Subject;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
-use crate::planted::planted;
 
 /// One segment of the log, or what should be one.
 #[derive(Clone, Debug)]
@@ -106,10 +105,6 @@ impl Survey {
                     let error = newer_format(&self.newest().path);
                     return Progress::Failed(error.database(self.subject.name.as_str()));
                 }
-                self.open(io)
-            }
-            (Step::ReadHeader, Err(_)) if planted!(HeaderReadErrorIsNone) => {
-                io.close(self.file);
                 self.open(io)
             }
             (Step::Open, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
