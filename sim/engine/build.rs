@@ -1,7 +1,5 @@
 //! Makes the copy of the engine that holds the planted mistakes, and the list of them, when the feature is on.
 
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo so")]
-
 mod planting;
 
 use std::path::{Path, PathBuf};
