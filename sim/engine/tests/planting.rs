@@ -16,7 +16,7 @@ fn with(mistakes: &[(&str, &str)]) -> Result<String, String> {
     let mistakes = mistakes.iter().map(parse).collect::<Result<Vec<Mistake>, String>>()?;
     let sources = BTreeMap::from([("a.rs".to_owned(), ENGINE.to_owned())]);
     let (mut sources, errors) = planted(sources, &mistakes);
-    if errors.is_empty() { Ok(sources.remove("a.rs").unwrap()) } else { Err(errors.join("\n")) }
+    if errors.is_empty() { Ok(sources.remove("a.rs").expect("the one file")) } else { Err(errors.join("\n")) }
 }
 
 #[test]
