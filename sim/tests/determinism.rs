@@ -36,11 +36,11 @@ fn the_hash_of_all_seeds_does_not_depend_on_how_many_run_at_a_time() {
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn a_dependence_on_the_process_is_noticed_and_located() {
-    let (text, code) = docdb_sim(&["determinism", "--seeds", "3..5", "--shaky-from", "100", "--json"]);
+    let (text, code) = docdb_sim(&["determinism", "--seeds", "2..4", "--shaky-from", "100", "--json"]);
     assert_eq!(code, Some(2), "{text}");
     let summary: serde_json::Value = serde_json::from_str(text.trim()).expect("one line of JSON");
     assert_eq!(
         (&summary["differing"], &summary["first_seed"], &summary["first_step"]),
-        (&2.into(), &3.into(), &100.into())
+        (&2.into(), &2.into(), &100.into())
     );
 }
