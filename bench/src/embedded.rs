@@ -63,13 +63,14 @@ impl Embedded {
     /// Creates documents from `writers` threads, each waiting for each of its commits.
     pub(crate) fn write(&mut self, writers: u64, duration: Duration) -> Result<Written, Error> {
         let before = self.docdb.stats()?;
-        let (database, document, first) = (&self.database, &self.document, self.next_id);
+        let (document, first) = (&self.document, self.next_id);
+        let documents = &self.database.collection(COLLECTION)?;
         let over = AtomicBool::new(false);
         let (start, processor_before) = (Instant::now(), processor_us());
         let write = |writer: u64| {
             let mut count = 0;
             while !over.load(Ordering::Relaxed) {
-                database.create(COLLECTION, first + writer + count * writers, document)?;
+                documents.create_bytes(first + writer + count * writers, document)?;
                 count += 1;
             }
             Ok(count)
@@ -99,7 +100,7 @@ impl Embedded {
         while self.next_id < end {
             let mut transaction = self.database.transaction();
             for _ in 0..TRANSACTION_DOCUMENTS.min(end - self.next_id) {
-                transaction = transaction.create(COLLECTION, self.next_id, &self.document)?;
+                transaction.create_bytes(COLLECTION, self.next_id, &self.document)?;
                 self.next_id += 1;
             }
             transaction.commit()?;
@@ -114,7 +115,7 @@ impl Embedded {
         while count < documents {
             let mut transaction = self.database.transaction();
             for _ in 0..TRANSACTION_DOCUMENTS.min(documents - count) {
-                transaction = transaction.update(COLLECTION, next(self.next_id), &self.document)?;
+                transaction.update_bytes(COLLECTION, next(self.next_id), &self.document)?;
                 count += 1;
             }
             transaction.commit()?;
@@ -137,10 +138,11 @@ impl Embedded {
         let start = Instant::now();
         let (mut scattered, mut count, mut copied) = (Scattered(seed), 0_u64, 0_usize);
         let mut copy = vec![0; DOCUMENT_BYTES];
+        let documents = self.database.collection(COLLECTION)?;
         while start.elapsed() < duration {
             for _ in 0..READS_PER_LOOK_AT_THE_CLOCK {
                 let id = scattered.below(self.next_id);
-                if let Some(document) = self.database.get(COLLECTION, id)? {
+                if let Some(document) = documents.get(id)? {
                     copy.copy_from_slice(document.bytes());
                     copied += usize::from(std::hint::black_box(&copy)[0] != 0);
                 }
@@ -154,9 +156,10 @@ impl Embedded {
     /// Commits one document after another until told, and answers the longest commit in milliseconds.
     pub(crate) fn longest_commit(&mut self, over: &AtomicBool) -> Result<f64, Error> {
         let mut longest = Duration::ZERO;
+        let documents = self.database.collection(COLLECTION)?;
         while !over.load(Ordering::Relaxed) {
             let start = Instant::now();
-            self.database.create(COLLECTION, self.next_id, &self.document)?;
+            documents.create_bytes(self.next_id, &self.document)?;
             longest = longest.max(start.elapsed());
             self.next_id += 1;
         }

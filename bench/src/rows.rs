@@ -208,7 +208,7 @@ fn new_collections(database: &Database, first: u32, count: u32) -> Outcome<f64> 
     for begin in (first..first + count).step_by(100) {
         let mut transaction = database.transaction();
         for number in begin..begin + 100 {
-            transaction = transaction.create(&format!("collection-{number}"), 1, b"{}")?;
+            transaction.create_bytes(&format!("collection-{number}"), 1, b"{}")?;
         }
         transaction.commit()?;
     }

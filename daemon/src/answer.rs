@@ -117,7 +117,7 @@ impl Answer {
                 .iter()
                 .map(|result| match result {
                     Ok(OperationReply::Document(document)) => document.len() + 4,
-                    Ok(OperationReply::Written(_)) | Err(_) => OVERHEAD_BYTES,
+                    Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) | Err(_) => OVERHEAD_BYTES,
                 })
                 .sum(),
             Answer::Response(Ok(Reply::Databases(databases))) => databases.len() * LISTED_DATABASE_BYTES,

@@ -6,6 +6,8 @@
 //!
 //! It never validates a document or a name itself; `docdb_protocol` does, once.
 
+use std::ops::Bound;
+
 use docdb_protocol::wire::{Command, ScanReplyBuilder, WireRequest, listing};
 use docdb_protocol::{
     Action, Atomicity, CollectionName, DatabaseId, DocumentId, Error, ErrorCode, IfMissing, Operation, OperationReply,
@@ -34,7 +36,7 @@ pub(crate) enum Plan {
     /// The names of the collections.
     Collections(DatabaseId),
     /// A page of documents.
-    Scan { database: DatabaseId, collection: CollectionName, first: DocumentId },
+    Scan { database: DatabaseId, collection: CollectionName, first: u64 },
 }
 
 /// The request id of a body, if it is long enough to have one.
@@ -75,7 +77,7 @@ fn execute(request: &WireRequest<'_>) -> Result<Plan, Error> {
     }
     let steps: Vec<Result<Operation, Error>> =
         request.ops.iter().enumerate().map(|(index, op)| op.to_operation().map_err(|e| e.operation(index))).collect();
-    if steps.iter().flatten().any(|operation| matches!(operation.action, Action::Read)) {
+    if steps.iter().flatten().any(|operation| operation.action.is_read()) {
         return Ok(Plan::Mixed { database, steps });
     }
     Ok(Plan::Write { database, writes: Writes::of(steps) })
@@ -187,7 +189,7 @@ async fn mixed(
 }
 
 fn is_read(step: &Result<Operation, Error>) -> bool {
-    matches!(step, Ok(Operation { action: Action::Read, .. }))
+    matches!(step, Ok(operation) if operation.action.is_read())
 }
 
 async fn write(
@@ -225,12 +227,16 @@ async fn read(
         let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
         return executed(ask(store, outstanding, request).await);
     };
-    let look_up = |operation: &Operation| match view.lookup(operation.collection.as_str(), operation.document_id) {
-        Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
-        Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(operation.document_id)),
-        Lookup::Damaged(error) => Err(error),
+    let look_up = |operation: &Operation| {
+        let id = operation.action.document_id()?;
+        Some(match view.lookup(operation.collection.as_str(), id) {
+            Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
+            Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(id)),
+            Lookup::Damaged(error) => Err(error),
+        })
     };
-    Ok(operations.iter().map(look_up).collect())
+    // Each is a read, and so names its document.
+    Ok(operations.iter().filter_map(look_up).collect())
 }
 
 async fn collections(store: &Store, outstanding: &Outstanding, database: DatabaseId) -> Result<Vec<u8>, Error> {
@@ -246,20 +252,37 @@ async fn scan(
     outstanding: &Outstanding,
     database: DatabaseId,
     collection: &CollectionName,
-    first: DocumentId,
+    first: u64,
 ) -> Result<Vec<u8>, Error> {
     let view = view(store, outstanding, database).await?;
     let mut page = ScanReplyBuilder::new();
-    for entry in view.scan(collection.as_str(), first) {
-        let more = match entry {
-            Ok((id, document)) => page.push(id, Some(document.bytes())),
-            Err((id, error)) if error.names_document() => page.push(id, None),
-            Err(_) => {
-                page.lost();
-                true
-            }
+    for entry in view.scan(collection.as_str(), Bound::Included(&DocumentId::Number(first))) {
+        let (id, document) = match entry {
+            Ok((id, document)) => (id, Some(document.bytes())),
+            Err(error) => match error.context().and_then(|context| context.document.clone()) {
+                Some(id) => (id, None),
+                None if error.code() == ErrorCode::CorruptRecord => {
+                    page.lost();
+                    continue;
+                }
+                None => {
+                    page.withheld();
+                    continue;
+                }
+            },
         };
-        if !more {
+        let DocumentId::Number(id) = id else {
+            // No number follows a text. What is lost or withheld is said all the same.
+            page.texts();
+            if !view.damage().is_empty() {
+                page.lost();
+            }
+            if view.is_unwritten() {
+                page.withheld();
+            }
+            break;
+        };
+        if !page.push(id, document) {
             break;
         }
     }
@@ -275,8 +298,7 @@ async fn view(store: &Store, outstanding: &Outstanding, database: DatabaseId) ->
         // Opening goes by name; a read opens by id, and it does not matter what it finds.
         let operations = vec![Operation {
             collection: CollectionName::default_collection(),
-            document_id: DocumentId(0),
-            action: Action::Read,
+            action: Action::Read(DocumentId::FIRST),
         }];
         ask(store, outstanding, Request::Execute { database, operations, atomicity: Atomicity::EachAlone }).await?;
     }

@@ -146,9 +146,9 @@ fn lists_counts_and_pages() {
     let stats = docdb_protocol::wire::stats::decode(&answer.data).unwrap();
     assert_eq!((stats.databases, stats.databases_open, stats.transactions), (1, 1, 3));
     let books = docdb_protocol::CollectionName::parse("books").unwrap();
-    let answer = client.ask(&WireRequest::scan(1, db, &books, docdb_protocol::DocumentId(1)));
+    let answer = client.ask(&WireRequest::scan(1, db, &books, 1));
     let page = docdb_protocol::wire::ScanReply::decode(&answer.data).unwrap();
-    let ids: Vec<u64> = page.documents.iter().map(|(id, _)| id.0).collect();
+    let ids: Vec<u64> = page.documents.iter().map(|(id, _)| *id).collect();
     assert_eq!((ids, page.more), (vec![5, u64::MAX], false));
     for unknown in [5, 6, 9, 13, 0, 255] {
         let answer = client.ask(&WireRequest::new(8, Command::Unknown(unknown), Some(db)));

@@ -30,7 +30,8 @@ impl Waiting {
     /// The answer when the batch was given up: `lost` for what it wrote; everything else is decided
     /// again, against what is published.
     pub(crate) fn given_up(self, published: &View, bounds: &Bounds, lost: &Error) -> Response {
-        let wrote = |result: &OperationResult| matches!(result, Ok(OperationReply::Written(_)));
+        let wrote =
+            |result: &OperationResult| matches!(result, Ok(OperationReply::Written(_) | OperationReply::Inserted(..)));
         match (self.atomicity, self.results) {
             (Atomicity::AllOrNothing, Ok(results)) if results.iter().any(wrote) => Err(lost.clone()),
             (atomicity, results) => {
@@ -60,7 +61,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn add(&mut self, waiting: Waiting, records: Vec<Record>) {
-        self.bytes += records.iter().map(|record| OPERATION_BYTES + record.payload.bytes().len()).sum::<usize>();
+        self.bytes += records.iter().map(|record| OPERATION_BYTES + record.variable_bytes()).sum::<usize>();
         if self.records.is_empty() {
             self.records = records;
         } else {
@@ -87,8 +88,8 @@ mod tests {
     use super::*;
     use crate::log::{Payload, RecordKind};
 
-    fn operation(id: u64, action: Action) -> Operation {
-        Operation { collection: CollectionName::default_collection(), document_id: DocumentId(id), action }
+    fn operation(action: Action) -> Operation {
+        Operation { collection: CollectionName::default_collection(), action }
     }
 
     fn waiting(operations: Vec<Operation>, atomicity: Atomicity, results: Vec<OperationResult>) -> Waiting {
@@ -100,8 +101,8 @@ mod tests {
     fn what_a_request_did_not_write_is_decided_again_when_its_batch_is_given_up() {
         let written = Ok(OperationReply::Written(TxId(1)));
         let document = Document::parse(b"1").unwrap();
-        let create = operation(1, Action::Create(document));
-        let read = operation(2, Action::Read);
+        let create = operation(Action::Create(DocumentId::Number(1), document));
+        let read = operation(Action::Read(DocumentId::Number(2)));
         let missing = || Err(Error::new(ErrorCode::DocNotFound));
         let bounds = Bounds { read_only: None, memory_bytes_free: 1000 };
         let lost = Error::new(ErrorCode::OutcomeUnknown);
@@ -126,7 +127,7 @@ mod tests {
             kind: RecordKind::Create,
             tx: TxId(1),
             collection: CollectionId::DEFAULT,
-            document: DocumentId(1),
+            document: DocumentId::Number(1),
             payload,
         };
         let mut batch = Batch::default();

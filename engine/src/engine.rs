@@ -10,7 +10,7 @@ mod tell;
 use std::collections::{BTreeMap, VecDeque};
 
 use docdb_protocol::limits::{DATABASES_MAX, OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
-use docdb_protocol::{Action, DatabaseId, DatabaseName, Document, Error, ErrorCode, IfMissing, Reply, Request};
+use docdb_protocol::{DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Reply, Request};
 
 use crate::alert::AlertKind;
 use crate::batch::OPERATION_BYTES;
@@ -206,9 +206,7 @@ impl Engine {
             Request::OpenDatabase { name, .. } => {
                 self.catalog.find(name).is_none_or(|id| self.databases.get(id).is_none())
             }
-            Request::Execute { operations, .. } => {
-                operations.iter().any(|operation| !matches!(operation.action, Action::Read))
-            }
+            Request::Execute { operations, .. } => operations.iter().any(|operation| !operation.action.is_read()),
             Request::CloseDatabase { .. } | Request::Stats | Request::ListDatabases => false,
         }
     }
@@ -669,7 +667,10 @@ fn request_bytes(request: &Request) -> (usize, usize) {
             let documents = operations.iter().filter_map(|operation| operation.action.document());
             let document_bytes = documents.map(Document::len).sum();
             let names: usize = operations.iter().map(|operation| operation.collection.as_str().len()).sum();
-            (operations.len() * OPERATION_BYTES + names + document_bytes, document_bytes)
+            let ids =
+                operations.iter().filter_map(|operation| operation.action.document_id().and_then(DocumentId::as_text));
+            let ids: usize = ids.map(str::len).sum();
+            (operations.len() * OPERATION_BYTES + names + ids + document_bytes, document_bytes)
         }
         Request::OpenDatabase { .. } | Request::CloseDatabase { .. } | Request::Stats | Request::ListDatabases => {
             (OPERATION_BYTES, 0)

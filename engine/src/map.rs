@@ -421,12 +421,6 @@ mod tests {
         }
     }
 
-    impl Shared for u64 {
-        fn load_count(&self) -> usize {
-            0
-        }
-    }
-
     /// What the module promises of the shape.
     fn assert_shape<K: Clone + Ord + std::fmt::Debug, V: Shared>(map: &Map<K, V>) {
         fn depth<K: Clone + Ord + std::fmt::Debug, V: Shared>(

@@ -4,9 +4,10 @@
 //! changes under its holder. A view knows nothing of files: until tables exist, every document is in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, TxId};
+use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, TextId, TxId};
 
 use crate::log::{Record, RecordKind};
 use crate::map::{Map, Shared};
@@ -25,27 +26,78 @@ const COPIED_BYTES: u64 = 1024;
 /// What memory takes for one document of `len` bytes: its allocation as the system's allocator rounds it, and its entry.
 /// The figure depends on nothing else, so that what one write takes the opposite one gives back.
 pub(crate) fn document_memory_bytes(len: usize) -> u64 {
-    // In front of every allocation stands its length, in eight bytes; all of them begin at multiples of sixteen.
-    (COUNTS_BYTES + len as u64 + 8).next_multiple_of(16).max(32) + ENTRY_BYTES
+    allocation_bytes(COUNTS_BYTES + len as u64) + ENTRY_BYTES
 }
 
-/// A document within its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) collection: CollectionId,
-    pub(crate) document: DocumentId,
+/// What memory takes for an id beside its entry: of a text its bytes, and what points to them.
+pub(crate) fn id_memory_bytes(id: &DocumentId) -> u64 {
+    match id {
+        DocumentId::Number(_) => 0,
+        DocumentId::Text(text) => text_memory_bytes(text),
+    }
+}
+
+fn text_memory_bytes(text: &TextId) -> u64 {
+    allocation_bytes(COUNTS_BYTES + size_of::<Box<str>>() as u64) + allocation_bytes(text.as_str().len() as u64)
+}
+
+/// In front of every allocation stands its length, in eight bytes; all of them begin at multiples of sixteen.
+fn allocation_bytes(bytes: u64) -> u64 {
+    (bytes + 8).next_multiple_of(16).max(32)
+}
+
+/// A document within its database. One small shape for both kinds of ids, of which a store holds millions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Number(CollectionId, u64),
+    Text(CollectionId, TextId),
 }
 
 impl Key {
-    /// Both parts as one number, which orders as they do and compares without a branch.
-    fn packed(self) -> u128 {
-        u128::from(self.collection.0) << 64 | u128::from(self.document.0)
+    pub(crate) fn new(collection: CollectionId, id: &DocumentId) -> Key {
+        match id {
+            DocumentId::Number(number) => Key::Number(collection, *number),
+            DocumentId::Text(text) => Key::Text(collection, text.clone()),
+        }
+    }
+
+    /// The first that a collection may have.
+    fn first(collection: CollectionId) -> Key {
+        Key::Number(collection, 0)
+    }
+
+    pub(crate) fn collection(&self) -> CollectionId {
+        match self {
+            Key::Number(collection, _) | Key::Text(collection, _) => *collection,
+        }
+    }
+
+    pub(crate) fn id(&self) -> DocumentId {
+        match self {
+            Key::Number(_, number) => DocumentId::Number(*number),
+            Key::Text(_, text) => DocumentId::Text(text.clone()),
+        }
+    }
+
+    /// What it takes in memory beside its entry.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        match self {
+            Key::Number(..) => 0,
+            Key::Text(_, text) => text_memory_bytes(text),
+        }
     }
 }
 
 impl Ord for Key {
     fn cmp(&self, other: &Key) -> std::cmp::Ordering {
-        self.packed().cmp(&other.packed())
+        // Two parts as one number order as they do and compare without a branch.
+        let packed = |collection: CollectionId, number: u64| u128::from(collection.0) << 64 | u128::from(number);
+        match (self, other) {
+            (Key::Number(one, number), Key::Number(two, other)) => packed(*one, *number).cmp(&packed(*two, *other)),
+            (Key::Text(one, text), Key::Text(two, other)) => one.cmp(two).then_with(|| text.cmp(other)),
+            (Key::Number(one, _), Key::Text(two, _)) => one.cmp(two).then(std::cmp::Ordering::Less),
+            (Key::Text(one, _), Key::Number(two, _)) => one.cmp(two).then(std::cmp::Ordering::Greater),
+        }
     }
 }
 
@@ -91,6 +143,12 @@ impl Shared for CollectionId {
     }
 }
 
+impl Shared for u64 {
+    fn load_count(&self) -> usize {
+        0
+    }
+}
+
 /// The stored bytes, or that they are lost.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
@@ -123,6 +181,8 @@ pub(crate) struct Withheld {
 pub struct View {
     documents: Map<Key, Version>,
     collections: Map<CollectionName, CollectionId>,
+    /// Of each collection the highest number up to [`DocumentId::NEXT_NUMBER_MAX`] that was ever used; none where none was.
+    highest_numbers: Map<CollectionId, u64>,
     /// One above the highest id that a collection ever had.
     next_collection: CollectionId,
     last_tx: TxId,
@@ -157,13 +217,13 @@ impl View {
 
     /// Looks one document up. `collection` is a name as text; an unknown one holds nothing.
     #[must_use]
-    pub fn lookup(&self, collection: &str, id: DocumentId) -> Lookup<'_> {
+    pub fn lookup(&self, collection: &str, id: &DocumentId) -> Lookup<'_> {
         if let Some(withheld) = &self.withheld
-            && withheld.documents.get(collection).is_some_and(|documents| documents.contains(&id))
+            && withheld.documents.get(collection).is_some_and(|documents| documents.contains(id))
         {
             return Lookup::Damaged(withheld.error.clone().collection(collection).document(id));
         }
-        let key = self.collections.get(collection).map(|&collection| Key { collection, document: id });
+        let key = self.collections.get(collection).map(|&collection| Key::new(collection, id));
         let found = key.and_then(|key| self.documents.get(&key));
         match found {
             Some(Version { tx, content: Content::Live(document) }) if *tx >= self.damage.uncertain_below => {
@@ -179,31 +239,38 @@ impl View {
         self.collections.iter().map(|(name, _)| name)
     }
 
-    /// The documents of a collection in the order of their ids, from `from` on, that one included. A
-    /// damaged one is an `Err` with its id and error; the rest follows. Where a part of the log is lost
-    /// that names no documents, or documents are withheld for want of space, an `Err` under the largest id ends the scan.
-    pub fn scan(
-        &self,
+    /// The documents of a collection in the order of their ids, from `from` on. A damaged one is an `Err` that names it
+    /// ([`Error::names_document`]); the rest follows. Where a part of the log is lost that names no documents, or
+    /// documents are withheld for want of space, an `Err` that names none ends the scan.
+    pub fn scan<'view>(
+        &'view self,
         collection: &str,
-        from: DocumentId,
-    ) -> impl Iterator<Item = Result<(DocumentId, &Document), (DocumentId, Error)>> {
+        from: Bound<&DocumentId>,
+    ) -> impl Iterator<Item = Result<(DocumentId, &'view Document), Error>> + use<'view> {
         // Documents may be missing that nothing names: a scan that ended well would hide it.
-        let withheld = self.withheld.iter().filter(move |withheld| {
+        let withheld = self.withheld.iter().filter(|withheld| {
             let documents = withheld.documents.get(collection);
-            documents.is_some_and(|documents| documents.range(from..).next().is_some())
+            documents.is_some_and(|documents| documents.range((from, Bound::Unbounded)).next().is_some())
         });
         let lost = self.damage.parts.first().or_else(|| withheld.map(|withheld| &withheld.error).next());
-        let lost = lost.map(|error| Err((DocumentId(u64::MAX), error.clone())));
+        let lost = lost.map(|error| Err(error.clone()));
         let found = self.collections.get_key_value(collection);
-        let documents = found.into_iter().flat_map(move |(name, &collection)| {
+        let found = found.map(|(name, collection)| {
+            let (first, after) = match from {
+                Bound::Unbounded => (Key::first(*collection), None),
+                Bound::Included(id) => (Key::new(*collection, id), None),
+                Bound::Excluded(id) => (Key::new(*collection, id), Some(Key::new(*collection, id))),
+            };
+            (name, *collection, first, after)
+        });
+        let documents = found.into_iter().flat_map(move |(name, collection, first, after)| {
             self.documents
-                .range(&Key { collection, document: from })
-                .take_while(move |(key, _)| key.collection == collection)
+                .range(&first)
+                .take_while(move |(key, _)| key.collection() == collection)
+                .filter(move |(key, _)| after.as_ref() != Some(key))
                 .map(move |(key, version)| match &version.content {
-                    Content::Live(document) if version.tx >= self.damage.uncertain_below => {
-                        Ok((key.document, document))
-                    }
-                    Content::Live(_) | Content::Damaged => Err((key.document, corrupt(name.as_str(), key.document))),
+                    Content::Live(document) if version.tx >= self.damage.uncertain_below => Ok((key.id(), document)),
+                    Content::Live(_) | Content::Damaged => Err(corrupt(name.as_str(), &key.id())),
                 })
         });
         documents.chain(lost)
@@ -239,9 +306,9 @@ impl View {
 
     /// Whether a document is withheld until there is space to make it durable.
     #[must_use]
-    pub fn is_withheld(&self, collection: &str, id: DocumentId) -> bool {
+    pub fn is_withheld(&self, collection: &str, id: &DocumentId) -> bool {
         let documents = self.withheld.as_ref().and_then(|withheld| withheld.documents.get(collection));
-        documents.is_some_and(|documents| documents.contains(&id))
+        documents.is_some_and(|documents| documents.contains(id))
     }
 
     /// Whether this is what is proven of a log that cannot be gone on with for want of space; the rest is withheld.
@@ -258,9 +325,9 @@ impl View {
         for record in records {
             match record.kind {
                 RecordKind::Create | RecordKind::Update | RecordKind::Delete => {
-                    self.delete(Key { collection: record.collection, document: record.document });
+                    self.delete(&Key::new(record.collection, &record.document));
                     if let Some(name) = names.get(&record.collection) {
-                        documents.entry(name.clone()).or_default().insert(record.document);
+                        documents.entry(name.clone()).or_default().insert(record.document.clone());
                     }
                 }
                 RecordKind::CreateCollection => {
@@ -284,6 +351,7 @@ impl View {
         View {
             documents: Map::new(map_fanout),
             collections,
+            highest_numbers: Map::new(map_fanout),
             next_collection: CollectionId(CollectionId::DEFAULT.0 + 1),
             last_tx: TxId(0),
             memory_bytes: 0,
@@ -308,8 +376,14 @@ impl View {
         self.next_collection
     }
 
-    pub(crate) fn version(&self, key: Key) -> Option<&Version> {
-        self.documents.get(&key)
+    pub(crate) fn version(&self, key: &Key) -> Option<&Version> {
+        self.documents.get(key)
+    }
+
+    /// The number for the next document of a collection that is inserted; `None` when all are used up.
+    pub(crate) fn next_number(&self, collection: CollectionId) -> Option<u64> {
+        let highest = self.highest_numbers.get(&collection).copied().unwrap_or(0);
+        (highest < DocumentId::NEXT_NUMBER_MAX).then_some(highest + 1)
     }
 
     pub(crate) fn add_collection(&mut self, name: CollectionName, id: CollectionId) {
@@ -319,16 +393,27 @@ impl View {
 
     pub(crate) fn put(&mut self, key: Key, version: Version) {
         self.changes += 1;
-        self.memory_bytes += version.memory_bytes();
+        let key_bytes = key.memory_bytes();
+        self.memory_bytes += key_bytes + version.memory_bytes();
         self.damaged += u64::from(matches!(version.content, Content::Damaged));
+        if let Key::Number(collection, number) = key {
+            self.note_number(collection, number);
+        }
         let replaced = self.documents.insert(key, version);
-        self.forget(replaced);
+        self.forget(key_bytes, replaced);
     }
 
-    pub(crate) fn delete(&mut self, key: Key) {
+    pub(crate) fn delete(&mut self, key: &Key) {
         self.changes += 1;
-        let removed = self.documents.remove(&key);
-        self.forget(removed);
+        let removed = self.documents.remove(key);
+        self.forget(key.memory_bytes(), removed);
+    }
+
+    /// A number is used: it is never given again, whatever becomes of its document.
+    fn note_number(&mut self, collection: CollectionId, number: u64) {
+        if number <= DocumentId::NEXT_NUMBER_MAX && self.next_number(collection).is_some_and(|next| number >= next) {
+            self.highest_numbers.insert(collection, number);
+        }
     }
 
     pub(crate) fn set_last_tx(&mut self, tx: TxId) {
@@ -339,14 +424,15 @@ impl View {
         self.damage = Arc::new(damage);
     }
 
-    fn forget(&mut self, version: Option<Version>) {
+    fn forget(&mut self, key_bytes: u64, version: Option<Version>) {
         let Some(version) = version else { return };
-        self.replaced_bytes += version.memory_bytes();
-        self.memory_bytes -= version.memory_bytes();
+        let bytes = key_bytes + version.memory_bytes();
+        self.replaced_bytes += bytes;
+        self.memory_bytes -= bytes;
         self.damaged -= u64::from(matches!(version.content, Content::Damaged));
     }
 }
 
-fn corrupt(collection: &str, id: DocumentId) -> Error {
+fn corrupt(collection: &str, id: &DocumentId) -> Error {
     Error::new(ErrorCode::CorruptRecord).collection(collection).document(id)
 }

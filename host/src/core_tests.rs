@@ -14,7 +14,7 @@ fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
     let directory = tempfile::tempdir().expect("a place for the test");
     let docdb = DocDb::open(directory.path()).expect("a fresh directory opens");
     let database = docdb.database("d").expect("it is made");
-    database.create("c", 1, b"1").expect("it is written");
+    database.collection("c").unwrap().create_bytes(1, b"1").expect("it is written");
 
     // From here on there is somebody to call foreign code.
     docdb.submit(Request::Stats, drop);
@@ -36,12 +36,15 @@ fn a_panic_of_the_engine_fails_everyone_and_loses_nothing() {
     });
     let refused = answers.recv().expect("everyone who waits is answered").expect_err("by an error");
     assert_eq!(refused.code(), ErrorCode::PoolStopped);
-    assert_eq!(database.create("c", 2, b"2").expect_err("nothing goes on").code(), ErrorCode::PoolStopped);
+    assert_eq!(
+        database.collection("c").unwrap().create_bytes(2, b"2").expect_err("nothing goes on").code(),
+        ErrorCode::PoolStopped
+    );
     assert!(docdb.running.core.failure().is_some());
     drop((database, docdb));
 
     let docdb = DocDb::open(directory.path()).expect("the directory is free again");
     let database = docdb.database("d").expect("it is there");
-    assert_eq!(database.get("c", 1).expect("it can be read").expect("it is there").bytes(), b"1");
-    assert!(database.get("c", 2).expect("it can be read").is_none());
+    assert_eq!(database.collection("c").unwrap().get(1).expect("it can be read").expect("it is there").bytes(), b"1");
+    assert!(database.collection("c").unwrap().get(2).expect("it can be read").is_none());
 }

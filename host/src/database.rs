@@ -3,24 +3,22 @@
 //! Reads are served from the published view on the caller's own thread; writes are requests to the
 //! engine. A database that someone closed meanwhile is opened again at its next use.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use docdb_engine::{Lookup, View};
+use docdb_engine::View;
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing,
-    Operation, OperationReply, Reply, Request, TxId,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, Error, ErrorCode, IfMissing, Operation, OperationReply,
+    OperationResult, Reply, Request,
 };
 
+use crate::collection::Collection;
+use crate::transaction::Transaction;
 use crate::views::ViewCell;
 use crate::{DocDb, unexpected};
 
 /// How often a read opens a database that others keep closing, before it gives up.
 const OPENINGS_PER_READ_MAX: usize = 8;
-
-/// A scan takes this many documents from its view at a time.
-const SCAN_PAGE_DOCUMENTS: usize = 256;
 
 /// A handle on one database. Clones share it; all keep the data directory open.
 #[derive(Clone)]
@@ -49,45 +47,37 @@ impl Database {
         self.name.as_str()
     }
 
-    /// The document, or `None`. Sees every write that was acknowledged before, and only durable ones.
+    /// A handle on one of its collections, whether it has documents yet or not.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// let books = library.collection("books")?;
+    /// assert!(books.get(1)?.is_none());
+    /// assert!(library.collection("no/name").is_err());
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorCode::CorruptRecord`] when what was stored is not known.
-    pub fn get(&self, collection: &str, id: u64) -> Result<Option<Document>, Error> {
-        match self.view()?.lookup(collection, DocumentId(id)) {
-            Lookup::Found(document) => Ok(Some(document.clone())),
-            Lookup::Absent => Ok(None),
-            Lookup::Damaged(error) => Err(error),
-        }
-    }
-
-    /// Stores a document that must not be there yet; the collection appears with its first document.
-    ///
-    /// # Errors
-    /// [`ErrorCode::DocExists`], [`ErrorCode::InvalidJson`], and whatever keeps it from becoming durable.
-    pub fn create(&self, collection: &str, id: u64, document: &[u8]) -> Result<TxId, Error> {
-        self.transaction().create(collection, id, document)?.commit()
-    }
-
-    /// Replaces a document that must be there.
-    ///
-    /// # Errors
-    /// [`ErrorCode::DocNotFound`]; else as [`Database::create`].
-    pub fn update(&self, collection: &str, id: u64, document: &[u8]) -> Result<TxId, Error> {
-        self.transaction().update(collection, id, document)?.commit()
-    }
-
-    /// Removes a document that must be there.
-    ///
-    /// # Errors
-    /// [`ErrorCode::DocNotFound`]; else as [`Database::create`].
-    pub fn delete(&self, collection: &str, id: u64) -> Result<TxId, Error> {
-        self.transaction().delete(collection, id)?.commit()
+    /// [`ErrorCode::InvalidCollectionName`].
+    pub fn collection(&self, name: &str) -> Result<Collection, Error> {
+        Ok(Collection::new(self.clone(), CollectionName::parse(name)?))
     }
 
     /// Several writes that become durable and visible together, or not at all.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// let mut transaction = library.transaction();
+    /// transaction.create("books", 1, &"Momo")?.create("films", 1, &"Momo")?;
+    /// transaction.commit()?;
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
     pub fn transaction(&self) -> Transaction<'_> {
-        Transaction { database: self, operations: Vec::new() }
+        Transaction::new(self)
     }
 
     /// The names of all collections, sorted.
@@ -98,20 +88,6 @@ impl Database {
         Ok(self.view()?.collections().map(|name| name.as_str().to_owned()).collect())
     }
 
-    /// The documents of a collection in the order of their ids, from `from` on (inclusive), all of one
-    /// moment: later writes do not show. The scan keeps that state in memory until it is dropped.
-    ///
-    /// # Errors
-    /// As [`Database::collections`]; a damaged document is an error of its own within the scan.
-    pub fn scan(&self, collection: &str, from: u64) -> Result<Scan, Error> {
-        Ok(Scan {
-            view: self.view()?,
-            collection: collection.to_owned(),
-            next: Some(DocumentId(from)),
-            page: VecDeque::new(),
-        })
-    }
-
     /// Closes the database and records the end of its log. Handles stay valid: the next use opens it again.
     ///
     /// # Errors
@@ -119,6 +95,19 @@ impl Database {
     pub fn close(&self) -> Result<(), Error> {
         match self.docdb.request(Request::CloseDatabase { database: self.id })? {
             Reply::Closed => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Runs operations, and answers a result each.
+    pub(crate) fn execute(
+        &self,
+        operations: Vec<Operation>,
+        atomicity: Atomicity,
+    ) -> Result<Vec<OperationResult>, Error> {
+        let count = operations.len();
+        match self.docdb.request(Request::Execute { database: self.id, operations, atomicity })? {
+            Reply::Executed(results) if results.len() == count => Ok(results),
             other => Err(unexpected(&other)),
         }
     }
@@ -150,108 +139,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Writes being gathered; dropping it writes nothing.
-#[derive(Debug)]
-#[must_use = "a transaction writes nothing until it is committed"]
-pub struct Transaction<'database> {
-    database: &'database Database,
-    operations: Vec<Operation>,
-}
-
-impl Transaction<'_> {
-    /// Adds a document that must not be there yet.
-    ///
-    /// # Errors
-    /// [`ErrorCode::InvalidCollectionName`], [`ErrorCode::InvalidJson`], [`ErrorCode::PayloadTooLarge`].
-    pub fn create(self, collection: &str, id: u64, document: &[u8]) -> Result<Self, Error> {
-        let document = Document::parse(document).map_err(|error| error.document(DocumentId(id)))?;
-        self.add(collection, id, Action::Create(document))
-    }
-
-    /// Replaces a document that must be there.
-    ///
-    /// # Errors
-    /// As [`Transaction::create`].
-    pub fn update(self, collection: &str, id: u64, document: &[u8]) -> Result<Self, Error> {
-        let document = Document::parse(document).map_err(|error| error.document(DocumentId(id)))?;
-        self.add(collection, id, Action::Update(document))
-    }
-
-    /// Removes a document that must be there.
-    ///
-    /// # Errors
-    /// [`ErrorCode::InvalidCollectionName`].
-    pub fn delete(self, collection: &str, id: u64) -> Result<Self, Error> {
-        self.add(collection, id, Action::Delete)
-    }
-
-    fn add(mut self, collection: &str, id: u64, action: Action) -> Result<Self, Error> {
-        let collection = CollectionName::parse(collection)?;
-        self.operations.push(Operation { collection, document_id: DocumentId(id), action });
-        Ok(self)
-    }
-
-    /// Makes all of it durable, then visible, then returns. A transaction without writes commits nothing
-    /// and answers the newest transaction that readers see.
-    ///
-    /// # Errors
-    /// Of the first write that cannot be: nothing is written then. [`ErrorCode::OutcomeUnknown`] when the
-    /// device failed so that all of it may or may not be there after the next opening.
-    pub fn commit(self) -> Result<TxId, Error> {
-        let Transaction { database, operations } = self;
-        if operations.is_empty() {
-            return Ok(database.view()?.last_tx());
-        }
-        let request = Request::Execute { database: database.id, operations, atomicity: Atomicity::AllOrNothing };
-        match database.docdb.request(request)? {
-            Reply::Executed(mut results) => match results.pop() {
-                Some(Ok(OperationReply::Written(transaction))) => Ok(transaction),
-                Some(Err(error)) => Err(error),
-                other => Err(unexpected(&Reply::Executed(other.into_iter().collect()))),
-            },
-            other => Err(unexpected(&other)),
-        }
-    }
-}
-
-/// The documents of one collection at one moment, in the order of their ids. See [`Database::scan`].
-#[derive(Debug)]
-pub struct Scan {
-    view: Arc<View>,
-    collection: String,
-    /// Where the next page begins; `None` behind the last document.
-    next: Option<DocumentId>,
-    page: VecDeque<Result<(u64, Document), Error>>,
-}
-
-impl Scan {
-    fn fill(&mut self) {
-        let Some(from) = self.next.take() else { return };
-        let mut last = None;
-        for entry in self.view.scan(&self.collection, from).take(SCAN_PAGE_DOCUMENTS) {
-            match entry {
-                Ok((id, document)) => {
-                    last = Some(id);
-                    self.page.push_back(Ok((id.0, document.clone())));
-                }
-                Err((id, error)) => {
-                    last = Some(id);
-                    self.page.push_back(Err(error.document(id)));
-                }
-            }
-        }
-        let is_full = self.page.len() == SCAN_PAGE_DOCUMENTS;
-        self.next = last.filter(|_| is_full).and_then(|id| id.0.checked_add(1)).map(DocumentId);
-    }
-}
-
-impl Iterator for Scan {
-    type Item = Result<(u64, Document), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty() {
-            self.fill();
-        }
-        self.page.pop_front()
-    }
+/// The engine answered another operation than the one asked: a bug, reported rather than panicked about.
+pub(crate) fn unexpected_operation(reply: &OperationReply) -> Error {
+    Error::new(ErrorCode::InvalidRequest).detail(format!("unexpected reply {reply:?}"))
 }

@@ -1,8 +1,8 @@
 //! DocDB, embedded: a JSON document database that keeps what it acknowledged through any crash.
 //!
-//! A data directory holds any number of databases, a database any number of collections, a collection
-//! JSON documents under numbers of your choice. When [`Database::create`] returns, the document is on
-//! the device; the bytes you read are the bytes you wrote.
+//! A data directory holds any number of databases, a database any number of collections, a collection JSON documents
+//! under ids of your choice, numbers and texts, or under the next number. When [`Collection::create`] returns, the document
+//! is on the device; the bytes you read are the bytes you wrote.
 //!
 //! ```
 //! # fn main() -> Result<(), docdb::Error> {
@@ -11,14 +11,19 @@
 //! let docdb = docdb::DocDb::open(path)?;
 //! let library = docdb.database("library")?;
 //!
-//! library.create("books", 1, br#"{"title": "Momo"}"#)?;
-//! library.update("books", 1, br#"{"title": "Momo", "year": 1973}"#)?;
+//! let books = library.collection("books")?;
+//!
+//! books.create("momo", &serde_json::json!({"title": "Momo"}))?;
+//! books.update_bytes("momo", br#"{"title": "Momo", "year": 1973}"#)?;
+//! let number = books.insert(&serde_json::json!({"title": "Krabat"}))?;
 //!
 //! // All or nothing:
-//! library.transaction().create("books", 2, b"{}")?.delete("books", 1)?.commit()?;
+//! let mut transaction = library.transaction();
+//! transaction.put("books", 7, &"Ronja")?.delete("books", "momo")?;
+//! transaction.commit()?;
 //!
-//! assert_eq!(library.get("books", 1)?, None);
-//! assert_eq!(library.get("books", 2)?.expect("it was created").bytes(), b"{}");
+//! assert_eq!((number, books.get("momo")?), (1, None));
+//! assert_eq!(books.get_as::<String>(7)?.as_deref(), Some("Ronja"));
 //! docdb.close()
 //! # }
 //! ```
@@ -27,6 +32,7 @@
 //! directory. It decides nothing about what is stored or when it is durable; every such decision is
 //! the engine's. It never prints, and installs no signal handler.
 
+mod collection;
 mod core;
 #[cfg(test)]
 mod core_tests;
@@ -41,21 +47,23 @@ mod planted;
 mod seat;
 mod sync;
 mod system_clock;
+mod transaction;
 mod views;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use database::{Database, Scan, Transaction};
+pub use collection::{Collection, Scan};
+pub use database::Database;
 pub use docdb_engine::{Alert, AlertKind, Lookup, Options as EngineOptions, View};
 pub use docdb_protocol::{
     Action, Atomicity, CollectionName, Context, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error,
-    ErrorClass, ErrorCode, IfMissing, Operation, OperationReply, OperationResult, Reply, Request, Response, Stats,
-    TxId,
+    ErrorClass, ErrorCode, IfMissing, IntoDocumentId, Operation, OperationReply, OperationResult, Reply, Request,
+    Response, Stats, TxId,
 };
 pub use options::{AlertHook, Options};
-pub use system_clock::SystemClock;
+pub use transaction::{Committed, Transaction};
 
 use crate::core::Core;
 use crate::file_disk::kernel::{Kernel, System};

@@ -6,14 +6,14 @@ use docdb_engine::{Clock, Instant, WallTime};
 
 /// The operating system's monotonic and wall clock.
 #[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
+pub(crate) struct SystemClock {
     start: std::time::Instant,
 }
 
 impl SystemClock {
     /// A clock whose monotonic zero is now.
     #[must_use]
-    pub fn new() -> SystemClock {
+    pub(crate) fn new() -> SystemClock {
         SystemClock { start: std::time::Instant::now() }
     }
 }

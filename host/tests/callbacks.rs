@@ -11,8 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn create(database: DatabaseId, id: u64) -> Request {
     let operation = Operation {
         collection: CollectionName::parse("c").expect("a name"),
-        document_id: DocumentId(id),
-        action: Action::Create(Document::parse(b"{}").expect("JSON")),
+        action: Action::Create(DocumentId::Number(id), Document::parse(b"{}").expect("JSON")),
     };
     Request::Execute { database, operations: vec![operation], atomicity: Atomicity::EachAlone }
 }
@@ -43,7 +42,7 @@ fn an_answer_may_drop_the_last_handle() {
         assert!(answers.recv_timeout(PATIENCE).is_err(), "everyone is answered once");
         let docdb = DocDb::open(directory.path()).expect("the directory is free again");
         let database = docdb.existing_database("d").expect("it is there");
-        assert_eq!(database.scan("c", 0).expect("it opens").count() as u64, others + 1);
+        assert_eq!(database.collection("c").unwrap().scan_from(0).expect("it opens").count() as u64, others + 1);
     }
 }
 
@@ -54,7 +53,7 @@ fn an_alert_may_drop_the_last_handle() {
     let database = docdb.database("d").expect("it is made");
     let id = database.id();
     for number in 0..4 {
-        database.create("c", number, b"[0, 0, 0, 0, 0, 0, 0, 0]").expect("it is written");
+        database.collection("c").unwrap().create_bytes(number, b"[0, 0, 0, 0, 0, 0, 0, 0]").expect("it is written");
     }
     drop((docdb, database));
     let log = directory.path().join("db/d/d.wal");
@@ -101,7 +100,11 @@ fn an_answer_that_takes_its_time_keeps_no_writer_waiting() {
             let database = &database;
             scope.spawn(move || {
                 for number in 0..20 {
-                    database.create("c", thread * 100 + number, b"{}").expect("it is written");
+                    database
+                        .collection("c")
+                        .unwrap()
+                        .create_bytes(thread * 100 + number, b"{}")
+                        .expect("it is written");
                 }
             });
         }

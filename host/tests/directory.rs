@@ -106,7 +106,7 @@ fn a_pipe_by_one_of_our_names_is_refused_and_not_waited_for() {
 fn with_a_document() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let docdb = DocDb::open(directory.path()).unwrap();
-    docdb.database("a").unwrap().create("_default", 1, b"{}").unwrap();
+    docdb.database("a").unwrap().collection("_default").unwrap().create_bytes(1, b"{}").unwrap();
     docdb.close().unwrap();
     directory
 }
@@ -156,7 +156,7 @@ fn a_damaged_version_in_one_copy_of_the_catalog_is_no_newer_format() {
     for copy in [0, 512] {
         raise_version(&catalog, &[copy]);
         let docdb = DocDb::open(directory.path()).unwrap();
-        assert!(docdb.existing_database("a").unwrap().get("_default", 1).unwrap().is_some());
+        assert!(docdb.existing_database("a").unwrap().collection("_default").unwrap().get(1).unwrap().is_some());
         docdb.close().unwrap();
     }
 }
@@ -184,14 +184,17 @@ fn a_directory_that_was_removed_or_replaced_acknowledges_nothing_more() {
         });
         let docdb = DocDb::open_with(&data, Options { on_alert: Some(on_alert), ..Options::default() }).unwrap();
         let database = docdb.database("a").unwrap();
-        database.create("_default", 1, b"{}").unwrap();
+        database.collection("_default").unwrap().create_bytes(1, b"{}").unwrap();
         way(&data);
         // The directory is looked for every few milliseconds, and at each rotation.
-        let refused = (4..).find_map(|id| database.create("_default", id, b"{}").err());
+        let refused = (4..).find_map(|id| database.collection("_default").unwrap().create_bytes(id, b"{}").err());
         refused.expect("nobody would find what is written");
         assert!(told.recv().unwrap().contains("data directory was removed or replaced"), "way {number}");
-        database.create("_default", 3, b"{}").expect_err("and no other one");
-        assert!(database.get("_default", 1).unwrap().is_some(), "what is in memory can still be read");
+        database.collection("_default").unwrap().create_bytes(3, b"{}").expect_err("and no other one");
+        assert!(
+            database.collection("_default").unwrap().get(1).unwrap().is_some(),
+            "what is in memory can still be read"
+        );
         assert_eq!(docdb.close().unwrap_err().code(), ErrorCode::FileOpen, "way {number}");
     }
 }

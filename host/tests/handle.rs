@@ -19,7 +19,12 @@ fn fresh() -> (tempfile::TempDir, DocDb) {
 }
 
 fn read(database: &Database, collection: &str, id: u64) -> Option<Vec<u8>> {
-    database.get(collection, id).expect("nothing is damaged").map(|document| document.bytes().to_vec())
+    database
+        .collection(collection)
+        .unwrap()
+        .get(id)
+        .expect("nothing is damaged")
+        .map(|document| document.bytes().to_vec())
 }
 
 #[test]
@@ -27,16 +32,16 @@ fn one_document_lives_and_dies() {
     let (_directory, docdb) = fresh();
     let database = docdb.database("d").unwrap();
     assert_eq!(read(&database, "c", 1), None);
-    let first = database.create("c", 1, b"[1]").unwrap();
-    assert_eq!(database.create("c", 1, b"[2]").unwrap_err().code(), ErrorCode::DocExists);
+    let first = database.collection("c").unwrap().create_bytes(1, b"[1]").unwrap();
+    assert_eq!(database.collection("c").unwrap().create_bytes(1, b"[2]").unwrap_err().code(), ErrorCode::DocExists);
     assert_eq!(read(&database, "c", 1).unwrap(), b"[1]");
-    let second = database.update("c", 1, b" [2 ]").unwrap();
+    let second = database.collection("c").unwrap().update_bytes(1, b" [2 ]").unwrap();
     assert!(second > first);
     assert_eq!(read(&database, "c", 1).unwrap(), b" [2 ]");
-    database.delete("c", 1).unwrap();
+    database.collection("c").unwrap().delete(1).unwrap();
     assert_eq!(read(&database, "c", 1), None);
-    assert_eq!(database.delete("c", 1).unwrap_err().code(), ErrorCode::DocNotFound);
-    assert_eq!(database.create("c", 1, b"{").unwrap_err().code(), ErrorCode::InvalidJson);
+    assert_eq!(database.collection("c").unwrap().delete(1).unwrap_err().code(), ErrorCode::DocNotFound);
+    assert_eq!(database.collection("c").unwrap().create_bytes(1, b"{").unwrap_err().code(), ErrorCode::InvalidJson);
     assert_eq!(docdb.existing_database("other").unwrap_err().code(), ErrorCode::DbNotFound);
     let databases = docdb.databases().unwrap();
     assert_eq!(databases.len(), 1);
@@ -47,13 +52,17 @@ fn one_document_lives_and_dies() {
 fn a_transaction_is_written_whole_or_not_at_all() {
     let (_directory, docdb) = fresh();
     let database = docdb.database("d").unwrap();
-    let both = database.transaction().create("a", 1, b"1").unwrap().create("b", 2, b"2").unwrap();
+    let mut both = database.transaction();
+    both.create_bytes("a", 1, b"1").unwrap().create_bytes("b", 2, b"2").unwrap();
     both.commit().unwrap();
-    let refused = database.transaction().update("a", 1, b"3").unwrap().delete("b", 77).unwrap();
+    let mut refused = database.transaction();
+    refused.update_bytes("a", 1, b"3").unwrap().delete("b", 77).unwrap();
     assert_eq!(refused.commit().unwrap_err().code(), ErrorCode::DocNotFound);
     assert_eq!(read(&database, "a", 1).unwrap(), b"1");
     assert_eq!(read(&database, "b", 2).unwrap(), b"2");
-    drop(database.transaction().delete("a", 1).unwrap());
+    let mut dropped = database.transaction();
+    dropped.delete("a", 1).unwrap();
+    drop(dropped);
     assert_eq!(read(&database, "a", 1).unwrap(), b"1");
     assert_eq!(database.collections().unwrap(), ["_default", "a", "b"]);
 }
@@ -69,13 +78,13 @@ fn many_threads_write_and_everyone_reads_their_own_writes() {
             scope.spawn(move || {
                 for number in 0..each {
                     let id = thread * each + number;
-                    database.create("c", id, &document(id)).unwrap();
+                    database.collection("c").unwrap().create_bytes(id, &document(id)).unwrap();
                     assert_eq!(read(&database, "c", id).unwrap(), document(id));
                     if id % 3 == 0 {
-                        database.update("c", id, &document(id + 1)).unwrap();
+                        database.collection("c").unwrap().update_bytes(id, &document(id + 1)).unwrap();
                     }
                     if id % 7 == 0 {
-                        database.delete("c", id).unwrap();
+                        database.collection("c").unwrap().delete(id).unwrap();
                     }
                 }
             });
@@ -86,11 +95,15 @@ fn many_threads_write_and_everyone_reads_their_own_writes() {
         .map(|id| (id, document(if id % 3 == 0 { id + 1 } else { id })))
         .collect();
     let all = |database: &Database| {
-        let scan = database.scan("c", 0).unwrap();
-        scan.map(|entry| entry.map(|(id, document)| (id, document.bytes().to_vec())).unwrap()).collect::<Vec<_>>()
+        let scan = database.collection("c").unwrap().scan_from(0).unwrap();
+        scan.map(|entry| entry.map(|(id, document)| (id.as_number().unwrap(), document.bytes().to_vec())).unwrap())
+            .collect::<Vec<_>>()
     };
     assert_eq!(all(&database), expected);
-    assert_eq!(database.scan("c", 700).unwrap().count(), expected.iter().filter(|(id, _)| *id >= 700).count());
+    assert_eq!(
+        database.collection("c").unwrap().scan_from(700).unwrap().count(),
+        expected.iter().filter(|(id, _)| *id >= 700).count()
+    );
     drop(database);
     docdb.close().unwrap();
 
@@ -104,7 +117,7 @@ fn a_directory_dropped_without_closing_keeps_everything() {
     let (directory, docdb) = fresh();
     let database = docdb.database("d").unwrap();
     for id in 0..50 {
-        database.create("c", id, &document(id)).unwrap();
+        database.collection("c").unwrap().create_bytes(id, &document(id)).unwrap();
     }
     drop(docdb);
     drop(database);
@@ -119,12 +132,12 @@ fn a_directory_dropped_without_closing_keeps_everything() {
 fn a_closed_database_opens_again_at_its_next_use() {
     let (_directory, docdb) = fresh();
     let database = docdb.database("d").unwrap();
-    database.create("c", 1, b"1").unwrap();
+    database.collection("c").unwrap().create_bytes(1, b"1").unwrap();
     database.close().unwrap();
     assert!(docdb.view(database.id()).is_none());
     assert_eq!(read(&database, "c", 1).unwrap(), b"1");
     database.close().unwrap();
-    database.create("c", 2, b"2").unwrap();
+    database.collection("c").unwrap().create_bytes(2, b"2").unwrap();
     assert_eq!(read(&database, "c", 2).unwrap(), b"2");
 }
 
@@ -138,7 +151,7 @@ fn writers_and_closers_do_not_block_each_other() {
             scope.spawn(move || {
                 for number in 0..25 {
                     let id = thread * 1000 + number;
-                    match database.create("c", id, &document(id)) {
+                    match database.collection("c").unwrap().create_bytes(id, &document(id)) {
                         Ok(_) => assert_eq!(read(&database, "c", id).unwrap(), document(id)),
                         Err(error) => assert_eq!(error.code(), ErrorCode::DbNotOpen),
                     }
@@ -160,8 +173,7 @@ fn submitted_requests_are_answered_without_a_waiting_caller() {
         let sender = sender.clone();
         let operation = docdb::Operation {
             collection: docdb::CollectionName::parse("c").unwrap(),
-            document_id: docdb::DocumentId(id),
-            action: docdb::Action::Create(docdb::Document::parse(&document(id)).unwrap()),
+            action: docdb::Action::Create(id.into(), docdb::Document::parse(&document(id)).unwrap()),
         };
         let request = Request::Execute {
             database: database.id(),
@@ -178,7 +190,7 @@ fn submitted_requests_are_answered_without_a_waiting_caller() {
         count += 1;
     }
     assert_eq!(count, 500);
-    assert_eq!(database.scan("c", 0).unwrap().count(), 500);
+    assert_eq!(database.collection("c").unwrap().scan_from(0).unwrap().count(), 500);
 }
 
 #[test]
@@ -192,7 +204,7 @@ fn closing_under_load_answers_everyone_and_frees_the_directory() {
             std::thread::spawn(move || {
                 let mut count = 0;
                 loop {
-                    match database.create("c", thread << 32 | count, b"{}") {
+                    match database.collection("c").unwrap().create_bytes(thread << 32 | count, b"{}") {
                         Ok(_) => {
                             count += 1;
                             acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -216,8 +228,11 @@ fn closing_under_load_answers_everyone_and_frees_the_directory() {
     for writer in writers {
         writer.join().unwrap();
     }
-    assert_eq!(database.create("c", u64::MAX, b"{}").unwrap_err().code(), ErrorCode::PoolStopped);
+    assert_eq!(
+        database.collection("c").unwrap().create_bytes(u64::MAX, b"{}").unwrap_err().code(),
+        ErrorCode::PoolStopped
+    );
     let docdb = DocDb::open(directory.path().join("data")).unwrap();
-    let count = docdb.database("d").unwrap().scan("c", 0).unwrap().count() as u64;
+    let count = docdb.database("d").unwrap().collection("c").unwrap().scan_from(0).unwrap().count() as u64;
     assert_eq!(count, acknowledged.load(Ordering::Relaxed), "what was acknowledged is there, what was refused is not");
 }

@@ -33,17 +33,29 @@ fn refused_writes_leave_every_file_byte_identical() {
     let options = Options { engine, ..Options::default() };
     let docdb = DocDb::open_with(directory.path(), options).expect("opens");
     let database = docdb.database("a").expect("is made");
-    database.create("_default", 1, b"{\"n\":1}").expect("is stored");
+    database.collection("_default").unwrap().create_bytes(1, b"{\"n\":1}").expect("is stored");
     let before = snapshot(directory.path());
     for bad in [&b"{bad"[..], b"", b"[1,]", b"\"\\ud800\"", b"\"\xff\"", b"{} {}", b"nul"] {
-        assert_eq!(database.create("_default", 2, bad).unwrap_err().code(), ErrorCode::InvalidJson);
-        assert_eq!(database.update("_default", 1, bad).unwrap_err().code(), ErrorCode::InvalidJson);
+        assert_eq!(
+            database.collection("_default").unwrap().create_bytes(2, bad).unwrap_err().code(),
+            ErrorCode::InvalidJson
+        );
+        assert_eq!(
+            database.collection("_default").unwrap().update_bytes(1, bad).unwrap_err().code(),
+            ErrorCode::InvalidJson
+        );
     }
     let large = vec![b' '; docdb_protocol::limits::DOCUMENT_BYTES_MAX + 1];
-    assert_eq!(database.create("_default", 2, &large).unwrap_err().code(), ErrorCode::PayloadTooLarge);
-    assert_eq!(database.create("_default", 1, b"{}").unwrap_err().code(), ErrorCode::DocExists);
-    assert_eq!(database.delete("_default", 9).unwrap_err().code(), ErrorCode::DocNotFound);
-    assert_eq!(database.create("a/b", 2, b"{}").unwrap_err().code(), ErrorCode::InvalidCollectionName);
+    assert_eq!(
+        database.collection("_default").unwrap().create_bytes(2, &large).unwrap_err().code(),
+        ErrorCode::PayloadTooLarge
+    );
+    assert_eq!(
+        database.collection("_default").unwrap().create_bytes(1, b"{}").unwrap_err().code(),
+        ErrorCode::DocExists
+    );
+    assert_eq!(database.collection("_default").unwrap().delete(9).unwrap_err().code(), ErrorCode::DocNotFound);
+    assert_eq!(database.collection("a/b").unwrap_err().code(), ErrorCode::InvalidCollectionName);
     assert_eq!(docdb.database("../x").unwrap_err().code(), ErrorCode::InvalidDatabaseName);
     assert!(snapshot(directory.path()) == before, "a refused write changed a file");
     docdb.close().expect("closes");

@@ -20,7 +20,7 @@ fn fill(docdb: &DocDb, count: u64, bytes: usize, id_of: impl Fn(u64) -> u64) {
     for begin in (0..count).step_by(100) {
         let mut transaction = database.transaction();
         for number in begin..begin + 100 {
-            transaction = transaction.create("c", id_of(number), &document).expect("it is valid");
+            transaction.create_bytes("c", id_of(number), &document).expect("it is valid");
         }
         transaction.commit().expect("there is room for all");
     }
@@ -35,16 +35,17 @@ fn a_view_that_is_held_counts_and_is_named_when_a_write_is_refused() {
     fill(&docdb, 1000, 1000, |number| number);
     let database = docdb.database("d").unwrap();
     let alone = docdb.stats().unwrap().memory_bytes;
-    let scan = database.scan("c", 0).unwrap();
-    let update = |id| database.update("c", id, &document(1000)).map(|_| ());
-    let refused = (0..1000).find_map(|id| update(id).err()).or_else(|| database.create("c", 5000, b"1").err());
+    let documents = database.collection("c").unwrap();
+    let scan = documents.scan().unwrap();
+    let update = |id| documents.update_bytes(id, &document(1000)).map(|_| ());
+    let refused = (0..1000).find_map(|id| update(id).err()).or_else(|| documents.create_bytes(5000, b"1").err());
     let held = docdb.stats().unwrap().memory_bytes;
     assert!(held >= alone + 300_000, "{held} bytes with the view, {alone} without");
     let refused = refused.expect("two states of 1 MB are more than 1.5 MB");
     assert_eq!(refused.code(), ErrorCode::MemoryLimit);
     assert!(refused.to_string().contains("readers hold older states"), "{refused}");
     drop(scan);
-    database.create("c", 5001, b"1").expect("there is room once nobody holds the old state");
+    documents.create_bytes(5001, b"1").expect("there is room once nobody holds the old state");
     assert!(docdb.stats().unwrap().memory_bytes < alone + 1000);
 }
 

@@ -40,7 +40,7 @@ fn running_out_of_descriptors_refuses_requests_and_latches_nothing() {
     let document = format!("\"{}\"", "x".repeat(4000));
     let mut written = Vec::new();
     let mut create = |id: u64| {
-        let created = database.create("c", id, document.as_bytes());
+        let created = database.collection("c").unwrap().create_bytes(id, document.as_bytes());
         if created.is_ok() {
             written.push(id);
         }
@@ -58,7 +58,7 @@ fn running_out_of_descriptors_refuses_requests_and_latches_nothing() {
         }
     }
     for id in written {
-        assert!(database.get("c", id).unwrap().is_some());
+        assert!(database.collection("c").unwrap().get(id).unwrap().is_some());
     }
     let alerts = alerts.lock().unwrap();
     assert!(alerts.iter().all(|alert| !alert.contains("ReadOnly")), "{alerts:?}");

@@ -100,9 +100,10 @@ fn copy(from: &Path, to: &Path) {
 fn assert_same(database: &Database, model: &Model) {
     for (index, collection) in COLLECTIONS.iter().enumerate() {
         let scanned: Vec<(u64, Vec<u8>)> = database
-            .scan(collection, 0)
+            .collection(collection)
+            .and_then(|documents| documents.scan())
             .unwrap()
-            .map(|entry| entry.map(|(id, document)| (id, document.bytes().to_vec())).unwrap())
+            .map(|entry| entry.map(|(id, document)| (id.as_number().unwrap(), document.bytes().to_vec())).unwrap())
             .collect();
         let expected = model.range((index, 0)..(index + 1, 0)).map(|((_, id), bytes)| (*id, bytes.clone()));
         assert!(scanned.iter().cloned().eq(expected), "{collection}: {scanned:?}");
@@ -117,11 +118,11 @@ fn live(steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
         let change = |database: &Database, model: &mut Model, (collection, id): Key, change: Change| {
             let expected = apply(model, (collection, id), &change);
-            let name = COLLECTIONS[collection];
+            let documents = database.collection(COLLECTIONS[collection]).unwrap();
             let answer = match change {
-                Change::Create(number) => database.create(name, id, &content(number)),
-                Change::Update(number) => database.update(name, id, &content(number)),
-                Change::Delete => database.delete(name, id),
+                Change::Create(number) => documents.create_bytes(id, &content(number)),
+                Change::Update(number) => documents.update_bytes(id, &content(number)),
+                Change::Delete => documents.delete(id),
             };
             assert_eq!(answer.map(drop).map_err(|error| error.code()), expected, "step {number}: {step:?}");
         };
@@ -130,7 +131,8 @@ fn live(steps: &[Step]) {
             Step::Update(key, number) => change(&database, &mut model, *key, Change::Update(*number)),
             Step::Delete(key) => change(&database, &mut model, *key, Change::Delete),
             Step::Read(key) => {
-                let read = database.get(COLLECTIONS[key.0], key.1).unwrap().map(|document| document.bytes().to_vec());
+                let documents = database.collection(COLLECTIONS[key.0]).unwrap();
+                let read = documents.get(key.1).unwrap().map(|document| document.bytes().to_vec());
                 assert_eq!(read.as_ref(), model.get(key), "step {number}: {step:?}");
             }
             Step::Transaction(changes, dropped) => {
@@ -139,9 +141,9 @@ fn live(steps: &[Step]) {
                 let mut expected = Ok(());
                 for ((collection, id), change) in changes {
                     let name = COLLECTIONS[*collection];
-                    transaction = match change {
-                        Change::Create(number) => transaction.create(name, *id, &content(*number)),
-                        Change::Update(number) => transaction.update(name, *id, &content(*number)),
+                    match change {
+                        Change::Create(number) => transaction.create_bytes(name, *id, &content(*number)),
+                        Change::Update(number) => transaction.update_bytes(name, *id, &content(*number)),
                         Change::Delete => transaction.delete(name, *id),
                     }
                     .unwrap();

@@ -9,11 +9,13 @@
 
 use std::ops::RangeInclusive;
 
-use docdb_protocol::{Atomicity, Error, ErrorCode, Operation, OperationReply, OperationResult, Reply, Response};
+use docdb_protocol::{
+    Atomicity, DocumentId, Error, ErrorCode, Operation, OperationReply, OperationResult, Reply, Response,
+};
 
 use crate::database::{Database, Item, Ticket};
-use crate::execute::{Expected, execute, is_transaction_that_writes, key_of};
-use crate::state::{Key, text};
+use crate::execute::{Expected, execute, highest_number, is_transaction_that_writes, key_of};
+use crate::state::{Key, Transaction, text};
 use crate::{Mismatch, mismatch};
 
 /// Which errors the world has given the engine a reason for.
@@ -55,7 +57,16 @@ impl Allowance {
 
 /// Whether this error says that the world, not the data, stood in the way.
 fn is_refusal(code: ErrorCode) -> bool {
-    !matches!(code, ErrorCode::DocExists | ErrorCode::DocNotFound)
+    // Of limits, these clients only ever reach the end of a collection's numbers.
+    !matches!(code, ErrorCode::DocExists | ErrorCode::DocNotFound | ErrorCode::LimitExceeded)
+}
+
+/// The transaction that must have written.
+fn written_by(expected: &Expected) -> Option<u64> {
+    match expected {
+        Expected::Written(tx) | Expected::Inserted(_, tx) => Some(*tx),
+        Expected::Fails(_) | Expected::Read(_) | Expected::PublishedRead | Expected::NotRun => None,
+    }
 }
 
 impl Database {
@@ -91,7 +102,7 @@ impl Database {
             if !is_refusal(code) {
                 // What rested on a batch that was given up is decided again: then it was not written.
                 let item = &self.items[index];
-                let written = matches!(item.outcome.expected[operation], Expected::Written(_));
+                let written = written_by(&item.outcome.expected[operation]).is_some();
                 let alone = item.atomicity == Atomicity::EachAlone;
                 *refused =
                     written && alone && allowance.device_failed && self.fails_on_published(item, operation, code);
@@ -125,10 +136,7 @@ impl Database {
     /// These operations never happened: whatever came after them is predicted again.
     fn take_out(&mut self, index: usize, refused: &[bool]) -> Result<(), Mismatch> {
         let item = &self.items[index];
-        let written = |operation: usize| match item.outcome.expected[operation] {
-            Expected::Written(tx) => Some(tx),
-            _ => None,
-        };
+        let written = |operation: usize| written_by(&item.outcome.expected[operation]);
         let first = (0..refused.len()).filter(|operation| refused[*operation]).find_map(written);
         let ticket = item.ticket;
         let before = item.before;
@@ -169,10 +177,12 @@ impl Database {
     fn check_one_state(&self, item: &Item, results: &[OperationResult]) -> Result<(), Mismatch> {
         let read = |number: usize| match &results[number] {
             Ok(OperationReply::Document(document)) => Some(document.bytes()),
-            Ok(OperationReply::Written(_)) | Err(_) => None,
+            Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) | Err(_) => None,
         };
         let holds = |tx: &u64| {
-            let is_so = |(number, operation)| self.content_after(*tx, &key_of(operation)) == read(number);
+            let is_so = |(number, operation)| {
+                key_of(operation).is_some_and(|key| self.content_after(*tx, &key) == read(number))
+            };
             item.operations.iter().enumerate().all(is_so)
         };
         if self.shown_since(item).any(|tx| holds(&tx)) {
@@ -188,7 +198,7 @@ impl Database {
             return false;
         }
         item.operations.iter().zip(&item.outcome.expected).any(|(operation, expected)| {
-            let key = key_of(operation);
+            let Some(key) = key_of(operation) else { return false };
             let newest = self.content_after(item.before, &key);
             let Expected::Read(read) = expected else { return false };
             read.as_deref() == newest && newest != self.content_after(item.published_at_submit, &key)
@@ -208,7 +218,8 @@ impl Database {
         allowance: Allowance,
         given_up: bool,
     ) -> Result<(), Mismatch> {
-        let key = key_of(&item.operations[number]);
+        let operation = &item.operations[number];
+        let Some(key) = key_of(operation) else { return self.check_insertion(item, number, result, allowance) };
         match (&item.outcome.expected[number], result) {
             (Expected::Written(tx), Ok(OperationReply::Written(written))) if *tx == written.0 => {
                 self.acknowledged = self.acknowledged.max(*tx);
@@ -252,14 +263,56 @@ impl Database {
         }
     }
 
+    /// What came without an id has the next number, or all are used in a state that is published.
+    fn check_insertion(
+        &mut self,
+        item: &Item,
+        number: usize,
+        result: &OperationResult,
+        allowance: Allowance,
+    ) -> Result<(), Mismatch> {
+        let collection = item.operations[number].collection.as_str();
+        match (&item.outcome.expected[number], result) {
+            (Expected::Inserted(next, tx), Ok(OperationReply::Inserted(given, written)))
+                if next == given && *tx == written.0 =>
+            {
+                self.acknowledged = self.acknowledged.max(*tx);
+                Ok(())
+            }
+            (Expected::Fails(ErrorCode::LimitExceeded), Err(error)) if error.code() == ErrorCode::LimitExceeded => {
+                if self.shown_since(item).any(|tx| self.has_no_number_after(tx, collection)) {
+                    return Ok(());
+                }
+                mismatch!("answered that all numbers of {collection} are used, and in no published state they are")
+            }
+            (_, Err(error)) if allowance.device_failed && self.fails_on_published(item, number, error.code()) => {
+                self.decided_again += 1;
+                Ok(())
+            }
+            (expected, result) => mismatch!("answered {result:?}, expected {expected:?}"),
+        }
+    }
+
+    fn has_no_number_after(&self, tx: u64, collection: &str) -> bool {
+        highest_number(self.history_until(tx), collection) == DocumentId::NEXT_NUMBER_MAX
+    }
+
+    fn history_until(&self, tx: u64) -> &[Transaction] {
+        &self.transactions[..usize::try_from(tx).expect("a history fits into memory")]
+    }
+
     /// After a batch was given up, what rested on it is decided again, on what is published.
     fn fails_on_published(&self, item: &Item, number: usize, code: ErrorCode) -> bool {
         use docdb_protocol::Action;
+        let operation = &item.operations[number];
         let published = self.state_after(self.published).expect("the published state is in the history");
-        let exists = published.contains_key(&key_of(&item.operations[number]));
-        match (&item.operations[number].action, code) {
-            (Action::Create(_), ErrorCode::DocExists) => exists,
-            (Action::Update(_) | Action::Delete, ErrorCode::DocNotFound) => !exists,
+        let exists = key_of(operation).is_some_and(|key| published.contains_key(&key));
+        match (&operation.action, code) {
+            (Action::Create(..), ErrorCode::DocExists) => exists,
+            (Action::Update(..) | Action::Delete(_), ErrorCode::DocNotFound) => !exists,
+            (Action::Insert(_), ErrorCode::LimitExceeded) => {
+                self.has_no_number_after(self.published, operation.collection.as_str())
+            }
             _ => false,
         }
     }
@@ -312,9 +365,11 @@ impl Database {
     fn failure_after(&self, tx: u64, item: &Item, writes: bool) -> Option<(usize, ErrorCode)> {
         let state = self.state_after(tx).expect("a published state is in the history");
         if writes {
-            return execute(state, tx, &item.operations, item.atomicity, &vec![false; item.operations.len()]).failed;
+            let history = self.history_until(tx);
+            return execute(state, history, &item.operations, item.atomicity, &vec![false; item.operations.len()])
+                .failed;
         }
-        let is_absent = |operation: &Operation| !state.contains_key(&key_of(operation));
+        let is_absent = |operation: &Operation| key_of(operation).is_some_and(|key| !state.contains_key(&key));
         item.operations.iter().position(is_absent).map(|operation| (operation, ErrorCode::DocNotFound))
     }
 

@@ -55,6 +55,11 @@ pub struct Database {
     pub(crate) pending_reads: u64,
 }
 
+/// What an id takes where it is a text.
+fn text_bytes(key: &Key) -> u64 {
+    key.1.as_text().map_or(0, |text| text.len() as u64)
+}
+
 /// The collection that no transaction makes.
 const DEFAULT_COLLECTION: &str = "_default";
 
@@ -136,19 +141,22 @@ impl Database {
         self.states.get(usize::try_from(tx).ok()?)
     }
 
-    /// The bytes of all documents that were written up to transaction `tx`, each write with so many more.
+    /// The bytes of all documents, and of ids that are texts, that were written up to transaction `tx`, each write with so many more.
     #[must_use]
     pub fn written_bytes(&self, tx: u64, overhead_bytes: u64) -> u64 {
         let until = usize::try_from(tx).map_or(self.transactions.len(), |tx| tx.min(self.transactions.len()));
         let writes = self.transactions[..until].iter().flatten();
-        let bytes = |write: &Write| write.content.as_ref().map_or(0, |content| content.len() as u64) + overhead_bytes;
+        let bytes = |write: &Write| {
+            write.content.as_ref().map_or(0, |content| content.len() as u64) + text_bytes(&write.key) + overhead_bytes
+        };
         writes.map(bytes).sum()
     }
 
-    /// The bytes of the documents that are there after transaction `tx`.
+    /// The bytes of the documents that are there after transaction `tx`, and of their ids that are texts.
     #[must_use]
     pub fn held_bytes(&self, tx: u64) -> u64 {
-        self.state_after(tx).into_iter().flat_map(|state| state.values()).map(|content| content.len() as u64).sum()
+        let documents = self.state_after(tx).into_iter().flatten();
+        documents.map(|(key, content)| text_bytes(key) + content.len() as u64).sum()
     }
 
     /// The document that the newest transaction wrote last.
@@ -335,7 +343,7 @@ impl Database {
         for index in first..self.items.len() {
             let item = &self.items[index];
             let newest = self.states.last().expect("the empty state is always there");
-            let outcome = execute(newest, self.newest(), &item.operations, item.atomicity, &item.refused);
+            let outcome = execute(newest, &self.transactions, &item.operations, item.atomicity, &item.refused);
             self.items[index].before = self.newest();
             for transaction in &outcome.transactions {
                 let newest = self.states.last().expect("the empty state is always there");

@@ -58,16 +58,16 @@ impl Database {
             let found: Option<Content> = match result {
                 Ok(OperationReply::Document(document)) => Some(document.shared().clone()),
                 Err(error) if error.code() == ErrorCode::DocNotFound => None,
-                Ok(OperationReply::Written(_)) | Err(_) => continue,
+                Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) | Err(_) => continue,
             };
-            let key = key_of(operation);
+            let Some(key) = key_of(operation) else { continue };
             let after = |tx: u64| self.state_after(tx).and_then(|state| state.get(&key)).cloned();
             let allowed: Vec<Option<Content>> = match expected {
                 Expected::Read(content) => vec![content.clone()],
                 Expected::PublishedRead => {
                     (item.published_at_submit.min(self.published)..=self.published).map(after).collect()
                 }
-                Expected::Written(_) | Expected::Fails(_) | Expected::NotRun => continue,
+                Expected::Written(_) | Expected::Inserted(..) | Expected::Fails(_) | Expected::NotRun => continue,
             };
             if !allowed.contains(&found) {
                 let expected = allowed.into_iter().last().flatten();
@@ -82,11 +82,13 @@ impl Database {
 mod tests {
     use std::sync::Arc;
 
+    use docdb_protocol::DocumentId;
+
     use super::*;
 
     fn state(documents: &[(u64, &str)]) -> State {
         let content = |text: &str| -> Content { text.as_bytes().into() };
-        documents.iter().map(|(id, text)| ((Arc::from("c"), *id), content(text))).collect()
+        documents.iter().map(|(id, text)| ((Arc::from("c"), DocumentId::Number(*id)), content(text))).collect()
     }
 
     #[test]

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use docdb_protocol::DocumentId;
+
 /// A collection's name and a document's id.
-pub type Key = (Arc<str>, u64);
+pub type Key = (Arc<str>, DocumentId);
 
 /// A document's bytes, shared between the states that contain it.
 pub type Content = Arc<[u8]>;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::ids::DocumentId;
+use crate::document_id::DocumentId;
 
 /// Whose fault it is, and so what helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +97,10 @@ error_codes! {
     LimitExceeded = 118, Validation, "limit exceeded";
     /// The data directory or database takes no writes until someone has looked.
     ReadOnly = 119, Critical, "database is read-only";
+    /// The text is empty, too long, or has a control character, or the number is below zero.
+    InvalidDocumentId = 120, Validation, "invalid document ID";
+    /// The document, as it is stored, is not what the program's type takes.
+    DocumentMismatch = 121, Validation, "document does not have the expected shape";
 
     // Log: what the disk did.
     /// A document larger than a document may be, or a request larger than a request may be.
@@ -251,8 +255,8 @@ impl Error {
 
     /// Names the document.
     #[must_use]
-    pub fn document(self, id: DocumentId) -> Error {
-        self.with(|context| context.document = Some(id))
+    pub fn document(self, id: impl Into<DocumentId>) -> Error {
+        self.with(|context| context.document = Some(id.into()))
     }
 
     /// Names the operation within its request, counted from 0.
@@ -304,7 +308,7 @@ impl fmt::Display for Error {
         if let Some(collection) = &context.collection {
             write!(formatter, ", collection {collection:?}")?;
         }
-        if let Some(document) = context.document {
+        if let Some(document) = &context.document {
             write!(formatter, ", document {document}")?;
         }
         if let Some(operation) = context.operation {

@@ -47,10 +47,6 @@ impl CollectionId {
     pub const DEFAULT: CollectionId = CollectionId(0);
 }
 
-/// Chosen by the client, any `u64`, zero too. Unique within a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DocumentId(pub u64);
-
 /// Numbers the transactions of one database in the order of their commits, one by one, from 1.
 ///
 /// Zero stands for "before the first transaction".
@@ -64,12 +60,6 @@ impl fmt::Display for DatabaseId {
 }
 
 impl fmt::Display for CollectionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl fmt::Display for DocumentId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }

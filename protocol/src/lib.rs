@@ -8,6 +8,7 @@
 //! [`Document`] has passed the validator.
 
 mod document;
+mod document_id;
 mod error;
 mod ids;
 pub mod json;
@@ -17,8 +18,9 @@ mod request;
 pub mod wire;
 
 pub use document::Document;
+pub use document_id::{DocumentId, IntoDocumentId, TextId};
 pub use error::{Context, Error, ErrorClass, ErrorCode};
-pub use ids::{CollectionId, DatabaseId, DocumentId, TxId};
+pub use ids::{CollectionId, DatabaseId, TxId};
 pub use names::{CollectionName, DatabaseName};
 pub use request::{
     Action, Atomicity, DatabaseInfo, IfMissing, Operation, OperationReply, OperationResult, Reply, Request, Response,

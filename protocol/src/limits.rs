@@ -6,6 +6,9 @@
 /// Names of databases and collections, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 64;
 
+/// The id of a document that is a text, in bytes of UTF-8.
+pub const DOCUMENT_ID_BYTES_MAX: usize = 255;
+
 /// One document, in bytes as sent.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -9,21 +9,27 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorCode};
 use crate::limits::NAME_BYTES_MAX;
 
-/// 1 to 64 bytes of UTF-8 without `/`, `\`, `..` or NUL, and not `.` alone.
+/// 1 to 64 bytes of UTF-8 without `/`, `\`, `..` or control characters (Unicode's category Cc), and not `.` alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatabaseName(Arc<str>);
 
-/// 1 to 64 bytes of UTF-8 without `/`, `.` or NUL.
+/// 1 to 64 bytes of UTF-8 without `/`, `.` or control characters (Unicode's category Cc).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CollectionName(Arc<str>);
+
+/// What names of both kinds have in common.
+fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)
+}
 
 impl DatabaseName {
     /// # Errors
     /// [`ErrorCode::InvalidDatabaseName`] when a rule is broken.
     pub fn parse(name: &str) -> Result<DatabaseName, Error> {
-        let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
-        if !fits || name == "." || name.contains("..") || name.contains(['/', '\\', '\0']) {
-            return Err(Error::new(ErrorCode::InvalidDatabaseName).detail(name));
+        let fits = is_name(name) && name != "." && !name.contains("..") && !name.contains(['/', '\\']);
+        if !fits {
+            let rule = "1 to 64 bytes without /, \\, .. or control characters, and not . alone";
+            return Err(Error::new(ErrorCode::InvalidDatabaseName).detail(format!("{name:?}; a name has {rule}")));
         }
         Ok(DatabaseName(name.into()))
     }
@@ -42,9 +48,9 @@ impl CollectionName {
     /// # Errors
     /// [`ErrorCode::InvalidCollectionName`] when a rule is broken.
     pub fn parse(name: &str) -> Result<CollectionName, Error> {
-        let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
-        if !fits || name.contains(['/', '.', '\0']) {
-            return Err(Error::new(ErrorCode::InvalidCollectionName).detail(name));
+        if !is_name(name) || name.contains(['/', '.']) {
+            let rule = "1 to 64 bytes without /, . or control characters";
+            return Err(Error::new(ErrorCode::InvalidCollectionName).detail(format!("{name:?}; a name has {rule}")));
         }
         Ok(CollectionName(name.into()))
     }
@@ -105,7 +111,9 @@ mod tests {
 
     #[test]
     fn database_names_that_could_leave_their_folder_are_refused() {
-        for bad in ["", ".", "..", "a/b", "a\\b", "a..b", "../a", "a\0b", &"x".repeat(65)] {
+        for bad in
+            ["", ".", "..", "a/b", "a\\b", "a..b", "../a", "a\0b", "a\nb", "a\u{1b}b", "a\u{85}b", &"x".repeat(65)]
+        {
             let error = DatabaseName::parse(bad).expect_err("the name breaks a rule");
             assert_eq!(error.code(), ErrorCode::InvalidDatabaseName, "{bad:?}");
         }
@@ -115,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn collection_names_with_a_dot_slash_or_nul_are_refused() {
-        for bad in ["", ".", "a.b", "a/b", "a\0b", &"x".repeat(65)] {
+    fn collection_names_with_a_dot_a_slash_or_a_control_character_are_refused() {
+        for bad in ["", ".", "a.b", "a/b", "a\0b", "a\nb", "a\u{1b}b", "a\u{85}b", &"x".repeat(65)] {
             let error = CollectionName::parse(bad).expect_err("the name breaks a rule");
             assert_eq!(error.code(), ErrorCode::InvalidCollectionName, "{bad:?}");
         }

@@ -1,8 +1,9 @@
 //! Requests and replies, as the engine takes and gives them. Wire bytes become these at the edge.
 
 use crate::document::Document;
+use crate::document_id::DocumentId;
 use crate::error::Error;
-use crate::ids::{DatabaseId, DocumentId, TxId};
+use crate::ids::{DatabaseId, TxId};
 use crate::names::{CollectionName, DatabaseName};
 
 /// What a client may ask of the engine. A closed list.
@@ -58,9 +59,7 @@ pub enum Atomicity {
 pub struct Operation {
     /// Where the document lives. A collection appears with its first successful write.
     pub collection: CollectionName,
-    /// Which document.
-    pub document_id: DocumentId,
-    /// What to do with it.
+    /// What to do, and with which document.
     pub action: Action,
 }
 
@@ -68,13 +67,18 @@ pub struct Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Stores a document that must not be there yet.
-    Create(Document),
+    Create(DocumentId, Document),
+    /// Stores a document, whether it replaces one or not.
+    Put(DocumentId, Document),
+    /// Stores a document under the collection's next number: one above the highest up to
+    /// [`DocumentId::NEXT_NUMBER_MAX`] that was ever used there, from 1. Answers [`OperationReply::Inserted`].
+    Insert(Document),
     /// Answers the document.
-    Read,
+    Read(DocumentId),
     /// Replaces a document that must be there.
-    Update(Document),
+    Update(DocumentId, Document),
     /// Removes a document that must be there.
-    Delete,
+    Delete(DocumentId),
 }
 
 impl Action {
@@ -82,8 +86,33 @@ impl Action {
     #[must_use]
     pub fn document(&self) -> Option<&Document> {
         match self {
-            Action::Create(document) | Action::Update(document) => Some(document),
-            Action::Read | Action::Delete => None,
+            Action::Create(_, document)
+            | Action::Put(_, document)
+            | Action::Insert(document)
+            | Action::Update(_, document) => Some(document),
+            Action::Read(_) | Action::Delete(_) => None,
+        }
+    }
+
+    /// Which document it is about; `None` where the engine chooses the id.
+    #[must_use]
+    pub fn document_id(&self) -> Option<&DocumentId> {
+        match self {
+            Action::Create(id, _)
+            | Action::Put(id, _)
+            | Action::Read(id)
+            | Action::Update(id, _)
+            | Action::Delete(id) => Some(id),
+            Action::Insert(_) => None,
+        }
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        match self {
+            Action::Read(_) => true,
+            Action::Create(..) | Action::Put(..) | Action::Insert(_) | Action::Update(..) | Action::Delete(_) => false,
         }
     }
 }
@@ -114,8 +143,21 @@ pub enum Reply {
 pub enum OperationReply {
     /// Written, and durable, by this transaction.
     Written(TxId),
+    /// Written, and durable, by this transaction, under the collection's next number.
+    Inserted(u64, TxId),
     /// The document read.
     Document(Document),
+}
+
+impl OperationReply {
+    /// The transaction that wrote; `None` of a read.
+    #[must_use]
+    pub fn written(&self) -> Option<TxId> {
+        match self {
+            OperationReply::Written(tx) | OperationReply::Inserted(_, tx) => Some(*tx),
+            OperationReply::Document(_) => None,
+        }
+    }
 }
 
 /// Counts of the whole data directory.

@@ -35,8 +35,8 @@ fn encoded(request: &WireRequest<'_>) -> Vec<u8> {
     frame
 }
 
-fn operation(action: Action) -> Operation {
-    Operation { collection: CollectionName::default_collection(), document_id: DocumentId(7), action }
+fn operation(action: impl FnOnce(DocumentId) -> Action) -> Operation {
+    Operation { collection: CollectionName::default_collection(), action: action(DocumentId::Number(7)) }
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn create() {
     );
     let expected = bytes("15000000 0200000000000000 00 08000000 01000000 00000000");
 
-    let operations = [operation(Action::Create(Document::parse(br#"{"a":1}"#).unwrap()))];
-    assert_eq!(encoded(&WireRequest::execute(2, DatabaseId::FIRST, &operations)), sent);
+    let operations = [operation(|id| Action::Create(id, Document::parse(br#"{"a":1}"#).unwrap()))];
+    assert_eq!(encoded(&WireRequest::execute(2, DatabaseId::FIRST, &operations).unwrap()), sent);
     let body_sent = body(&sent);
     let request = WireRequest::decode(&body_sent).unwrap();
     assert_eq!(request.database().unwrap(), DatabaseId::FIRST);
@@ -87,7 +87,7 @@ fn read() {
     let expected = bytes("1c000000 0300000000000000 00 0f000000 01000000 07000000 7b2261223a317d");
 
     let operations = [operation(Action::Read)];
-    assert_eq!(encoded(&WireRequest::execute(3, DatabaseId::FIRST, &operations)), sent);
+    assert_eq!(encoded(&WireRequest::execute(3, DatabaseId::FIRST, &operations).unwrap()), sent);
     let body_sent = body(&sent);
     assert_eq!(WireRequest::decode(&body_sent).unwrap().ops[0].to_operation().unwrap(), operations[0]);
 
@@ -181,13 +181,13 @@ fn a_text_that_is_not_on_our_list_keeps_its_status_and_is_told() {
 #[test]
 fn scan_is_command_64() {
     let collection = CollectionName::parse("c").unwrap();
-    let frame = encoded(&WireRequest::scan(6, DatabaseId::FIRST, &collection, DocumentId(u64::MAX)));
+    let frame = encoded(&WireRequest::scan(6, DatabaseId::FIRST, &collection, u64::MAX));
     let expected = bytes("25000000 0600000000000000 0100000000000000 40 01000000 02 0100 63 ffffffffffffffff 00000000");
     assert_eq!(frame, expected);
     let body_sent = body(&frame);
     let request = WireRequest::decode(&body_sent).unwrap();
     assert_eq!(request.command, Command::Scan);
-    assert_eq!(request.scan_start().unwrap(), (collection, DocumentId(u64::MAX)));
+    assert_eq!(request.scan_start().unwrap(), (collection, u64::MAX));
 }
 
 fn op<'a>(action: WireAction<'a>, collection: &'a [u8], payload: &'a [u8]) -> WireOp<'a> {
@@ -198,8 +198,8 @@ fn op<'a>(action: WireAction<'a>, collection: &'a [u8], payload: &'a [u8]) -> Wi
 fn an_op_becomes_an_operation_or_an_error_of_its_own() {
     let refused = |op: WireOp<'_>| op.to_operation().unwrap_err().code();
     assert_eq!(op(WireAction::Read, b"", b"").to_operation().unwrap().collection.as_str(), "_default");
-    assert_eq!(op(WireAction::Read, b"", b"ignored").to_operation().unwrap().action, Action::Read);
-    assert_eq!(op(WireAction::Delete, b"c", b"").to_operation().unwrap().action, Action::Delete);
+    assert_eq!(op(WireAction::Read, b"", b"ignored").to_operation().unwrap().action, Action::Read(DocumentId::FIRST));
+    assert_eq!(op(WireAction::Delete, b"c", b"").to_operation().unwrap().action, Action::Delete(DocumentId::FIRST));
     assert_eq!(refused(op(WireAction::Read, b"a.b", b"")), ErrorCode::InvalidCollectionName);
     assert_eq!(refused(op(WireAction::Read, b"\xff", b"")), ErrorCode::InvalidCollectionName);
     assert_eq!(refused(op(WireAction::Create, b"", b"{")), ErrorCode::InvalidJson);

@@ -41,7 +41,8 @@ pub(crate) const HELP: &str = r#".open NAME                 open a database, cre
 .help                      print this
 .exit                      leave
 
-ID is a number, or COLLECTION/NUMBER for a collection other than _default.
+ID is a number, or a text: isbn-3, or in quotation marks "a text with blanks", "7". In a collection other than
+_default it stands behind its name: books/7, books/"a text".
 Ctrl-C ends the running command or clears the line, Ctrl-D leaves. Pasted lines are run one by one."#;
 
 /// Documents that `.list` prints unless it is asked for more.
@@ -61,7 +62,7 @@ pub(crate) enum Command {
     Read(Target),
     Update(Target, Document),
     Delete(Target),
-    List { collection: CollectionName, from: DocumentId, limit: u64 },
+    List { collection: CollectionName, from: Option<DocumentId>, limit: u64 },
     Import { file: PathBuf, collection: CollectionName, ids: Ids, ndjson: bool },
     Export { file: PathBuf, collection: CollectionName, how: How },
 }
@@ -94,8 +95,8 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<Command>, Error> {
         b".open" | b".use" => Command::Open(database_name(rest)?),
         b".create" => document(rest).map(|(target, document)| Command::Create(target, document))?,
         b".update" => document(rest).map(|(target, document)| Command::Update(target, document))?,
-        b".read" => Command::Read(target(rest)?),
-        b".delete" => Command::Delete(target(rest)?),
+        b".read" => Command::Read(only_target(rest)?),
+        b".delete" => Command::Delete(only_target(rest)?),
         b".list" => list(rest)?,
         b".import" => import(rest)?,
         b".export" => export(rest)?,
@@ -112,7 +113,7 @@ pub(crate) fn opens(line: &[u8]) -> bool {
 /// Whether a line begins to store a document that does not end on it, so that another line may go on with it.
 pub(crate) fn is_cut_short(line: &[u8]) -> bool {
     let (word, rest) = split_word(line.trim_ascii());
-    let (id, json) = split_word(rest);
+    let Ok((id, json)) = split_token(rest) else { return false };
     if !matches!(word, b".create" | b".update") || id.is_empty() {
         return false;
     }
@@ -142,21 +143,58 @@ fn database_name(rest: &[u8]) -> Result<DatabaseName, Error> {
     DatabaseName::parse(text(rest).map_err(|_| Error::new(ErrorCode::InvalidDatabaseName))?)
 }
 
-fn target(bytes: &[u8]) -> Result<Target, Error> {
-    let text = text(bytes)?;
-    let (collection, number) = match text.rsplit_once('/') {
-        Some((collection, number)) => (CollectionName::parse(collection)?, number),
-        None => (CollectionName::default_collection(), text),
+/// The first word as an id, perhaps behind a collection, and what follows the blanks behind it. Within quotation marks a
+/// blank is part of the id.
+fn target(bytes: &[u8]) -> Result<(Target, &[u8]), Error> {
+    let (word, rest) = split_token(bytes)?;
+    let word = text(word)?;
+    // Names of collections have neither of the two, ids may have both.
+    let (collection, word) = match word.find(['/', '"']) {
+        Some(at) if word[at..].starts_with('/') => (CollectionName::parse(&word[..at])?, &word[at + 1..]),
+        Some(_) | None => (CollectionName::default_collection(), word),
     };
-    if number.is_empty() {
+    if word.is_empty() {
         return Err(usage("the document's id is missing"));
     }
-    Ok(Target { collection, id: id(number)? })
+    Ok((Target { collection, id: id(word)? }, rest))
 }
 
-fn id(text: &str) -> Result<DocumentId, Error> {
-    let id = number(text).map(DocumentId);
-    id.ok_or_else(|| usage(format!("{text:?} is not a document id, a number from 0 to {}", u64::MAX)))
+/// As [`target`], with nothing behind it.
+fn only_target(bytes: &[u8]) -> Result<Target, Error> {
+    let (target, rest) = target(bytes)?;
+    if rest.is_empty() { Ok(target) } else { Err(usage("this command takes an id, and nothing behind it")) }
+}
+
+/// As [`split_word`], but for a word with a JSON string in it, which may have blanks.
+fn split_token(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (mut in_text, mut escaped) = (false, false);
+    let end = bytes.iter().position(|byte| {
+        let ends = !in_text && byte.is_ascii_whitespace();
+        in_text ^= *byte == b'"' && !escaped;
+        escaped = in_text && *byte == b'\\' && !escaped;
+        ends
+    });
+    if in_text {
+        return Err(usage("a quotation mark is missing"));
+    }
+    let (word, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+    Ok((word, rest.trim_ascii_start()))
+}
+
+/// Digits are a number; a JSON string is a text, and so is any other word that could not be meant for a number.
+fn id(word: &str) -> Result<DocumentId, Error> {
+    if let Some(number) = number(word) {
+        return Ok(DocumentId::Number(number));
+    }
+    if word.starts_with('"') {
+        let text: String = serde_json::from_str(word).map_err(|_| usage(format!("{word} is no JSON string")))?;
+        return DocumentId::text(&text);
+    }
+    if word.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        let rule = format!("{word:?} is not a document id: a number from 0 to {}, or a text", u64::MAX);
+        return Err(usage(format!("{rule}; a text that looks like a number stands in quotation marks")));
+    }
+    DocumentId::text(word)
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -165,8 +203,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn document(rest: &[u8]) -> Result<(Target, Document), Error> {
-    let (id, json) = split_word(rest);
-    let target = target(id)?;
+    let (target, json) = target(rest)?;
     if json.is_empty() {
         return Err(usage("the document is missing"));
     }
@@ -176,17 +213,17 @@ fn document(rest: &[u8]) -> Result<(Target, Document), Error> {
             return Err(Error::new(ErrorCode::InvalidJson).detail(detail));
         }
     }
-    let document = Document::parse(json).map_err(|error| error.document(target.id))?;
+    let document = Document::parse(json).map_err(|error| error.document(&target.id))?;
     Ok((target, document))
 }
 
 fn list(rest: &[u8]) -> Result<Command, Error> {
     let mut words = Words(rest);
-    let (mut collection, mut from, mut limit) = (None, DocumentId(0), LIST_DOCUMENTS_DEFAULT);
+    let (mut collection, mut from, mut limit) = (None, None, LIST_DOCUMENTS_DEFAULT);
     while let Some(word) = words.next()? {
         match word.as_slice() {
             b"--collection" => collection = Some(words.value("--collection")?),
-            b"--from" => from = id(text(&words.value("--from")?)?)?,
+            b"--from" => from = Some(id(text(&words.token("--from")?)?)?),
             b"--limit" => {
                 let value = words.value("--limit")?;
                 let value = text(&value)?;
@@ -277,6 +314,13 @@ impl Words<'_> {
         Ok((!word.is_empty()).then(|| word.to_vec()))
     }
 
+    /// The next word as it stands there, with its quotation marks.
+    fn token(&mut self, flag: &str) -> Result<Vec<u8>, Error> {
+        let (word, rest) = split_token(self.0.trim_ascii_start())?;
+        self.0 = rest;
+        if word.is_empty() { Err(usage(format!("{flag} needs a value"))) } else { Ok(word.to_vec()) }
+    }
+
     fn value(&mut self, flag: &str) -> Result<Vec<u8>, Error> {
         self.next()?.ok_or_else(|| usage(format!("{flag} needs a value")))
     }
@@ -290,8 +334,29 @@ mod tests {
     fn a_document_is_the_rest_of_the_line_byte_for_byte() {
         let command = parse(b" .create  books/7   {\"a\" :  1.0e2}  ").unwrap().unwrap();
         let Command::Create(target, document) = command else { panic!("{command:?}") };
-        assert_eq!((target.collection.as_str(), target.id.0), ("books", 7));
+        assert_eq!((target.collection.as_str(), target.id), ("books", DocumentId::Number(7)));
         assert_eq!(document.bytes(), b"{\"a\" :  1.0e2}");
+    }
+
+    #[test]
+    fn an_id_is_a_number_or_a_text() {
+        let text = |text: &str| DocumentId::text(text).unwrap();
+        for (word, collection, id) in [
+            ("7", "_default", DocumentId::Number(7)),
+            ("b/7", "b", DocumentId::Number(7)),
+            ("isbn-3", "_default", text("isbn-3")),
+            ("b/x/y", "b", text("x/y")),
+            ("\"7\"", "_default", text("7")),
+            ("\"x/y z\"", "_default", text("x/y z")),
+            ("b/\"a \\\" / b\"", "b", text("a \" / b")),
+        ] {
+            let parsed = parse(format!(".read {word}").as_bytes()).unwrap().unwrap();
+            let collection = CollectionName::parse(collection).unwrap();
+            assert_eq!(parsed, Command::Read(Target { collection, id }), "{word}");
+        }
+        let command = parse(b".create b/\"a b\" {\"c\": 1}").unwrap().unwrap();
+        let Command::Create(target, document) = command else { panic!("{command:?}") };
+        assert_eq!((target.id, document.bytes()), (text("a b"), &b"{\"c\": 1}"[..]));
     }
 
     #[test]
@@ -304,6 +369,11 @@ mod tests {
             (b".read +1", ErrorCode::InvalidRequest),
             (b".read 18446744073709551616", ErrorCode::InvalidRequest),
             (b".read a.b/1", ErrorCode::InvalidCollectionName),
+            (b".read 1 2", ErrorCode::InvalidRequest),
+            (b".read \"\"", ErrorCode::InvalidDocumentId),
+            (b".read \"a", ErrorCode::InvalidRequest),
+            (b".read \"a\"b", ErrorCode::InvalidRequest),
+            (b".read \"a\\u0007\"", ErrorCode::InvalidDocumentId),
             (b".create 1", ErrorCode::InvalidRequest),
             (b".create 1 {", ErrorCode::InvalidJson),
             (b".create 1 raw:x", ErrorCode::InvalidJson),

@@ -1,4 +1,4 @@
-//! An exported document: `{"id":7,"doc":DOCUMENT}`, with the document's bytes exactly as they are stored.
+//! An exported document: `{"id":7,"doc":DOCUMENT}` or `{"id":"a text","doc":DOCUMENT}`, with the document's bytes exactly as they are stored.
 //!
 //! What was exported is read back to the byte, blanks around the document included: where the head stands as it was
 //! written here, all between it and the last brace is the document. A line that somebody wrote or reordered by hand is
@@ -20,8 +20,16 @@ pub(crate) enum Entry {
 }
 
 /// What stands in front of an exported document.
-pub(crate) fn head(id: DocumentId) -> String {
-    format!("{HEAD}{id}{MIDDLE}")
+pub(crate) fn head(id: &DocumentId) -> String {
+    format!("{HEAD}{}{MIDDLE}", json(id))
+}
+
+/// An id as JSON has it: a number, or a text in quotation marks.
+pub(crate) fn json(id: &DocumentId) -> String {
+    match id {
+        DocumentId::Number(number) => number.to_string(),
+        DocumentId::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+    }
 }
 
 /// What stands behind it.
@@ -33,13 +41,24 @@ const MIDDLE: &str = ",\"doc\":";
 /// The id of a head as [`head`] writes it, and all that follows.
 pub(crate) fn head_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
     let rest = bytes.strip_prefix(HEAD.as_bytes())?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, rest) = rest.split_at(digits);
-    let document = rest.strip_prefix(MIDDLE.as_bytes())?;
+    let (id, rest) = if rest.starts_with(b"\"") { text_of(rest)? } else { number_of(rest)? };
+    Some((id, rest.strip_prefix(MIDDLE.as_bytes())?))
+}
+
+fn number_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = bytes.split_at(digits);
     // A number that JSON would not take, 007, is no id either.
     let canonical = digits == b"0" || !digits.starts_with(b"0");
-    let id = std::str::from_utf8(digits).ok().filter(|_| canonical)?.parse().ok()?;
-    Some((DocumentId(id), document))
+    let number = std::str::from_utf8(digits).ok().filter(|_| canonical)?.parse().ok()?;
+    Some((DocumentId::Number(number), rest))
+}
+
+fn text_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
+    let mut texts = serde_json::Deserializer::from_slice(bytes).into_iter::<String>();
+    let text = texts.next()?.ok()?;
+    let rest = &bytes[texts.byte_offset()..];
+    Some((DocumentId::text(&text).ok()?, rest))
 }
 
 /// Reads one value of a file.
@@ -63,9 +82,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, Error> {
 /// The two members in any order, with any blanks, and nothing else.
 fn by_hand(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
     #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Number(u64),
+        Text(String),
+    }
+    #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members<'a> {
-        id: u64,
+        id: Id,
         #[serde(borrow)]
         doc: &'a RawValue,
     }
@@ -73,7 +98,11 @@ fn by_hand(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
         return None;
     }
     let members: Members<'_> = serde_json::from_slice(bytes).ok()?;
-    Some((DocumentId(members.id), members.doc.get().as_bytes()))
+    let id = match members.id {
+        Id::Number(number) => DocumentId::Number(number),
+        Id::Text(text) => DocumentId::text(&text).ok()?,
+    };
+    Some((id, members.doc.get().as_bytes()))
 }
 
 #[cfg(test)]
@@ -83,7 +112,7 @@ mod tests {
     use super::*;
 
     fn exported(id: u64, document: &str) -> Vec<u8> {
-        [head(DocumentId(id)).as_bytes(), document.as_bytes(), TAIL].concat()
+        [head(&DocumentId::Number(id)).as_bytes(), document.as_bytes(), TAIL].concat()
     }
 
     #[test]
@@ -93,15 +122,26 @@ mod tests {
         let texts = ["{}", " {\n\"a\" : 1.0e400,\t\"a\":2}\r\n ", "\"}\"", "1", deep.as_str(), large.as_str()];
         for (id, text) in [0, 1, 7, 1 << 53, u64::MAX, 20].into_iter().zip(texts) {
             let Entry::Exported(got, document) = parse(&exported(id, text)).unwrap() else { panic!("{id}") };
-            assert_eq!(got.0, id);
+            assert_eq!(got, DocumentId::Number(id));
             assert!(document.bytes() == text.as_bytes(), "{id}");
         }
     }
 
     #[test]
+    fn an_id_that_is_a_text_is_read_back() {
+        for text in ["7", "a \"b\" \\ ä", "\u{10ffff}", " "] {
+            let id = DocumentId::text(text).unwrap();
+            let line = [head(&id).as_bytes(), b" {} ", TAIL].concat();
+            assert_eq!(parse(&line).unwrap(), Entry::Exported(id, Document::parse(b" {} ").unwrap()));
+        }
+        let by_hand = parse(br#"{"doc": 1, "id": "\u0061"}"#).unwrap();
+        assert_eq!(by_hand, Entry::Exported(DocumentId::text("a").unwrap(), Document::parse(b"1").unwrap()));
+    }
+
+    #[test]
     fn what_was_written_by_hand_is_taken_too() {
         let got = parse(b"{ \"doc\" : { \"a\": 1.0 } , \"id\" : 7 }").unwrap();
-        assert_eq!(got, Entry::Exported(DocumentId(7), Document::parse(b"{ \"a\": 1.0 }").unwrap()));
+        assert_eq!(got, Entry::Exported(DocumentId::Number(7), Document::parse(b"{ \"a\": 1.0 }").unwrap()));
     }
 
     #[test]
@@ -112,7 +152,8 @@ mod tests {
             r#"{"id":-1,"doc":{}}"#,
             r#"{"id":1.0,"doc":{}}"#,
             r#"{"id":18446744073709551616,"doc":{}}"#,
-            r#"{"id":"1","doc":{}}"#,
+            r#"{"id":"","doc":{}}"#,
+            r#"{"id":"a\u0001","doc":{}}"#,
             r#"{"id":1}"#,
             r#"{"doc":1}"#,
             "[1,{}]",

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read};
+use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -75,7 +76,7 @@ enum Kind {
 struct IdsSoFar {
     kind: Option<Kind>,
     next: NextId,
-    seen: HashMap<u64, Place>,
+    seen: HashMap<DocumentId, Place>,
 }
 
 /// What a document alone gets for an id.
@@ -158,18 +159,18 @@ impl Import<'_> {
     }
 
     fn operation(&self, piece: &Piece, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<Operation, Error> {
-        let (document_id, document) = match self.ids {
+        let (id, document) = match self.ids {
             Ids::InField(field) => {
                 let document = Document::parse(&piece.bytes)?;
-                let id = DocumentId(id_in(&piece.bytes, field)?);
-                ids.claim(id, piece.place)?;
+                let id = id_in(&piece.bytes, field)?;
+                ids.claim(&id, piece.place)?;
                 (id, document)
             }
             Ids::CountOn => (self.count_on(ids, backend)?, Document::parse(&piece.bytes)?),
             Ids::AsExported => match entry::parse(&piece.bytes)? {
                 Entry::Exported(id, document) => {
                     ids.hold_to(Kind::Exported)?;
-                    ids.claim(id, piece.place)?;
+                    ids.claim(&id, piece.place)?;
                     (id, document)
                 }
                 Entry::Plain(document) => {
@@ -178,7 +179,7 @@ impl Import<'_> {
                 }
             },
         };
-        Ok(Operation { collection: self.collection.clone(), document_id, action: Action::Create(document) })
+        Ok(Operation { collection: self.collection.clone(), action: Action::Create(id, document) })
     }
 
     fn count_on(&self, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<DocumentId, Error> {
@@ -189,7 +190,7 @@ impl Import<'_> {
         };
         let id = id.ok_or_else(|| Error::new(ErrorCode::LimitExceeded).detail("no document id is left"))?;
         ids.next = id.checked_add(1).map_or(NextId::NoneLeft, NextId::Free);
-        Ok(DocumentId(id))
+        Ok(DocumentId::Number(id))
     }
 }
 
@@ -209,13 +210,13 @@ impl IdsSoFar {
     }
 
     /// Notes where an id stands, unless it stood before.
-    fn claim(&mut self, id: DocumentId, place: Place) -> Result<(), Error> {
-        if let Some(first) = self.seen.get(&id.0) {
+    fn claim(&mut self, id: &DocumentId, place: Place) -> Result<(), Error> {
+        if let Some(first) = self.seen.get(id) {
             let detail = format!("{first} has the same id; give one of the two another");
             return Err(Error::new(ErrorCode::DocExists).document(id).detail(detail));
         }
         if self.seen.len() < IDS_KEPT_MAX {
-            self.seen.insert(id.0, place);
+            self.seen.insert(id.clone(), place);
         }
         Ok(())
     }
@@ -235,16 +236,20 @@ fn located(error: Error, piece: &Piece) -> (Error, String) {
     )
 }
 
-/// The id in a top-level member, read as the digits that stand there: never as a floating-point number.
-fn id_in(document: &[u8], field: &str) -> Result<u64, Error> {
+/// The id in a top-level member: a text, or the digits that stand there, never read as a floating-point number.
+fn id_in(document: &[u8], field: &str) -> Result<DocumentId, Error> {
     let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_slice(document).unwrap_or_default();
-    let id = members.get(field).and_then(|value| value.get().parse().ok());
-    id.ok_or_else(|| {
-        Error::new(ErrorCode::InvalidRequest).detail(format!("no unsigned integer in the field {field:?}"))
+    let value = members.get(field).map(|value| value.get());
+    if let Some(text) = value.and_then(|value| serde_json::from_str::<String>(value).ok()) {
+        return DocumentId::text(&text);
+    }
+    let number = value.and_then(|value| value.parse().ok()).map(DocumentId::Number);
+    number.ok_or_else(|| {
+        Error::new(ErrorCode::InvalidRequest).detail(format!("no unsigned integer and no text in the field {field:?}"))
     })
 }
 
-/// One more than the highest id of a collection, 0 when it is empty, `None` when the highest is the last.
+/// One more than the highest number among the ids of a collection, 0 when it is empty, `None` when the highest is the last.
 ///
 /// Found by halving: whether anything is there from an id on is one small question, and 64 of them
 /// find the highest, however many documents there are.
@@ -253,10 +258,10 @@ fn first_free_id(
     database: DatabaseId,
     collection: &CollectionName,
 ) -> Result<Option<u64>, Error> {
-    let mut any_from = |id: u64| match backend.scan(database, collection, DocumentId(id)) {
+    let mut any_from = |id: u64| {
+        let page = backend.scan(database, collection, Bound::Included(&DocumentId::Number(id)))?;
         // A damaged document has an id as well.
-        Ok(page) => Ok(page.documents.last().map(|(id, _)| id.0)),
-        Err(error) => Err(error),
+        Ok::<_, Error>(page.documents.iter().rev().find_map(|(id, _)| id.as_number()))
     };
     // Every id from `free` on is free; `free` is one beyond the range at first.
     let (mut taken, mut free): (Option<u64>, u128) = (None, 1 << 64);
@@ -318,7 +323,7 @@ impl Batches<'_> {
         let reason = context.and_then(|context| context.detail.as_deref()).or(taken);
         let reason = reason.map_or_else(String::new, |reason| format!("{reason}; "));
         let mut described = Error::new(error.code());
-        if let Some(document) = context.and_then(|context| context.document) {
+        if let Some(document) = context.and_then(|context| context.document.as_ref()) {
             described = described.document(document);
         }
         if let Some(offset) = context.and_then(|context| context.offset) {
@@ -334,8 +339,9 @@ mod tests {
 
     #[test]
     fn an_id_is_the_digits_that_stand_there() {
-        assert_eq!(id_in(br#"{"n":18446744073709551615}"#, "n").unwrap(), u64::MAX);
-        for without in [r#"{"n":-1}"#, r#"{"n":1.0}"#, r#"{"n":"1"}"#, r#"{"m":1}"#, "[1]", "1"] {
+        assert_eq!(id_in(br#"{"n":18446744073709551615}"#, "n").unwrap(), DocumentId::Number(u64::MAX));
+        assert_eq!(id_in(br#"{"n":"1"}"#, "n").unwrap().as_text(), Some("1"));
+        for without in [r#"{"n":-1}"#, r#"{"n":1.0}"#, r#"{"m":1}"#, "[1]", "1"] {
             assert_eq!(id_in(without.as_bytes(), "n").unwrap_err().code(), ErrorCode::InvalidRequest, "{without}");
         }
     }

@@ -4,6 +4,8 @@
 //! what is open, but for a failed `.open`: nothing is open behind it, lest the commands that follow go to a
 //! database that was not meant.
 
+use std::ops::Bound;
+
 use docdb_protocol::wire::listing::ListedDatabase;
 use docdb_protocol::{
     Action, CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, Operation, OperationReply,
@@ -11,8 +13,9 @@ use docdb_protocol::{
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, texts_not_shown};
 use crate::command::{self, Command, HELP, Target};
+use crate::entry;
 use crate::export::{Export, Exported};
 use crate::import::Import;
 use crate::interrupt::Interrupt;
@@ -112,8 +115,8 @@ impl Session {
                     self.output.line(name.as_str().as_bytes())?;
                 }
             }
-            Some(Command::Create(target, document)) => self.write(target, Action::Create(document))?,
-            Some(Command::Update(target, document)) => self.write(target, Action::Update(document))?,
+            Some(Command::Create(target, document)) => self.write(target, |id| Action::Create(id, document))?,
+            Some(Command::Update(target, document)) => self.write(target, |id| Action::Update(id, document))?,
             Some(Command::Delete(target)) => self.write(target, Action::Delete)?,
             Some(Command::Read(target)) => {
                 if let OperationReply::Document(document) = self.operate(target, Action::Read)? {
@@ -151,31 +154,35 @@ impl Session {
         self.open.as_ref().map(|(_, id)| *id).ok_or_else(not_open)
     }
 
-    fn write(&mut self, target: Target, action: Action) -> Result<(), Error> {
+    fn write(&mut self, target: Target, action: impl FnOnce(DocumentId) -> Action) -> Result<(), Error> {
         self.operate(target, action).map(|_| ())
     }
 
-    fn operate(&mut self, target: Target, action: Action) -> Result<OperationReply, Error> {
+    fn operate(&mut self, target: Target, action: impl FnOnce(DocumentId) -> Action) -> Result<OperationReply, Error> {
         let database = self.database()?;
-        let (collection, document_id) = (target.collection, target.id);
-        let operation = Operation { collection, document_id, action };
+        let operation = Operation { collection: target.collection, action: action(target.id.clone()) };
         let mut results = self.backend.execute(database, vec![operation])?;
         let missing = || Err(Error::new(ErrorCode::InvalidFrame).detail("no result"));
         results.pop().unwrap_or_else(missing).map_err(|error| {
             // Over the socket an error comes without context; here we know what it was about.
-            if error.names_document() { error } else { error.document(document_id) }
+            if error.names_document() { error } else { error.document(&target.id) }
         })
     }
 
     /// One document a line behind its id; a document with line ends in it takes more of them.
-    fn list_documents(&mut self, collection: &CollectionName, from: DocumentId, limit: u64) -> Result<(), Error> {
+    fn list_documents(
+        &mut self,
+        collection: &CollectionName,
+        from: Option<DocumentId>,
+        limit: u64,
+    ) -> Result<(), Error> {
         let database = self.database()?;
         let corrupt = || Error::new(ErrorCode::CorruptRecord).collection(collection.as_str());
         let mut listed = 0;
-        let mut next = Some(from);
-        while let Some(first) = next {
-            let page = self.backend.scan(database, collection, first)?;
-            next = page.documents.last().filter(|_| page.more).and_then(|(id, _)| id.0.checked_add(1)).map(DocumentId);
+        let mut next = Some(from.clone().map_or(Bound::Unbounded, Bound::Included));
+        while let Some(from) = next {
+            let page = self.backend.scan(database, collection, from.as_ref())?;
+            next = page.next();
             for (id, document) in page.documents {
                 if self.interrupt.is_set() {
                     self.output.interrupted(&format!("{listed} listed"));
@@ -184,22 +191,26 @@ impl Session {
                 if listed == limit {
                     let elsewhere = *collection != CollectionName::default_collection();
                     let elsewhere = if elsewhere { format!(" --collection {collection}") } else { String::new() };
-                    self.output.note(&format!("there are more: .list{elsewhere} --from {id}"));
+                    self.output.note(&format!("there are more: .list{elsewhere} --from {}", entry::json(&id)));
                     return Ok(());
                 }
                 listed += 1;
                 match document {
-                    Some(document) => self.output.line(&[format!("{id}\t").as_bytes(), &document].concat())?,
+                    Some(document) => {
+                        self.output.line(&[format!("{}\t", entry::json(&id)).as_bytes(), &document].concat())?
+                    }
                     None => self.output.error(&corrupt().document(id)),
                 }
             }
-            if page.lost {
-                let detail = "a part of the log is lost, and documents with it that nothing names";
-                self.output.error(&corrupt().detail(detail));
+            if page.texts {
+                self.output.error(&texts_not_shown().collection(collection.as_str()));
+            }
+            for why in page.missing {
+                self.output.error(&why.error().collection(collection.as_str()));
             }
         }
         if listed == 0 {
-            self.output.note(if from.0 == 0 { "no documents" } else { "no documents from there on" });
+            self.output.note(if from.is_none() { "no documents" } else { "no documents from there on" });
         }
         Ok(())
     }

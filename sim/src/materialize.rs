@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::ops::Bound;
 use std::path::Path;
 
 use docdb_engine::{Alert, Driver, Engine, Input, Instant, Options, Outside, RequestId, View};
@@ -38,7 +39,7 @@ pub fn write(disk: &SimDisk, directory: &Path) -> io::Result<usize> {
 }
 
 /// What a database holds: each collection's documents, or the code of what opening it or reading it answered.
-pub type Outcome = Result<BTreeMap<(String, u64), Result<Vec<u8>, u16>>, u16>;
+pub type Outcome = Result<BTreeMap<(String, Option<DocumentId>), Result<Vec<u8>, u16>>, u16>;
 
 /// Opens everything that lies on a simulated disk, which fails no more, and reads all of it. By name of database; one
 /// without a name stands for a directory that cannot be opened.
@@ -74,17 +75,20 @@ pub fn recover(mut disk: SimDisk, options: Options) -> BTreeMap<String, Outcome>
     found
 }
 
-/// All documents that readers see, by collection and number; of a damaged one the code of its error.
+/// All documents that readers see, by collection and id; of a damaged one the code of its error, and without an id that of
+/// what nothing names.
 #[must_use]
-pub fn contents_of(view: &View) -> BTreeMap<(String, u64), Result<Vec<u8>, u16>> {
+pub fn contents_of(view: &View) -> BTreeMap<(String, Option<DocumentId>), Result<Vec<u8>, u16>> {
     let mut contents = BTreeMap::new();
     for collection in view.collections().map(|name| name.as_str().to_owned()) {
-        for scanned in view.scan(&collection, DocumentId(0)) {
+        for scanned in view.scan(&collection, Bound::Unbounded) {
             let (id, outcome) = match scanned {
-                Ok((id, document)) => (id, Ok(document.bytes().to_vec())),
-                Err((id, error)) => (id, Err(error.code().number())),
+                Ok((id, document)) => (Some(id), Ok(document.bytes().to_vec())),
+                Err(error) => {
+                    (error.context().and_then(|context| context.document.clone()), Err(error.code().number()))
+                }
             };
-            contents.insert((collection.clone(), id.0), outcome);
+            contents.insert((collection.clone(), id), outcome);
         }
     }
     contents

@@ -122,9 +122,10 @@ impl Workload {
 
     /// A write that succeeds in any healthy database.
     pub fn certain_write(&mut self, tracked: &Tracked) -> Option<Request> {
-        let document_id = DocumentId(1_000_000 + self.written);
-        let action = Action::Create(self.document(0));
-        let operation = Operation { collection: CollectionName::default_collection(), document_id, action };
+        // Above every number that an insertion was given so far: each of these wrote a document too.
+        let id = DocumentId::Number(1_000_000 + self.written);
+        let action = Action::Create(id, self.document(0));
+        let operation = Operation { collection: CollectionName::default_collection(), action };
         Some(Request::Execute { database: tracked.id?, operations: vec![operation], atomicity: Atomicity::EachAlone })
     }
 
@@ -167,22 +168,25 @@ impl Workload {
                     Some(_) | None => {}
                 }
             }
-            let action = if read { Action::Read } else { self.write(&asked, &place, fails, choices) };
-            asked.operations.push(Operation {
-                collection: place.collection.clone(),
-                document_id: DocumentId(place.id),
-                action,
-            });
+            let action = if read { Action::Read(place.id.clone()) } else { self.write(&asked, &place, fails, choices) };
+            asked.operations.push(Operation { collection: place.collection, action });
         }
         (asked.operations, atomicity)
     }
 
     fn write(&mut self, asked: &Asked<'_>, place: &Place, fails: u64, choices: &mut Choices) -> Action {
-        let exists = asked.exists(place) ^ choices.chance("workload/fails", fails);
-        match (exists, choices.chance("workload/delete", 250)) {
-            (false, _) => Action::Create(self.chosen_document(choices)),
-            (true, true) => Action::Delete,
-            (true, false) => Action::Update(self.chosen_document(choices)),
+        let id = place.id.clone();
+        match choices.weighted("workload/write", &[17, 2, 1]) {
+            0 => {
+                let exists = asked.exists(place) ^ choices.chance("workload/fails", fails);
+                match (exists, choices.chance("workload/delete", 250)) {
+                    (false, _) => Action::Create(id, self.chosen_document(choices)),
+                    (true, true) => Action::Delete(id),
+                    (true, false) => Action::Update(id, self.chosen_document(choices)),
+                }
+            }
+            1 => Action::Put(id, self.chosen_document(choices)),
+            _ => Action::Insert(self.chosen_document(choices)),
         }
     }
 }
@@ -197,15 +201,15 @@ impl Asked<'_> {
     /// Whether a document is there once all of this request so far is done.
     fn exists(&self, place: &Place) -> bool {
         let same = |operation: &&Operation| {
-            operation.document_id.0 == place.id
+            operation.action.document_id() == Some(&place.id)
                 && operation.collection == place.collection
-                && operation.action != Action::Read
+                && !operation.action.is_read()
         };
         let model = &self.tracked.model;
         let newest = model.state_after(model.newest()).expect("the newest state is in the history");
         self.operations.iter().rev().find(same).map_or_else(
-            || newest.contains_key(&(place.name.clone(), place.id)),
-            |operation| operation.action != Action::Delete,
+            || newest.contains_key(&(place.name.clone(), place.id.clone())),
+            |operation| !matches!(operation.action, Action::Delete(_)),
         )
     }
 }

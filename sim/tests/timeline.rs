@@ -200,8 +200,7 @@ impl Machine {
         let document = Document::parse(text.as_bytes()).expect("the test's documents are valid");
         let operation = Operation {
             collection: CollectionName::parse("_default").expect("it is valid"),
-            document_id: DocumentId(id),
-            action: Action::Create(document),
+            action: Action::Create(DocumentId::Number(id), document),
         };
         let database = self.0.checker.databases()[0].id.expect("it was opened");
         self.ask(Request::Execute { database, operations: vec![operation], atomicity: Atomicity::EachAlone });
@@ -218,7 +217,7 @@ fn no_document_and_no_name_breaks_out_of_the_page() {
     let (mut report, _) = watched(0);
     report.verdict = Verdict::Violation(format!("a message with {HOSTILE}, and {{ fields: {}", "x, ".repeat(100)));
     let content = || Some(Arc::from(HOSTILE.as_bytes()));
-    let key = || (Arc::from("</b><script>"), 1);
+    let key = || (Arc::from("</b><script>"), docdb_protocol::DocumentId::Number(1));
     for (expected, found) in [(content(), None), (None, content()), (content(), Some(Arc::from(&b"{\"a\":\"<\"}"[..])))]
     {
         let document = Difference { key: key(), expected, found };

@@ -59,10 +59,12 @@ impl Group for Databases {
         report.figure("one database open: processor us a commit", alone.processor_us);
         report.figure(row("processor us a commit"), among.processor_us);
 
+        let others: Vec<_> =
+            self.others.iter().map(|database| database.collection("bench")).collect::<Result<_, _>>()?;
         let (start, mut commits) = (Instant::now(), 0_u32);
         while start.elapsed() < duration {
-            for database in &self.others {
-                database.create("bench", self.next_id, &self.document)?;
+            for documents in &others {
+                documents.create_bytes(self.next_id, &self.document)?;
                 commits += 1;
                 if start.elapsed() >= duration {
                     break;

@@ -162,7 +162,7 @@ pub fn one<'a>(
 }
 
 pub fn several(request_id: u64, database: DatabaseId, ops: Vec<WireOp<'_>>) -> WireRequest<'_> {
-    WireRequest { ops, ..WireRequest::execute(request_id, database, &[]) }
+    WireRequest { ops, ..WireRequest::execute(request_id, database, &[]).expect("there is nothing to write") }
 }
 
 /// Every file below a directory with its bytes, but for what a running process writes of itself.

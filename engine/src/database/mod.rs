@@ -14,8 +14,7 @@ mod spare;
 use std::collections::VecDeque;
 
 use docdb_protocol::{
-    Action, Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, ErrorCode, Operation, OperationResult, Reply,
-    Request,
+    Atomicity, DatabaseId, DatabaseInfo, DatabaseName, Error, ErrorCode, Operation, OperationResult, Reply, Request,
 };
 
 use self::pace::Pace;
@@ -279,7 +278,7 @@ impl Database {
         options: &Options,
         io: &mut Io,
     ) {
-        let writes = || operations.iter().any(|operation| !matches!(operation.action, Action::Read));
+        let writes = || operations.iter().any(|operation| !operation.action.is_read());
         if matches!(self.phase, Phase::Unwritten) && writes() && room.unwritten.is_none() {
             self.queue.push_back((request, Request::Execute { database: self.id, operations, atomicity }));
             return self.open(Permit::WriteIfThereIsSpace, options, io);

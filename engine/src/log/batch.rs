@@ -4,10 +4,10 @@
 //! durable when it was written, and which operations the batch before it held, so that damage to
 //! that one names its documents. Its records follow.
 
-use docdb_protocol::limits::NAME_BYTES_MAX;
+use docdb_protocol::limits::{DOCUMENT_ID_BYTES_MAX, NAME_BYTES_MAX};
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, DocumentId, TxId};
 
-use super::record::{Place, Record};
+use super::record::{Place, Record, id_fields, id_of, text_bytes, text_length};
 use super::{Decoded, Fields, Lsn, Payload, RecordKind, put_u32, put_u64};
 use crate::buffer::Buffer;
 use crate::disk::SECTOR_BYTES;
@@ -34,12 +34,17 @@ impl Repeated {
         Repeated {
             kind: record.kind,
             collection: record.collection,
-            document: record.document,
+            document: record.document.clone(),
             tx: record.tx,
             payload_bytes: u32::try_from(record.payload.bytes().len()).expect("a document is at most 16 MiB"),
             payload_crc32: record.payload.crc32(),
             name: if let Payload::Name(name) = &record.payload { Some(name.clone()) } else { None },
         }
+    }
+
+    /// What stands behind its fixed part: the new collection's name, or the document's id where it is a text.
+    fn behind(&self) -> &str {
+        self.name.as_ref().map_or_else(|| id_fields(&self.document).1, CollectionName::as_str)
     }
 }
 
@@ -94,21 +99,21 @@ pub(crate) fn encoded_bytes(before: Option<&Repetition>, records: &[Record]) -> 
 /// The length on disk of the proof of a batch of `records`.
 pub(crate) fn proof_bytes(records: &[Record]) -> u64 {
     let operations = records.iter().filter(|record| record.kind != RecordKind::Commit);
-    let repeated: usize = operations.map(|record| repeated_bytes(&record.payload)).sum();
+    let repeated: usize = operations.map(repeated_bytes).sum();
     (FIXED_BYTES + repeated).next_multiple_of(SECTOR_BYTES) as u64
 }
 
-fn repeated_bytes(payload: &Payload) -> usize {
-    match payload {
-        Payload::None | Payload::Document(_) => REPEATED_BYTES,
-        Payload::Name(name) => REPEATED_BYTES + name.as_str().len(),
-    }
+fn repeated_bytes(record: &Record) -> usize {
+    REPEATED_BYTES
+        + match &record.payload {
+            Payload::None | Payload::Document(_) => text_bytes(&record.document),
+            Payload::Name(name) => name.as_str().len(),
+        }
 }
 
 fn header_bytes(before: Option<&Repetition>) -> usize {
-    let name_bytes = |operation: &Repeated| operation.name.as_ref().map_or(0, |name| name.as_str().len());
     let repeated = before.map_or(&[][..], |before| &before.operations);
-    FIXED_BYTES + repeated.iter().map(|operation| REPEATED_BYTES + name_bytes(operation)).sum::<usize>()
+    FIXED_BYTES + repeated.iter().map(|operation| REPEATED_BYTES + operation.behind().len()).sum::<usize>()
 }
 
 /// Lays a batch out. Headers go into one allocation; documents stay in the buffers they are in.
@@ -167,13 +172,14 @@ fn encode_header(place: BatchPlace, before: Option<&Repetition>, records: usize,
     put_u32(out, small(operations.len()));
     assert_eq!(out.len(), FIXED_BYTES, "the layout is as FORMAT.md says");
     for operation in operations {
+        let (number, text) = id_fields(&operation.document);
         put_u32(out, operation.collection.0);
-        out.extend_from_slice(&[operation.kind as u8, 0, 0, 0]);
-        put_u64(out, operation.document.0);
+        out.extend_from_slice(&[operation.kind as u8, text_length(text), 0, 0]);
+        put_u64(out, number);
         put_u64(out, operation.tx.0);
         put_u32(out, operation.payload_bytes);
         put_u32(out, operation.payload_crc32);
-        out.extend_from_slice(operation.name.as_ref().map_or(&[], |name| name.as_str().as_bytes()));
+        out.extend_from_slice(operation.behind().as_bytes());
     }
     let crc32 = crc32fast::hash(&out[8..]);
     out[4..8].copy_from_slice(&crc32.to_le_bytes());
@@ -269,7 +275,7 @@ impl Fixed {
     /// No number that is counted on from comes near 2^63.
     fn is_plausible(&self) -> bool {
         let least = FIXED_BYTES as u64 + u64::from(self.repeated) * REPEATED_BYTES as u64;
-        let most = least + u64::from(self.repeated) * NAME_BYTES_MAX as u64;
+        let most = least + u64::from(self.repeated) * NAME_BYTES_MAX.max(DOCUMENT_ID_BYTES_MAX) as u64;
         let are_counts = self.watermark.0 < 1 << 63 && self.before.0 < 1 << 63;
         are_counts && (least..=most).contains(&(self.header_bytes as u64))
     }
@@ -279,16 +285,21 @@ impl Repeated {
     /// The next one of a header whose checksum is right.
     fn decode(fields: &mut Fields<'_>) -> Decoded<Repeated> {
         let mut read = || {
-            let (collection, kind, zeros) = (fields.u32()?, fields.u8()?, fields.bytes(3)?);
-            Some((collection, kind, zeros == [0; 3], fields.u64()?, fields.u64()?, fields.u32()?, fields.u32()?))
+            let (collection, kind, text_bytes, zeros) = (fields.u32()?, fields.u8()?, fields.u8()?, fields.bytes(2)?);
+            let (number, tx) = (fields.u64()?, fields.u64()?);
+            let reserved_is_zero = zeros == [0; 2] && (text_bytes == 0 || number == 0);
+            Some((collection, kind, text_bytes, reserved_is_zero, number, tx, fields.u32()?, fields.u32()?))
         };
-        let Some((collection, kind, reserved_is_zero, document, tx, payload_bytes, payload_crc32)) = read() else {
+        let Some((collection, kind, text_bytes, reserved_is_zero, number, tx, payload_bytes, payload_crc32)) = read()
+        else {
             return Decoded::Nothing;
         };
         let kind = match RecordKind::from_number(kind) {
-            Some(kind) if reserved_is_zero => kind,
+            Some(kind) if reserved_is_zero && kind.may_have_text(text_bytes) => kind,
             Some(_) | None => return Decoded::Newer,
         };
+        let text = fields.bytes(usize::from(text_bytes));
+        let Some(document) = text.and_then(|text| id_of(number, text)) else { return Decoded::Nothing };
         let name = match kind {
             RecordKind::CreateCollection => {
                 let bytes = fields.bytes(payload_bytes as usize);
@@ -303,7 +314,7 @@ impl Repeated {
         if tx >= 1 << 63 || collection == u32::MAX {
             return Decoded::Nothing;
         }
-        let (collection, document, tx) = (CollectionId(collection), DocumentId(document), TxId(tx));
+        let (collection, tx) = (CollectionId(collection), TxId(tx));
         Decoded::Whole(Repeated { kind, collection, document, tx, payload_bytes, payload_crc32, name })
     }
 }
@@ -315,7 +326,7 @@ mod tests {
     use super::*;
 
     fn record(kind: RecordKind, payload: Payload) -> Record {
-        Record { kind, tx: TxId(1), collection: CollectionId::DEFAULT, document: DocumentId(1), payload }
+        Record { kind, tx: TxId(1), collection: CollectionId::DEFAULT, document: DocumentId::Number(1), payload }
     }
 
     fn create(bytes: usize) -> Record {
@@ -361,7 +372,7 @@ mod tests {
         assert!(
             matches!(length(honest), Decoded::Whole(header) if header.before.as_ref().unwrap().operations.len() == 2)
         );
-        for other in [0, 1, 7, 8, 12, 71, 72, 73, 104, honest - 1, honest + 1, 264, 265, 600, u32::MAX] {
+        for other in [0, 1, 7, 8, 12, 71, 72, 73, 104, honest - 1, honest + 1, 264, 265, 512, 647, u32::MAX] {
             assert!(matches!(length(other), Decoded::Nothing), "{other} bytes");
         }
         let repeated = |count: u32| forged(move |bytes| bytes[68..72].copy_from_slice(&count.to_le_bytes()));
@@ -376,6 +387,7 @@ mod tests {
         for reserved in [5, 6, 7] {
             assert!(matches!(forged(|bytes| bytes[72 + reserved] = 1), Decoded::Newer), "byte {reserved}");
         }
+        assert!(matches!(forged(|bytes| bytes[72 + 32 + 5 + 5] = 1), Decoded::Newer), "a number and a text");
         assert!(matches!(forged(|bytes| bytes[72 + 32] = b'/'), Decoded::Nothing), "no name of a collection");
     }
 
@@ -395,9 +407,11 @@ mod tests {
         for operations in [0, 1, 13, 14, 40] {
             let mut records: Vec<Record> = (0..operations).map(|_| create(10)).collect();
             records.push(record(RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap())));
+            let text = DocumentId::text(&"x".repeat(operations + 1)).unwrap();
+            records.push(Record { document: text, ..record(RecordKind::Delete, Payload::None) });
             records.push(commit());
             let before = Repetition::of(Lsn(0), &records);
-            assert_eq!(before.operations.len(), operations + 1, "a commit is not repeated");
+            assert_eq!(before.operations.len(), operations + 2, "a commit is not repeated");
             assert_eq!(proof_bytes(&records), encoded_bytes(Some(&before), &[]), "{operations} operations");
         }
     }

@@ -77,11 +77,11 @@ impl Replayed {
         let whole = gap.salvaged.iter().filter(|(lsn, _)| *lsn >= named.lsn);
         let whole: BTreeMap<Known, &Record> = whole.map(|(_, record)| (known(record), record)).collect();
         for operation in &named.operations {
-            let Repeated { kind, collection, document, tx, payload_crc32, .. } = *operation;
-            let key = Key { collection, document };
-            match (whole.get(&(tx, collection, document, kind, payload_crc32)), kind) {
+            let Repeated { kind, collection, tx, payload_crc32, .. } = *operation;
+            let key = Key::new(collection, &operation.document);
+            match (whole.get(&(tx, collection, operation.document.clone(), kind, payload_crc32)), kind) {
                 (Some(record), _) => self.apply(record),
-                (None, RecordKind::Delete) => self.view.delete(key),
+                (None, RecordKind::Delete) => self.view.delete(&key),
                 (None, RecordKind::Create | RecordKind::Update) => {
                     self.view.put(key, Version { tx, content: Content::Damaged });
                 }
@@ -123,7 +123,7 @@ impl Replayed {
 }
 
 fn known(record: &Record) -> Known {
-    (record.tx, record.collection, record.document, record.kind, record.payload.crc32())
+    (record.tx, record.collection, record.document.clone(), record.kind, record.payload.crc32())
 }
 
 #[cfg(test)]
@@ -290,9 +290,9 @@ mod tests {
         let document = Payload::Document(Document::parse(b"7").unwrap());
         let mut writer = Writer::new(header(1, 0));
         writer.batch(&[
-            record(RecordKind::CreateCollection, DocumentId(0), Payload::Name(name)),
-            record(RecordKind::Create, DocumentId(1), document),
-            record(RecordKind::Commit, DocumentId(2), Payload::None),
+            record(RecordKind::CreateCollection, DocumentId::Number(0), Payload::Name(name)),
+            record(RecordKind::Create, DocumentId::Number(1), document),
+            record(RecordKind::Commit, DocumentId::Number(2), Payload::None),
         ]);
         writer.batch(&create(2, 2, "7"));
         writer.bytes[72 + 64] ^= 1;
@@ -300,7 +300,7 @@ mod tests {
         replay.segment(header(1, 0), FILE, &writer.bytes, None);
         let tail = replay.finish();
         assert!(tail.damage.is_some() && tail.view.damage().is_empty());
-        assert!(matches!(tail.view.lookup("notes", DocumentId(1)), crate::view::Lookup::Found(_)));
+        assert!(matches!(tail.view.lookup("notes", &DocumentId::Number(1)), crate::view::Lookup::Found(_)));
         assert_eq!(read(&tail.view, 2), Ok(Some("7".to_owned())));
     }
 

@@ -62,7 +62,7 @@ fn record(from: &mut Unstructured<'_>) -> arbitrary::Result<Record> {
         kind,
         tx: TxId(from.int_in_range(0..=(1 << 63) - 1)?),
         collection: CollectionId(from.int_in_range(0..=u32::MAX - 1)?),
-        document: DocumentId(u64::arbitrary(from)?),
+        document: DocumentId::Number(u64::arbitrary(from)?),
         payload,
     })
 }

@@ -20,7 +20,7 @@ pub(crate) enum RecordKind {
     Create = 1,
     Update = 3,
     Delete = 4,
-    /// Ends a transaction; its document field counts the transaction's other records.
+    /// Ends a transaction; in place of a document's number it counts the transaction's other records.
     Commit = 5,
     /// The payload is the collection's name.
     CreateCollection = 6,
@@ -37,6 +37,40 @@ impl RecordKind {
             _ => return None,
         })
     }
+
+    /// Whether a record of this kind may name a document by a text of this length.
+    pub(super) fn may_have_text(self, text_bytes: u8) -> bool {
+        match self {
+            RecordKind::Create | RecordKind::Update | RecordKind::Delete => true,
+            RecordKind::Commit | RecordKind::CreateCollection => text_bytes == 0,
+        }
+    }
+}
+
+/// An id as the format has it: a number, and no text; or zero, and a text.
+pub(super) fn id_fields(id: &DocumentId) -> (u64, &str) {
+    match id {
+        DocumentId::Number(number) => (*number, ""),
+        DocumentId::Text(text) => (0, text.as_str()),
+    }
+}
+
+/// The byte that says how long the text of an id is; zero stands for a number.
+pub(super) fn text_length(text: &str) -> u8 {
+    u8::try_from(text.len()).expect("a text of an id is at most 255 bytes long")
+}
+
+/// What the text of an id takes.
+pub(super) fn text_bytes(id: &DocumentId) -> usize {
+    id.as_text().map_or(0, str::len)
+}
+
+/// The id of these fields; `None` when the text breaks a rule.
+pub(super) fn id_of(number: u64, text: &[u8]) -> Option<DocumentId> {
+    if text.is_empty() {
+        return Some(DocumentId::Number(number));
+    }
+    DocumentId::text(std::str::from_utf8(text).ok()?).ok()
 }
 
 /// What follows a record's header.
@@ -102,25 +136,37 @@ pub(crate) struct Place {
 
 impl Record {
     pub(crate) fn bytes(&self) -> usize {
-        RECORD_HEADER_BYTES + self.payload.bytes().len()
+        self.header_bytes() + self.payload.bytes().len()
+    }
+
+    /// What it takes beside its fixed part.
+    pub(crate) fn variable_bytes(&self) -> usize {
+        self.bytes() - RECORD_HEADER_BYTES
+    }
+
+    /// All in front of the payload: the fixed part, and the document's id where it is a text.
+    fn header_bytes(&self) -> usize {
+        RECORD_HEADER_BYTES + text_bytes(&self.document)
     }
 
     /// Appends the header alone; the payload goes to disk from the buffer it is in.
     pub(crate) fn encode_header(&self, place: Place, out: &mut Vec<u8>) {
         let start = out.len();
         put_u32(out, 0);
-        out.extend_from_slice(&[self.kind as u8, 0, 0, 0]);
+        let (number, text) = id_fields(&self.document);
+        out.extend_from_slice(&[self.kind as u8, text_length(text), 0, 0]);
         put_u64(out, place.database.get());
         put_u64(out, place.epoch);
         put_u64(out, place.lsn.0);
         put_u64(out, self.tx.0);
-        put_u64(out, self.document.0);
+        put_u64(out, number);
         put_u32(out, self.collection.0);
         let payload_bytes = u32::try_from(self.payload.bytes().len()).expect("a document is at most 16 MiB");
         put_u32(out, payload_bytes);
         put_u32(out, self.payload.crc32());
         put_u32(out, 0);
-        assert_eq!(out.len() - start, RECORD_HEADER_BYTES, "the layout is as FORMAT.md says");
+        out.extend_from_slice(text.as_bytes());
+        assert_eq!(out.len() - start, self.header_bytes(), "the layout is as FORMAT.md says");
         let crc32 = crc32fast::hash(&out[start + 4..]);
         out[start..start + 4].copy_from_slice(&crc32.to_le_bytes());
     }
@@ -140,11 +186,13 @@ impl Record {
         if !is_here {
             return Decoded::Nothing;
         }
-        if header.crc32 != crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]) {
+        let header_bytes = RECORD_HEADER_BYTES + usize::from(header.text_bytes);
+        let Some(covered) = bytes.get(4..header_bytes) else { return Decoded::Begun(header_bytes) };
+        if header.crc32 != crc32fast::hash(covered) {
             return Decoded::Nothing;
         }
         let kind = match RecordKind::from_number(header.kind) {
-            Some(kind) if header.reserved_is_zero => kind,
+            Some(kind) if header.reserved_is_zero && kind.may_have_text(header.text_bytes) => kind,
             Some(_) | None => return Decoded::Newer,
         };
         // Numbers that are never given: the largest collection's, so that there is always a next one.
@@ -152,12 +200,13 @@ impl Record {
         if !is_given || header.payload_bytes > DOCUMENT_BYTES_MAX {
             return Decoded::Nothing;
         }
-        let bytes_in_all = RECORD_HEADER_BYTES + header.payload_bytes;
-        let Some(payload) = bytes.get(RECORD_HEADER_BYTES..bytes_in_all) else {
+        let text = &bytes[RECORD_HEADER_BYTES..header_bytes];
+        let Some(document) = id_of(header.number, text) else { return Decoded::Nothing };
+        let bytes_in_all = header_bytes + header.payload_bytes;
+        let Some(payload) = bytes.get(header_bytes..bytes_in_all) else {
             return Decoded::Begun(bytes_in_all);
         };
         let Some(payload) = Payload::decode(kind, payload, header.payload_crc32) else { return Decoded::Nothing };
-        let document = DocumentId(header.document);
         let (tx, collection) = (TxId(header.tx), CollectionId(header.collection));
         Decoded::Whole(Record { kind, tx, collection, document, payload })
     }
@@ -167,9 +216,10 @@ impl Record {
 struct Header {
     crc32: u32,
     kind: u8,
+    text_bytes: u8,
     written: (u64, u64, u64),
     tx: u64,
-    document: u64,
+    number: u64,
     collection: u32,
     payload_bytes: usize,
     payload_crc32: u32,
@@ -179,12 +229,23 @@ struct Header {
 impl Header {
     fn read(bytes: &[u8]) -> Option<Header> {
         let mut fields = Fields::new(bytes);
-        let (crc32, kind, zeros) = (fields.u32()?, fields.u8()?, fields.bytes(3)?);
+        let (crc32, kind, text_bytes, zeros) = (fields.u32()?, fields.u8()?, fields.u8()?, fields.bytes(2)?);
         let written = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let (tx, document, collection) = (fields.u64()?, fields.u64()?, fields.u32()?);
+        let (tx, number, collection) = (fields.u64()?, fields.u64()?, fields.u32()?);
         let (payload_bytes, payload_crc32) = (fields.u32()? as usize, fields.u32()?);
-        let reserved_is_zero = zeros == [0; 3] && fields.u32()? == 0;
-        Some(Header { crc32, kind, written, tx, document, collection, payload_bytes, payload_crc32, reserved_is_zero })
+        let reserved_is_zero = zeros == [0; 2] && fields.u32()? == 0 && (text_bytes == 0 || number == 0);
+        Some(Header {
+            crc32,
+            kind,
+            text_bytes,
+            written,
+            tx,
+            number,
+            collection,
+            payload_bytes,
+            payload_crc32,
+            reserved_is_zero,
+        })
     }
 }
 
@@ -203,8 +264,11 @@ mod tests {
             (RecordKind::Commit, Payload::None),
             (RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap())),
         ];
-        let written = payloads.map(|(kind, payload)| {
-            let (collection, document) = (CollectionId(7), DocumentId(u64::MAX));
+        let ids = [DocumentId::Number(u64::MAX), DocumentId::text("ä/1").unwrap()];
+        let written = payloads.into_iter().flat_map(|payload| ids.clone().map(|id| (payload.clone(), id)));
+        let written = written.filter(|((kind, _), id)| kind.may_have_text(text_length(id_fields(id).1)));
+        let written = written.map(|((kind, payload), document)| {
+            let collection = CollectionId(7);
             let record = Record { kind, tx: TxId(9), collection, document, payload };
             let mut bytes = Vec::new();
             record.encode_header(PLACE, &mut bytes);
@@ -213,7 +277,7 @@ mod tests {
             bytes.extend_from_slice(&[0xff; 5]);
             (record, bytes)
         });
-        written.into_iter().collect()
+        written.collect()
     }
 
     #[test]
@@ -221,7 +285,7 @@ mod tests {
         for (record, bytes) in records() {
             let read = Record::decode(PLACE, &bytes).whole().expect("it is whole");
             assert_eq!((read.kind, read.tx, read.collection, read.document), {
-                (record.kind, record.tx, record.collection, record.document)
+                (record.kind, record.tx, record.collection, record.document.clone())
             });
             assert_eq!(read.payload.bytes(), record.payload.bytes());
             assert_eq!(read.payload.crc32(), record.payload.crc32());
@@ -240,7 +304,11 @@ mod tests {
                 for bit in 0..8 {
                     let mut turned = bytes.clone();
                     turned[at] ^= 1 << bit;
-                    assert!(matches!(Record::decode(PLACE, &turned), Decoded::Nothing), "{:?}, byte {at}", record.kind);
+                    // With another length of its text the header may end beyond the bytes that are there.
+                    let decoded = Record::decode(PLACE, &turned);
+                    let is_none =
+                        matches!(decoded, Decoded::Nothing) || (at == 5 && matches!(decoded, Decoded::Begun(_)));
+                    assert!(is_none, "{:?}, byte {at}", record.kind);
                 }
             }
         }
@@ -260,11 +328,24 @@ mod tests {
 
     /// A deletion, with `change` made to its bytes and a checksum that is right.
     fn forged(change: fn(&mut Vec<u8>)) -> Decoded<Record> {
-        let (_, mut bytes) = records().swap_remove(2);
+        of_text(4, change)
+    }
+
+    /// One of [`records`], likewise.
+    fn of_text(which: usize, change: fn(&mut Vec<u8>)) -> Decoded<Record> {
+        let (record, mut bytes) = records().swap_remove(which);
         change(&mut bytes);
-        let crc32 = crc32fast::hash(&bytes[4..RECORD_HEADER_BYTES]);
+        let crc32 = crc32fast::hash(&bytes[4..record.header_bytes()]);
         bytes[..4].copy_from_slice(&crc32.to_le_bytes());
         Record::decode(PLACE, &bytes)
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_is_not_read() {
+        assert!(matches!(of_text(5, |_| {}), Decoded::Whole(record) if record.document.as_text() == Some("ä/1")));
+        assert!(matches!(of_text(5, |bytes| bytes[67] = 7), Decoded::Nothing), "a control character");
+        assert!(matches!(of_text(5, |bytes| bytes[64] = 0xff), Decoded::Nothing), "no UTF-8");
+        assert!(matches!(of_text(5, |bytes| bytes[40] = 1), Decoded::Newer), "a number beside a text");
     }
 
     #[test]
@@ -279,7 +360,7 @@ mod tests {
     #[test]
     fn what_only_a_later_version_writes_is_told_from_damage() {
         assert!(matches!(forged(|bytes| bytes[4] = 2), Decoded::Newer), "a kind that there is not");
-        for reserved in (5..8).chain(60..64) {
+        for reserved in (6..8).chain(60..64) {
             let mut newer = records().swap_remove(0).1;
             newer[reserved] = 1;
             assert!(matches!(Record::decode(PLACE, &newer), Decoded::Nothing), "a bit turned in byte {reserved}");

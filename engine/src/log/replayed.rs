@@ -92,12 +92,12 @@ impl Replayed {
 
 /// Carries one record into a state.
 fn apply(view: &mut View, record: &Record) {
-    let key = Key { collection: record.collection, document: record.document };
+    let key = Key::new(record.collection, &record.document);
     match (record.kind, &record.payload) {
         (RecordKind::Create | RecordKind::Update, Payload::Document(document)) => {
             view.put(key, Version { tx: record.tx, content: Content::Live(document.clone()) });
         }
-        (RecordKind::Delete, _) => view.delete(key),
+        (RecordKind::Delete, _) => view.delete(&key),
         (RecordKind::CreateCollection, Payload::Name(name)) => view.add_collection(name.clone(), record.collection),
         (RecordKind::Commit, _) => {}
         // Decoding gives each kind its own payload; other pairs do not occur.

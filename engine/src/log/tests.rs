@@ -1,5 +1,7 @@
 //! Stories of the log: what is torn, what is damaged, and what may be told apart.
 
+use std::ops::Bound;
+
 use docdb_protocol::{CollectionId, DatabaseId, Document, DocumentId, ErrorCode, TxId};
 
 use super::batch::BatchPlace;
@@ -21,11 +23,16 @@ pub(super) fn create(tx: u64, id: u64, json: &str) -> Vec<Record> {
         kind: RecordKind::Create,
         tx: TxId(tx),
         collection,
-        document: DocumentId(id),
+        document: DocumentId::Number(id),
         payload: Payload::Document(document),
     };
-    let commit =
-        Record { kind: RecordKind::Commit, tx: TxId(tx), collection, document: DocumentId(1), payload: Payload::None };
+    let commit = Record {
+        kind: RecordKind::Commit,
+        tx: TxId(tx),
+        collection,
+        document: DocumentId::Number(1),
+        payload: Payload::None,
+    };
     vec![record, commit]
 }
 
@@ -102,7 +109,7 @@ pub(super) fn new_replay(end: u64, merge_bytes_max: u64) -> Replay {
 }
 
 pub(super) fn read(view: &View, id: u64) -> Result<Option<String>, ErrorCode> {
-    match view.lookup("_default", DocumentId(id)) {
+    match view.lookup("_default", &DocumentId::Number(id)) {
         Lookup::Found(document) => Ok(Some(String::from_utf8(document.bytes().to_vec()).unwrap())),
         Lookup::Absent => Ok(None),
         Lookup::Damaged(error) => Err(error.code()),
@@ -304,8 +311,9 @@ fn a_missing_segment_is_damage_and_old_answers_are_withheld() {
     assert_eq!(read(&tail.view, 9), Ok(Some("9".to_owned())));
     // Nothing names what is missing, so a scan that came from behind it would look whole.
     for from in [0, 9, 10] {
-        let last = tail.view.scan("_default", DocumentId(from)).last().expect("at least the error");
-        assert_eq!(last.unwrap_err().1.code(), ErrorCode::CorruptRecord, "from {from}");
+        let last =
+            tail.view.scan("_default", Bound::Included(&DocumentId::Number(from))).last().expect("at least the error");
+        assert_eq!(last.unwrap_err().code(), ErrorCode::CorruptRecord, "from {from}");
     }
 }
 

@@ -327,9 +327,9 @@ impl Unfinished {
         self.at += record.bytes();
         self.read += 1;
         let is_commit = record.kind == RecordKind::Commit;
-        let operations = record.document.0;
+        let operations = record.document.as_number();
         self.records.push(record);
-        if is_commit && operations == (self.records.len() - self.whole - 1) as u64 {
+        if is_commit && operations == Some((self.records.len() - self.whole - 1) as u64) {
             self.records[self.whole..].iter().for_each(|record| replay.apply(record));
             self.whole = self.records.len();
         }

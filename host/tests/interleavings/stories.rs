@@ -82,8 +82,7 @@ fn open(on_alert: Option<AlertHook>) -> (Arc<Running>, DatabaseId) {
 fn create(database: DatabaseId, id: u64) -> Request {
     let operation = Operation {
         collection: CollectionName::parse("c").expect("a name"),
-        document_id: DocumentId(id),
-        action: Action::Create(Document::parse(b"{}").expect("JSON")),
+        action: Action::Create(DocumentId::Number(id), Document::parse(b"{}").expect("JSON")),
     };
     Request::Execute { database, operations: vec![operation], atomicity: Atomicity::AllOrNothing }
 }

@@ -107,8 +107,9 @@ fn documents(docdb: &DocDb, name: &str) -> Result<Documents, docdb::Error> {
     let database = docdb.existing_database(name)?;
     let mut documents = Documents::new();
     for collection in database.collections()? {
-        for entry in database.scan(&collection, 0)? {
+        for entry in database.collection(&collection)?.scan()? {
             let (id, document) = entry?;
+            let id = id.as_number().expect("all ids of the workload are numbers");
             documents.insert((collection.clone(), id), document.bytes().to_vec());
         }
     }

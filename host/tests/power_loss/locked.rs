@@ -70,8 +70,7 @@ impl Kernel for Watchful {
 fn request(id: u64, database: docdb::DatabaseId) -> Request {
     let operation = Operation {
         collection: CollectionName::parse("c").unwrap(),
-        document_id: DocumentId(id),
-        action: Action::Create(Document::parse(b"[1]").unwrap()),
+        action: Action::Create(DocumentId::Number(id), Document::parse(b"[1]").unwrap()),
     };
     Request::Execute { database, operations: vec![operation], atomicity: Atomicity::AllOrNothing }
 }

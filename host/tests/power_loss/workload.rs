@@ -129,9 +129,9 @@ fn ask(
 ) -> Result<(), Error> {
     let mut transaction = database.transaction();
     for ((collection, id), content) in &changes {
-        transaction = match content {
-            Some(content) if creates => transaction.create(collection, *id, content)?,
-            Some(content) => transaction.update(collection, *id, content)?,
+        match content {
+            Some(content) if creates => transaction.create_bytes(collection, *id, content)?,
+            Some(content) => transaction.update_bytes(collection, *id, content)?,
             None => transaction.delete(collection, *id)?,
         };
     }

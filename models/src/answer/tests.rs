@@ -12,12 +12,12 @@ fn document(number: u64) -> Document {
     Document::parse(format!("{{\"n\":{number}}}").as_bytes()).unwrap()
 }
 
-fn operation(id: u64, action: Action) -> Operation {
-    Operation { collection: CollectionName::default_collection(), document_id: DocumentId(id), action }
+fn operation(id: u64, action: impl FnOnce(DocumentId) -> Action) -> Operation {
+    Operation { collection: CollectionName::default_collection(), action: action(DocumentId::Number(id)) }
 }
 
 fn create(id: u64, number: u64) -> Operation {
-    operation(id, Action::Create(document(number)))
+    operation(id, |id| Action::Create(id, document(number)))
 }
 
 fn written(tx: u64) -> OperationResult {
@@ -132,8 +132,8 @@ fn a_transaction_has_read_the_state_after_the_one_before_it() {
     let mut database = opened();
     database.submit(1, vec![create(1, 1), create(2, 1)], Atomicity::AllOrNothing);
     publish(&mut database, 1);
-    database.submit(2, vec![operation(1, Action::Update(document(2)))], Atomicity::EachAlone);
-    database.submit(3, vec![read(1), operation(2, Action::Update(document(3)))], Atomicity::AllOrNothing);
+    database.submit(2, vec![operation(1, |id| Action::Update(id, document(2)))], Atomicity::EachAlone);
+    database.submit(3, vec![read(1), operation(2, |id| Action::Update(id, document(3)))], Atomicity::AllOrNothing);
     publish(&mut database, 3);
     let stale = executed(vec![found(1), written(3)]);
     database.clone().answer(3, &stale, Allowance::default()).unwrap_err();
@@ -165,7 +165,7 @@ fn a_transaction_that_only_reads_reads_one_state() {
     database.submit(1, vec![create(1, 1), create(2, 1)], Atomicity::AllOrNothing);
     publish(&mut database, 1);
     database.submit(2, vec![read(1), read(2)], Atomicity::AllOrNothing);
-    let update = |id| operation(id, Action::Update(document(2)));
+    let update = |id| operation(id, |id| Action::Update(id, document(2)));
     database.submit(3, vec![update(1), update(2)], Atomicity::AllOrNothing);
     publish(&mut database, 2);
     let torn = executed(vec![found(1), found(2)]);
@@ -177,7 +177,7 @@ fn a_transaction_that_only_reads_reads_one_state() {
 fn a_collection_is_there_from_its_first_document_on() {
     let mut database = opened();
     let notes = Operation { collection: CollectionName::parse("notes").unwrap(), ..create(1, 1) };
-    let delete = Operation { action: Action::Delete, ..notes.clone() };
+    let delete = Operation { action: Action::Delete(DocumentId::Number(1)), ..notes.clone() };
     database.check_collections(&["_default"], false).unwrap();
     database.submit(1, vec![notes], Atomicity::EachAlone);
     database.check_collections(&["_default", "notes"], false).unwrap_err();

@@ -43,7 +43,26 @@ use crate::limits::JSON_DEPTH_MAX;
 /// [`ErrorCode::InvalidJson`] with the offset of the first byte that cannot be, or the length when the
 /// text ends too soon.
 pub fn validate(bytes: &[u8]) -> Result<(), Error> {
-    scan(bytes).map_err(|offset| Error::new(ErrorCode::InvalidJson).offset(offset as u64))
+    scan(bytes).map_err(|offset| {
+        let error = Error::new(ErrorCode::InvalidJson).offset(offset as u64);
+        if is_too_deep(bytes, offset) { error.detail(format!("nested more than {JSON_DEPTH_MAX} deep")) } else { error }
+    })
+}
+
+/// Whether what is refused at `offset` is one container more than may be open. All before it is valid.
+fn is_too_deep(bytes: &[u8], offset: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in &bytes[..offset] {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    !in_string && depth == JSON_DEPTH_MAX && matches!(bytes.get(offset), Some(b'[' | b'{'))
 }
 
 /// Either half returns with `at` behind what it has checked; an error is the offset of the byte at fault.
@@ -252,6 +271,10 @@ mod tests {
             assert_eq!(offset_of_refusal(text(JSON_DEPTH_MAX).as_bytes()), None);
             let first_too_deep = (opening.len() * JSON_DEPTH_MAX) as u64;
             assert_eq!(offset_of_refusal(text(JSON_DEPTH_MAX + 1).as_bytes()), Some(first_too_deep));
+            let error = validate(text(JSON_DEPTH_MAX + 1).as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("nested more than 128 deep"), "{error}");
+            let bad = format!("{}x", opening.repeat(JSON_DEPTH_MAX));
+            assert!(!validate(bad.as_bytes()).unwrap_err().to_string().contains("deep"), "it is another mistake");
         }
         // The 128th container itself remembers its kind, and so do those below it.
         let mixed = format!("{}1{}", "[{\"k\":".repeat(64), "}]".repeat(64));

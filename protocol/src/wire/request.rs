@@ -7,8 +7,9 @@
 //! A decoded request borrows from its body. It never copies a payload and never validates one unasked.
 
 use crate::document::Document;
+use crate::document_id::DocumentId;
 use crate::error::{Error, ErrorCode};
-use crate::ids::{DatabaseId, DocumentId};
+use crate::ids::DatabaseId;
 use crate::limits::{FRAME_BODY_BYTES_MAX, OPERATIONS_PER_REQUEST_MAX};
 use crate::names::{CollectionName, DatabaseName};
 use crate::request::{Action, Operation};
@@ -20,6 +21,9 @@ const HEADER_BYTES: usize = 8 + 8 + 1 + 4;
 
 /// The smallest op: type, lengths, document id.
 const OP_BYTES_MIN: usize = 1 + 2 + 8 + 4;
+
+/// Why an operation cannot be asked for.
+const NO_WORD: &str = "the daemon's protocol has no word for";
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,22 +204,23 @@ impl<'a> WireRequest<'a> {
     }
 
     /// Asks for operations to be run.
-    #[must_use]
-    pub fn execute(request_id: u64, database: DatabaseId, operations: &'a [Operation]) -> WireRequest<'a> {
-        let ops = operations.iter().map(WireOp::from_operation).collect();
-        WireRequest { ops, ..WireRequest::new(request_id, Command::Execute, Some(database)) }
-    }
-
-    /// Asks for the documents of a collection from `first` on, itself included.
-    #[must_use]
-    pub fn scan(
+    ///
+    /// # Errors
+    /// Of [`WireOp::from_operation`].
+    pub fn execute(
         request_id: u64,
         database: DatabaseId,
-        collection: &'a CollectionName,
-        first: DocumentId,
-    ) -> WireRequest<'a> {
+        operations: &'a [Operation],
+    ) -> Result<WireRequest<'a>, Error> {
+        let ops = operations.iter().map(WireOp::from_operation).collect::<Result<_, _>>()?;
+        Ok(WireRequest { ops, ..WireRequest::new(request_id, Command::Execute, Some(database)) })
+    }
+
+    /// Asks for the documents of a collection from the number `first` on, itself included.
+    #[must_use]
+    pub fn scan(request_id: u64, database: DatabaseId, collection: &'a CollectionName, first: u64) -> WireRequest<'a> {
         let collection = collection.as_str().as_bytes();
-        let op = WireOp { action: WireAction::Read, collection, document_id: first.0, payload: b"" };
+        let op = WireOp { action: WireAction::Read, collection, document_id: first, payload: b"" };
         WireRequest { ops: vec![op], ..WireRequest::new(request_id, Command::Scan, Some(database)) }
     }
 
@@ -238,13 +243,13 @@ impl<'a> WireRequest<'a> {
         DatabaseName::parse(name)
     }
 
-    /// Where Scan begins: the collection and the first document id, itself included.
+    /// Where Scan begins: the collection and the first number, itself included.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidRequest`] without an op; [`ErrorCode::InvalidCollectionName`].
-    pub fn scan_start(&self) -> Result<(CollectionName, DocumentId), Error> {
+    pub fn scan_start(&self) -> Result<(CollectionName, u64), Error> {
         let op = self.first_op()?;
-        Ok((op.collection_name()?, DocumentId(op.document_id)))
+        Ok((op.collection_name()?, op.document_id))
     }
 
     fn first_op(&self) -> Result<&WireOp<'a>, Error> {
@@ -261,18 +266,18 @@ impl<'a> WireOp<'a> {
     /// engine has none; [`ErrorCode::InvalidCollectionName`]; [`ErrorCode::InvalidJson`] and
     /// [`ErrorCode::PayloadTooLarge`] for the payload. Each names the document.
     pub fn to_operation(&self) -> Result<Operation, Error> {
-        let document_id = DocumentId(self.document_id);
         self.action_of_engine()
-            .and_then(|action| Ok(Operation { collection: self.collection_name()?, document_id, action }))
-            .map_err(|error| error.document(document_id))
+            .and_then(|action| Ok(Operation { collection: self.collection_name()?, action }))
+            .map_err(|error| error.document(self.document_id))
     }
 
     fn action_of_engine(&self) -> Result<Action, Error> {
+        let id = DocumentId::Number(self.document_id);
         match self.action {
-            WireAction::Create => Document::parse(self.payload).map(Action::Create),
-            WireAction::Read => Ok(Action::Read),
-            WireAction::Update => Document::parse(self.payload).map(Action::Update),
-            WireAction::Delete => Ok(Action::Delete),
+            WireAction::Create => Ok(Action::Create(id, Document::parse(self.payload)?)),
+            WireAction::Read => Ok(Action::Read(id)),
+            WireAction::Update => Ok(Action::Update(id, Document::parse(self.payload)?)),
+            WireAction::Delete => Ok(Action::Delete(id)),
             WireAction::Patch(_) | WireAction::Unknown(_) => {
                 Err(Error::new(ErrorCode::UnknownOperation).detail(format!("type {}", self.action.number())))
             }
@@ -280,20 +285,30 @@ impl<'a> WireOp<'a> {
     }
 
     /// The op that asks for `operation`.
-    #[must_use]
-    pub fn from_operation(operation: &'a Operation) -> WireOp<'a> {
-        let action = match operation.action {
-            Action::Create(_) => WireAction::Create,
-            Action::Read => WireAction::Read,
-            Action::Update(_) => WireAction::Update,
-            Action::Delete => WireAction::Delete,
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidDocumentId`] for an id that is a text, and [`ErrorCode::UnknownOperation`] for what this protocol has
+    /// no type for: neither can be written in it.
+    pub fn from_operation(operation: &'a Operation) -> Result<WireOp<'a>, Error> {
+        let lacks = |what: &str| Err(Error::new(ErrorCode::UnknownOperation).detail(format!("{NO_WORD} {what}")));
+        let (action, id) = match &operation.action {
+            Action::Create(id, _) => (WireAction::Create, id),
+            Action::Read(id) => (WireAction::Read, id),
+            Action::Update(id, _) => (WireAction::Update, id),
+            Action::Delete(id) => (WireAction::Delete, id),
+            Action::Put(..) => return lacks("put"),
+            Action::Insert(_) => return lacks("insert"),
         };
-        WireOp {
+        let DocumentId::Number(document_id) = *id else {
+            let error = Error::new(ErrorCode::InvalidDocumentId).document(id);
+            return Err(error.detail(format!("{NO_WORD} ids that are texts")));
+        };
+        Ok(WireOp {
             action,
             collection: operation.collection.as_str().as_bytes(),
-            document_id: operation.document_id.0,
+            document_id,
             payload: operation.action.document().map_or(b"", Document::bytes),
-        }
+        })
     }
 
     /// The collection; an empty name means `_default`.

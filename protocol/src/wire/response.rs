@@ -106,7 +106,7 @@ pub fn encode_executed(request_id: u64, results: &[OperationResult], out: &mut V
 
 fn part_of(result: &OperationResult) -> &[u8] {
     match result {
-        Ok(OperationReply::Written(_)) => b"",
+        Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) => b"",
         Ok(OperationReply::Document(document)) => document.bytes(),
         Err(error) => error.code().text().as_bytes(),
     }

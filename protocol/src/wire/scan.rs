@@ -1,17 +1,25 @@
 //! The answer to Scan, our own command: a page of a collection, in the order of document ids.
 //!
 //! A page holds about 1 MiB, yet always one document if there is one, so a reader always gets on. The
-//! next page begins at the last id of this one plus one. A damaged document stands in its place without its
+//! next page begins at the last id of this one plus one. Of ids that are texts it says only that there are some. A damaged document stands in its place without its
 //! bytes: the page names it, and goes on behind it.
 //!
 //! It never orders or filters: the documents are those it was given, as they were given.
 
 use crate::error::Error;
-use crate::ids::DocumentId;
 use crate::limits::SCAN_REPLY_BYTES_MAX;
 use crate::wire::read::Cursor;
 
-/// More, count.
+/// There are documents behind the page's last one.
+const MORE: u8 = 1;
+/// At the end: documents may be missing that nothing names.
+const LOST: u8 = 2;
+/// At the end: documents are withheld until there is space to make them durable.
+const WITHHELD: u8 = 8;
+/// At the end: documents follow whose ids are texts, for which this protocol has no words.
+const TEXTS: u8 = 4;
+
+/// End, count.
 const HEADER_BYTES: usize = 1 + 4;
 
 /// Document id, length.
@@ -27,8 +35,12 @@ pub struct ScanReply<'a> {
     pub more: bool,
     /// Whether documents may be missing from the collection that nothing names: a part of the log is lost.
     pub lost: bool,
+    /// Whether documents follow whose ids are texts.
+    pub texts: bool,
+    /// Whether documents are withheld until there is space to make them durable.
+    pub withheld: bool,
     /// The documents; `None` for one that is damaged.
-    pub documents: Vec<(DocumentId, Option<&'a [u8]>)>,
+    pub documents: Vec<(u64, Option<&'a [u8]>)>,
 }
 
 impl<'a> ScanReply<'a> {
@@ -38,20 +50,20 @@ impl<'a> ScanReply<'a> {
     /// [`crate::ErrorCode::InvalidFrame`] when it is no page.
     pub fn decode(data: &'a [u8]) -> Result<ScanReply<'a>, Error> {
         let mut cursor = Cursor::new(data);
-        let (more, lost) = match cursor.u8()? {
-            0 => (false, false),
-            1 => (true, false),
-            2 => (false, true),
-            _ => return Err(cursor.invalid("`more` is none of 0, 1 and 2")),
-        };
+        let end = cursor.u8()?;
+        if end != MORE && end & !(LOST | TEXTS | WITHHELD) != 0 {
+            return Err(cursor.invalid("`end` is neither 1 nor a sum of 2, 4 and 8"));
+        }
+        let has = |bit: u8| end & bit != 0;
+        let (more, lost, texts, withheld) = (has(MORE), has(LOST), has(TEXTS), has(WITHHELD));
         let count = cursor.count(DOCUMENT_HEADER_BYTES)?;
         let mut documents = Vec::with_capacity(count);
         for _ in 0..count {
-            let id = DocumentId(cursor.u64()?);
+            let id = cursor.u64()?;
             documents.push((id, cursor.bytes_u32_unless(DAMAGED)?));
         }
         cursor.end()?;
-        Ok(ScanReply { more, lost, documents })
+        Ok(ScanReply { more, lost, texts, withheld, documents })
     }
 }
 
@@ -62,6 +74,8 @@ pub struct ScanReplyBuilder {
     count: u32,
     more: bool,
     lost: bool,
+    texts: bool,
+    withheld: bool,
 }
 
 impl Default for ScanReplyBuilder {
@@ -74,7 +88,14 @@ impl ScanReplyBuilder {
     /// An empty page.
     #[must_use]
     pub fn new() -> ScanReplyBuilder {
-        ScanReplyBuilder { data: vec![0; HEADER_BYTES], count: 0, more: false, lost: false }
+        ScanReplyBuilder {
+            data: vec![0; HEADER_BYTES],
+            count: 0,
+            more: false,
+            lost: false,
+            texts: false,
+            withheld: false,
+        }
     }
 
     /// Adds the next document, `None` when it is damaged, and answers true; or, when the page is full, notes that
@@ -82,7 +103,7 @@ impl ScanReplyBuilder {
     ///
     /// # Panics
     /// When `bytes` are longer than a document can be.
-    pub fn push(&mut self, id: DocumentId, document: Option<&[u8]>) -> bool {
+    pub fn push(&mut self, id: u64, document: Option<&[u8]>) -> bool {
         let bytes = document.unwrap_or_default();
         let full = self.data.len() + DOCUMENT_HEADER_BYTES + bytes.len() > SCAN_REPLY_BYTES_MAX;
         if self.more || (full && self.count > 0) {
@@ -90,7 +111,7 @@ impl ScanReplyBuilder {
             return false;
         }
         let length = document.map_or(DAMAGED, |bytes| u32::try_from(bytes.len()).expect("a document's length fits"));
-        self.data.extend_from_slice(&id.0.to_le_bytes());
+        self.data.extend_from_slice(&id.to_le_bytes());
         self.data.extend_from_slice(&length.to_le_bytes());
         self.data.extend_from_slice(bytes);
         self.count += 1;
@@ -102,11 +123,23 @@ impl ScanReplyBuilder {
         self.lost = true;
     }
 
+    /// Notes, behind the last document, that others follow whose ids are texts.
+    pub fn texts(&mut self) {
+        self.texts = true;
+    }
+
+    /// Notes, behind the last document, that others are withheld for want of space.
+    pub fn withheld(&mut self) {
+        self.withheld = true;
+    }
+
     /// The data of the response.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         // What is lost is reported at the end, where it would have been missed.
-        self.data[0] = if self.more { 1 } else { 2 * u8::from(self.lost) };
+        let bit = |bit: u8, is_set: bool| if is_set { bit } else { 0 };
+        let end = bit(LOST, self.lost) | bit(TEXTS, self.texts) | bit(WITHHELD, self.withheld);
+        self.data[0] = if self.more { MORE } else { end };
         self.data[1..HEADER_BYTES].copy_from_slice(&self.count.to_le_bytes());
         self.data
     }
@@ -120,23 +153,23 @@ mod tests {
     fn a_page_ends_at_its_limit_and_says_that_there_is_more() {
         let document = vec![b'1'; 100_000];
         let mut page = ScanReplyBuilder::new();
-        let taken = (0..20).take_while(|&id| page.push(DocumentId(id), Some(&document))).count();
+        let taken = (0..20).take_while(|&id| page.push(id, Some(&document))).count();
         assert_eq!(taken, 10);
-        assert!(!page.push(DocumentId(99), Some(b"1")), "a page that is full stays so, lest a document be skipped");
+        assert!(!page.push(99, Some(b"1")), "a page that is full stays so, lest a document be skipped");
         let data = page.finish();
         assert!(data.len() <= SCAN_REPLY_BYTES_MAX);
         let reply = ScanReply::decode(&data).unwrap();
         assert!(reply.more);
         assert_eq!(reply.documents.len(), 10);
-        assert_eq!(reply.documents[9], (DocumentId(9), Some(document.as_slice())));
+        assert_eq!(reply.documents[9], (9, Some(document.as_slice())));
     }
 
     #[test]
     fn a_document_larger_than_a_page_is_a_page_of_its_own() {
         let large = vec![b'1'; SCAN_REPLY_BYTES_MAX + 1];
         let mut page = ScanReplyBuilder::new();
-        assert!(page.push(DocumentId(0), Some(&large)));
-        assert!(!page.push(DocumentId(1), Some(b"1")));
+        assert!(page.push(0, Some(&large)));
+        assert!(!page.push(1, Some(b"1")));
         let data = page.finish();
         let reply = ScanReply::decode(&data).unwrap();
         assert_eq!((reply.more, reply.documents.len()), (true, 1));
@@ -145,22 +178,27 @@ mod tests {
     #[test]
     fn an_empty_page_is_five_bytes() {
         assert_eq!(ScanReplyBuilder::new().finish(), [0; 5]);
-        assert_eq!(ScanReply::decode(&[0; 5]).unwrap(), ScanReply { more: false, lost: false, documents: Vec::new() });
+        assert_eq!(
+            ScanReply::decode(&[0; 5]).unwrap(),
+            ScanReply { more: false, lost: false, texts: false, withheld: false, documents: Vec::new() }
+        );
     }
 
     #[test]
     fn a_damaged_document_is_named_and_the_page_goes_on_behind_it() {
         let mut page = ScanReplyBuilder::new();
-        let documents = [(DocumentId(1), Some(&b"1"[..])), (DocumentId(2), None), (DocumentId(3), Some(b"3"))];
+        let documents = [(1, Some(&b"1"[..])), (2, None), (3, Some(b"3"))];
         for (id, document) in documents {
             assert!(page.push(id, document));
         }
         page.lost();
+        page.texts();
+        page.withheld();
         let data = page.finish();
         assert_eq!(data[HEADER_BYTES + 13 + 8..][..4], [0xff; 4]);
         assert_eq!(
             ScanReply::decode(&data).unwrap(),
-            ScanReply { more: false, lost: true, documents: documents.to_vec() }
+            ScanReply { more: false, lost: true, texts: true, withheld: true, documents: documents.to_vec() }
         );
     }
 }

@@ -3,6 +3,7 @@
 //! The only module of the shell that names the crate `docdb`. It holds the directory's lock for as long
 //! as it lives, so no daemon can run on it meanwhile.
 
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use docdb_protocol::{
     OperationResult, Reply, Request,
 };
 
-use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Page};
+use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Missing, Page};
 
 /// An open data directory.
 pub struct Embedded(DocDb);
@@ -39,7 +40,7 @@ impl Embedded {
         }
         // Somebody said .close; any read opens it again by its id, and it does not matter what it finds.
         let collection = CollectionName::default_collection();
-        let operations = vec![Operation { collection, document_id: DocumentId(0), action: Action::Read }];
+        let operations = vec![Operation { collection, action: Action::Read(DocumentId::FIRST) }];
         self.0.request(Request::Execute { database, operations, atomicity: Atomicity::EachAlone })?;
         self.0.view(database).ok_or_else(|| Error::new(ErrorCode::DbNotOpen))
     }
@@ -86,11 +87,16 @@ impl Backend for Embedded {
         }
     }
 
-    fn scan(&mut self, database: DatabaseId, collection: &CollectionName, first: DocumentId) -> Result<Page, Error> {
+    fn scan(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        from: Bound<&DocumentId>,
+    ) -> Result<Page, Error> {
         let view = self.view(database)?;
         let mut page = Page::default();
         let mut page_bytes = 0;
-        for entry in view.scan(collection.as_str(), first) {
+        for entry in view.scan(collection.as_str(), from) {
             if page_bytes >= DOCUMENT_BYTES_PER_REQUEST_MAX {
                 page.more = true;
                 break;
@@ -100,8 +106,11 @@ impl Backend for Embedded {
                     page_bytes += document.len();
                     page.documents.push((id, Some(document.bytes().to_vec())));
                 }
-                Err((id, error)) if error.names_document() => page.documents.push((id, None)),
-                Err(_) => page.lost = true,
+                Err(error) => match error.context().and_then(|context| context.document.clone()) {
+                    Some(id) => page.documents.push((id, None)),
+                    None if error.code() == ErrorCode::CorruptRecord => page.missing.push(Missing::Lost),
+                    None => page.missing.push(Missing::Withheld),
+                },
             }
         }
         Ok(page)

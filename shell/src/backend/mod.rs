@@ -9,8 +9,12 @@ mod socket;
 pub use embedded::Embedded;
 pub use socket::Socket;
 
+use std::ops::Bound;
+
 use docdb_protocol::wire::listing::ListedDatabase;
-use docdb_protocol::{CollectionName, DatabaseId, DatabaseName, DocumentId, Error, Operation, OperationResult};
+use docdb_protocol::{
+    CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, Operation, OperationResult,
+};
 
 /// The documents' bytes of one request from the shell stay below this, so that a frame holds them.
 pub const DOCUMENT_BYTES_PER_REQUEST_MAX: usize = 4 * 1024 * 1024;
@@ -22,8 +26,49 @@ pub struct Page {
     pub documents: Vec<(DocumentId, Option<Vec<u8>>)>,
     /// Whether there are documents behind the last one.
     pub more: bool,
-    /// Whether documents may be missing that nothing names.
-    pub lost: bool,
+    /// What keeps documents away that are not named, if anything does.
+    pub missing: Vec<Missing>,
+    /// Whether documents follow whose ids are texts, which cannot be shown here.
+    pub texts: bool,
+}
+
+/// Why documents are missing from a collection without being named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A part of the log is lost.
+    Lost,
+    /// They are there, and nobody is shown them before there is space to make them durable.
+    Withheld,
+}
+
+impl Missing {
+    /// The error that says so.
+    #[must_use]
+    pub fn error(self) -> Error {
+        match self {
+            Missing::Lost => Error::new(ErrorCode::CorruptRecord)
+                .detail("a part of the log is lost, and documents with it that nothing names"),
+            Missing::Withheld => Error::new(ErrorCode::DiskFull)
+                .detail("documents written last are withheld; nothing is lost, make room and open the database again"),
+        }
+    }
+}
+
+impl Page {
+    /// Where the next page begins; `None` when this is the last. A page that says there is more always has a document; one
+    /// that has none would go round for ever.
+    #[must_use]
+    pub fn next(&self) -> Option<Bound<DocumentId>> {
+        self.documents.last().filter(|_| self.more).map(|(id, _)| Bound::Excluded(id.clone()))
+    }
+}
+
+/// The error for documents that a page could not show.
+#[must_use]
+pub fn texts_not_shown() -> Error {
+    let detail = "there are documents whose ids are texts, for which the daemon's protocol has no word; --data-dir shows \
+                  them while no daemon runs";
+    Error::new(ErrorCode::InvalidDocumentId).detail(detail)
 }
 
 /// What the shell needs of a place with databases.
@@ -58,11 +103,16 @@ pub trait Backend {
     /// Of the request as a whole.
     fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error>;
 
-    /// Documents from `first` on, itself included.
+    /// Documents from `from` on.
     ///
     /// # Errors
     /// Of the backend.
-    fn scan(&mut self, database: DatabaseId, collection: &CollectionName, first: DocumentId) -> Result<Page, Error>;
+    fn scan(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        from: Bound<&DocumentId>,
+    ) -> Result<Page, Error>;
 
     /// Ends in order.
     ///

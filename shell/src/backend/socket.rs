@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::ops::Bound;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,13 @@ use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
 use docdb_protocol::wire::listing::{self, ListedDatabase};
 use docdb_protocol::wire::{Command, ScanReply, WireRequest, WireResponse, part_outcome};
 use docdb_protocol::{
-    Action, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation,
-    OperationReply, OperationResult, TxId,
+    CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
+    OperationResult, TxId,
 };
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::{Backend, Page};
+use super::{Backend, Missing, Page, texts_not_shown};
 use crate::interrupt::{Interrupt, Patient};
 
 /// A daemon, and the connection to it while there is one.
@@ -285,11 +286,13 @@ impl Backend for Socket {
     }
 
     fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error> {
-        let reads = operations.iter().all(|operation| operation.action == Action::Read);
+        // What the protocol has no word for is refused before anything is sent.
+        WireRequest::execute(0, database, &operations)?;
+        let reads = operations.iter().all(|operation| operation.action.is_read());
         self.ask(
             Some(database),
             if reads { Twice::Harmless } else { Twice::Harmful },
-            |id| encoded(&WireRequest::execute(id, database, &operations)),
+            |id| encoded(&WireRequest::execute(id, database, &operations)?),
             |response| {
                 // One operation answers as the frame's own status; several answer in parts.
                 let parts = match response.executed() {
@@ -306,15 +309,30 @@ impl Backend for Socket {
         )
     }
 
-    fn scan(&mut self, database: DatabaseId, collection: &CollectionName, first: DocumentId) -> Result<Page, Error> {
+    fn scan(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        from: Bound<&DocumentId>,
+    ) -> Result<Page, Error> {
+        let first = match from {
+            Bound::Unbounded => Some(0),
+            Bound::Included(id) => id.as_number(),
+            Bound::Excluded(id) => id.as_number().and_then(|number| number.checked_add(1)),
+        };
+        // Behind the last number there are only texts.
+        let Some(first) = first else { return Err(texts_not_shown()) };
         self.ask(
             Some(database),
             Twice::Harmless,
             |id| encoded(&WireRequest::scan(id, database, collection, first)),
             |response| {
                 let page = ScanReply::decode(response.outcome()?)?;
-                let documents = page.documents.into_iter().map(|(id, bytes)| (id, bytes.map(<[u8]>::to_vec))).collect();
-                Ok(Page { documents, more: page.more, lost: page.lost })
+                let documents = page.documents.into_iter();
+                let documents = documents.map(|(id, bytes)| (DocumentId::Number(id), bytes.map(<[u8]>::to_vec)));
+                let missing = [(page.lost, Missing::Lost), (page.withheld, Missing::Withheld)];
+                let missing = missing.into_iter().filter_map(|(is_so, why)| is_so.then_some(why)).collect();
+                Ok(Page { documents: documents.collect(), more: page.more, missing, texts: page.texts })
             },
         )
     }
@@ -325,10 +343,13 @@ impl Backend for Socket {
 }
 
 fn result(part: &[u8], operation: &Operation) -> OperationResult {
-    let bytes = part_outcome(part).map_err(|error| error.document(operation.document_id))?;
-    match operation.action {
-        Action::Read => Document::parse(bytes).map(OperationReply::Document),
-        // The wire does not carry the transaction; zero stands for "not known".
-        Action::Create(_) | Action::Update(_) | Action::Delete => Ok(OperationReply::Written(TxId(0))),
+    let bytes = part_outcome(part).map_err(|error| match operation.action.document_id() {
+        Some(id) => error.document(id),
+        None => error,
+    })?;
+    if operation.action.is_read() {
+        return Document::parse(bytes).map(OperationReply::Document);
     }
+    // The wire does not carry the transaction; zero stands for "not known".
+    Ok(OperationReply::Written(TxId(0)))
 }

@@ -51,13 +51,17 @@ impl Op {
         let database = tracked.id.expect("a workload begins in an open database");
         let newest = tracked.model.state_after(tracked.model.newest()).expect("the newest state is in the history");
         let write = |id: u64| {
-            let exists = newest.contains_key(&(CollectionName::DEFAULT.into(), id));
+            let exists = newest.contains_key(&(CollectionName::DEFAULT.into(), DocumentId::Number(id)));
             let document = document(ordinal, id);
-            operation(id, if exists { Action::Update(document) } else { Action::Create(document) })
+            operation(id, |id| if exists { Action::Update(id, document) } else { Action::Create(id, document) })
         };
         let (operations, atomicity) = match self {
-            Op::Create(id) => (vec![operation(id, Action::Create(document(ordinal, id)))], Atomicity::EachAlone),
-            Op::Update(id) => (vec![operation(id, Action::Update(document(ordinal, id)))], Atomicity::EachAlone),
+            Op::Create(id) => {
+                (vec![operation(id, |named| Action::Create(named, document(ordinal, id)))], Atomicity::EachAlone)
+            }
+            Op::Update(id) => {
+                (vec![operation(id, |named| Action::Update(named, document(ordinal, id)))], Atomicity::EachAlone)
+            }
             Op::Delete(id) => (vec![operation(id, Action::Delete)], Atomicity::EachAlone),
             Op::Both => (vec![write(1), write(2)], Atomicity::AllOrNothing),
             Op::Move => (vec![operation(1, Action::Delete), write(2)], Atomicity::AllOrNothing),
@@ -71,8 +75,8 @@ fn document(ordinal: usize, id: u64) -> Document {
     Document::parse(format!("{{\"op\":{ordinal},\"id\":{id}}}").as_bytes()).expect("these documents are valid JSON")
 }
 
-fn operation(id: u64, action: Action) -> Operation {
-    Operation { collection: CollectionName::default_collection(), document_id: DocumentId(id), action }
+fn operation(id: u64, action: impl FnOnce(DocumentId) -> Action) -> Operation {
+    Operation { collection: CollectionName::default_collection(), action: action(DocumentId::Number(id)) }
 }
 
 impl fmt::Display for Op {

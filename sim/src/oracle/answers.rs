@@ -233,8 +233,5 @@ pub(crate) fn written(response: &Response) -> impl Iterator<Item = TxId> {
         Ok(Reply::Executed(results)) => results.as_slice(),
         _ => &[],
     };
-    results.iter().filter_map(|result| match result {
-        Ok(OperationReply::Written(tx)) => Some(*tx),
-        Ok(OperationReply::Document(_)) | Err(_) => None,
-    })
+    results.iter().flatten().filter_map(OperationReply::written)
 }

@@ -167,7 +167,8 @@ fn documents_hit(damage: &Damaged) -> Vec<Vec<u8>> {
         let start = from + at;
         let Some(length) = find(&before[start..], DOCUMENT_ENDS) else { break };
         let end = start + length + DOCUMENT_ENDS.len();
-        let record = (before_offset + start as u64).saturating_sub(RECORD_HEADER_BYTES)..before_offset + end as u64;
+        let header_bytes = header_bytes(&before[..start], end - start);
+        let record = (before_offset + start as u64).saturating_sub(header_bytes)..before_offset + end as u64;
         if record.start < range.end && range.start < record.end {
             hit.push(before[start..end].to_vec());
         }
@@ -175,6 +176,20 @@ fn documents_hit(damage: &Damaged) -> Vec<Vec<u8>> {
         from = start + DOCUMENT_BEGINS.len();
     }
     hit
+}
+
+/// How long the record's header is that ends `before` a document of `document_bytes`: the fixed part, and a text that is its id,
+/// of which the fixed part says the length, as it does of the document.
+fn header_bytes(before: &[u8], document_bytes: usize) -> u64 {
+    let is_its = |text_bytes: &u8| {
+        let begins = before.len().checked_sub(RECORD_HEADER_BYTES as usize + usize::from(*text_bytes));
+        let header = begins.and_then(|begins| before.get(begins..));
+        header.is_some_and(|header| {
+            let length = header[52..].first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
+            header[5] == *text_bytes && length == Some(document_bytes)
+        })
+    };
+    RECORD_HEADER_BYTES + (0..=u8::MAX).find(is_its).map_or(0, u64::from)
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -5,7 +5,7 @@
 
 use docdb_engine::{Alert, AlertKind, DiskOp, OpId, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
-use docdb_protocol::{CollectionName, DatabaseId, DocumentId};
+use docdb_protocol::{CollectionName, DatabaseId};
 
 use super::views::contents_of;
 use super::{Asked, Checker, Recovered, Violation, violation};
@@ -61,7 +61,7 @@ impl Checker {
             // It decides nothing of what is recovered: that is shown when there is space.
             (tracked.shown, tracked.was_cut_off) = (None, true);
             tracked.is_glimpsed = true;
-            let is_withheld = |key: &docdb_models::Key| view.is_withheld(&key.0, DocumentId(key.1));
+            let is_withheld = |key: &docdb_models::Key| view.is_withheld(&key.0, &key.1);
             let listed: Vec<&str> = view.collections().map(CollectionName::as_str).collect();
             let judged = tracked.model.glimpse(tx, &shown.found, &is_withheld);
             let judged = judged.and_then(|()| tracked.model.check_collections_after(tx, &listed));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use docdb_engine::View;
 use docdb_models::Key;
-use docdb_protocol::{Action, Operation};
+use docdb_protocol::{DocumentId, Operation};
 
 use super::{Checker, Tracked, Violation, violation};
 use crate::disk::SimDisk;
@@ -49,17 +49,24 @@ pub(super) fn memory_may_be_full(
     }
     let state = asking.model.state_after(asking.model.published()).expect("the published state is in the history");
     let mut own: BTreeMap<Key, u64> = BTreeMap::new();
-    for operation in operations.iter().filter(|operation| operation.action != Action::Read) {
-        let key: Key = (operation.collection.as_str().into(), operation.document_id.0);
-        let stored = own.get(&key).copied();
-        let replaced = stored.unwrap_or_else(|| state.get(&key).map_or(0, |content| content.len() as u64));
+    for operation in operations.iter().filter(|operation| !operation.action.is_read()) {
+        // What comes without an id replaces nothing.
+        let id = operation.action.document_id();
+        let key: Option<Key> = id.map(|id| (operation.collection.as_str().into(), id.clone()));
+        let stored = key.as_ref().map(|key| {
+            own.get(key).copied().unwrap_or_else(|| state.get(key).map_or(0, |content| content.len() as u64))
+        });
+        let replaced = stored.unwrap_or(0);
         let added = operation.action.document().map_or(0, |document| document.len() as u64);
-        let overhead = if replaced == 0 { DOCUMENT_OVERHEAD_BYTES } else { ROUNDING_BYTES };
+        let text_bytes = id.and_then(DocumentId::as_text).map_or(0, |text| text.len() as u64);
+        let overhead = if replaced == 0 { DOCUMENT_OVERHEAD_BYTES + text_bytes } else { ROUNDING_BYTES };
         held = (held + added).saturating_sub(replaced) + overhead;
         if added > replaced && held > memory_bytes_free {
             return true;
         }
-        own.insert(key, added);
+        if let Some(key) = key {
+            own.insert(key, added);
+        }
     }
     false
 }

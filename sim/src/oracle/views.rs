@@ -4,11 +4,12 @@
 //! the counts must be those of what is shown. It knows nothing of what the database should contain.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use docdb_engine::{Lookup, View};
 use docdb_models::{Key, State};
-use docdb_protocol::{DocumentId, ErrorCode};
+use docdb_protocol::{Document, DocumentId, ErrorCode};
 
 use super::figures::memory_is_counted;
 use super::{Violation, violation};
@@ -42,28 +43,27 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
     }
     for collection in &collections {
         let name: Arc<str> = collection.as_str().into();
-        let mut scan: Vec<_> = view.scan(collection, DocumentId(0)).collect();
-        if shown.is_unnamed && !matches!(scan.pop(), Some(Err((DocumentId(u64::MAX), _)))) {
+        let mut scan: Vec<_> = view.scan(collection, Bound::Unbounded).collect();
+        let names_none = |scanned: Option<&Scanned<'_>>| matches!(scanned, Some(Err(error)) if !error.names_document());
+        if shown.is_unnamed && !(names_none(scan.last()) && scan.pop().is_some()) {
             return violation!("{collection}: a part of the log is lost, and a scan ends as if none were");
         }
-        if view.is_unwritten() && matches!(scan.last(), Some(Err((DocumentId(u64::MAX), _)))) {
+        if view.is_unwritten() && names_none(scan.last()) {
             scan.pop();
         }
         let mut after = None;
         for scanned in scan {
-            let id = match scanned {
-                Ok((id, _)) | Err((id, _)) => id,
-            };
-            if after.is_some_and(|after| after >= id) {
+            let Some(id) = id_of(&scanned) else { return violation!("{collection}: a scan has {scanned:?} within") };
+            if after.as_ref().is_some_and(|after| *after >= id) {
                 return violation!("{collection}/{id} was scanned after {after:?}");
             }
-            after = Some(id);
-            match (scanned, view.lookup(collection, id)) {
+            after = Some(id.clone());
+            match (scanned, view.lookup(collection, &id)) {
                 (Ok((_, document)), Lookup::Found(found)) if found == document => {
-                    shown.found.insert((Arc::clone(&name), id.0), Arc::clone(document.shared()));
+                    shown.found.insert((Arc::clone(&name), id), Arc::clone(document.shared()));
                 }
-                (Err((id, error)), Lookup::Damaged(_)) if error.code() == ErrorCode::CorruptRecord => {
-                    shown.damaged.insert((Arc::clone(&name), id.0));
+                (Err(error), Lookup::Damaged(_)) if error.code() == ErrorCode::CorruptRecord => {
+                    shown.damaged.insert((Arc::clone(&name), id));
                 }
                 (scanned, looked_up) => {
                     return violation!("{collection}/{id} was scanned as {scanned:?} and looked up as {looked_up:?}");
@@ -82,7 +82,8 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
         return violation!("the view counts {} documents and shows {count}", view.documents());
     }
     if !shown.is_damaged() && is_whole {
-        let bytes = shown.found.values().map(|content| content.len() as u64).sum();
+        let text_bytes = |id: &DocumentId| id.as_text().map_or(0, |text| text.len() as u64);
+        let bytes = shown.found.iter().map(|((_, id), content)| text_bytes(id) + content.len() as u64).sum();
         memory_is_counted(view, bytes, count)?;
     }
     Ok(shown)
@@ -90,32 +91,46 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
 
 /// Scans from some places on, and looks up what is not there: which places, the view itself decides.
 fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<(), Violation> {
-    let name: Arc<str> = collection.into();
-    let all = || (Arc::clone(&name), 0)..=(Arc::clone(&name), u64::MAX);
-    let found = || shown.found.range(all()).map(|((_, id), _)| *id);
-    let damaged = || shown.damaged.range(all()).map(|(_, id)| *id);
+    let keys = shown.found.keys().chain(&shown.damaged).filter(|(name, _)| &**name == collection);
+    let held: BTreeSet<DocumentId> = keys.map(|(_, id)| id.clone()).collect();
     // Another place in each view.
-    let count = found().count();
-    let at = usize::try_from(view.last_tx().0 % (count as u64 + 1)).expect("at most a count in memory");
-    let middle = found().nth(at).unwrap_or(view.last_tx().0);
-    for from in [middle, middle.wrapping_add(1), u64::MAX] {
-        let mut expected = found().chain(damaged()).filter(|id| *id >= from).collect::<Vec<u64>>();
-        expected.sort_unstable();
-        expected.extend(shown.is_unnamed.then_some(u64::MAX));
-        let mut scanned = Vec::with_capacity(expected.len());
-        for entry in view.scan(collection, DocumentId(from)) {
-            scanned.push(match entry {
-                Ok((id, _)) | Err((id, _)) => id.0,
-            });
+    let newest = view.last_tx().0;
+    let at = usize::try_from(newest % (held.len() as u64 + 1)).expect("at most a count in memory");
+    let middle = held.iter().nth(at).cloned().unwrap_or(DocumentId::Number(newest));
+    let text = |text: &str| DocumentId::text(text).expect("the judge's texts break no rule");
+    let places = [next(&middle), DocumentId::Number(u64::MAX), text(" "), text("m"), middle];
+    for id in &places {
+        for from in [Bound::Included(id), Bound::Excluded(id)] {
+            let expected = held.range((from, Bound::Unbounded)).cloned().map(Some);
+            let expected: Vec<Option<DocumentId>> = expected.chain(shown.is_unnamed.then_some(None)).collect();
+            let scanned: Vec<Option<DocumentId>> = view.scan(collection, from).map(|entry| id_of(&entry)).collect();
+            if scanned != expected {
+                return violation!("{collection} was scanned from {from:?} on as {scanned:?}, and holds {expected:?}");
+            }
         }
-        if scanned != expected {
-            return violation!("{collection} was scanned from {from} on as {scanned:?}, and holds {expected:?}");
-        }
-        let is_there = expected.first() == Some(&from);
-        let absent = matches!(view.lookup(collection, DocumentId(from)), Lookup::Absent);
-        if !is_there && absent == shown.is_unnamed {
-            return violation!("{collection}/{from}, which is not there, was looked up as absent: {absent}");
+        let absent = matches!(view.lookup(collection, id), Lookup::Absent);
+        if !held.contains(id) && absent == shown.is_unnamed {
+            return violation!("{collection}/{id}, which is not there, was looked up as absent: {absent}");
         }
     }
     Ok(())
+}
+
+/// What a scan has at a place.
+type Scanned<'view> = Result<(DocumentId, &'view Document), docdb_protocol::Error>;
+
+/// The document that it is about; `None` where nothing names what is lost.
+fn id_of(scanned: &Scanned<'_>) -> Option<DocumentId> {
+    match scanned {
+        Ok((id, _)) => Some(id.clone()),
+        Err(error) => error.context().and_then(|context| context.document.clone()),
+    }
+}
+
+/// The id that follows directly, or nearly so.
+fn next(id: &DocumentId) -> DocumentId {
+    match id {
+        DocumentId::Number(number) => DocumentId::Number(number.saturating_add(1)),
+        DocumentId::Text(text) => DocumentId::text(&format!("{} ", text.as_str())).unwrap_or_else(|_| id.clone()),
+    }
 }

@@ -330,10 +330,7 @@ impl Refinement {
                 }
             }
             (Asked::Execute(id), Ok(Reply::Executed(results))) => {
-                let written = results.iter().filter_map(|result| match result {
-                    Ok(OperationReply::Written(tx)) => Some(tx.0),
-                    Ok(OperationReply::Document(_)) | Err(_) => None,
-                });
+                let written = results.iter().flatten().filter_map(OperationReply::written).map(|tx| tx.0);
                 let database = self.names.get(&id).and_then(|name| self.databases.get_mut(name));
                 match (written.max(), database) {
                     (Some(tx), Some(database)) => database.acknowledged(tx),

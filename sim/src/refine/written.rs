@@ -14,6 +14,8 @@ const HEADER_COPY_BYTES: usize = 48;
 const SECOND_COPY_OFFSET: usize = 2048;
 const BATCH_FIXED_BYTES: usize = 72;
 const RECORD_BYTES: usize = 64;
+/// Where a record says how long the text is that is its document's id, and stands behind the fixed part.
+const TEXT_LENGTH_OFFSET: usize = 5;
 const COMMIT: u8 = 5;
 /// Both headers of a catalog.
 const CATALOG_HEADERS_BYTES: usize = 1024;
@@ -93,7 +95,8 @@ fn batch(bytes: &[u8]) -> Option<Batch> {
         if *bytes.get(at + 4)? == COMMIT {
             last_tx = Some(tx);
         }
-        at += RECORD_BYTES + u32_at(bytes, at + 52)? as usize;
+        let text_bytes = usize::from(*bytes.get(at + TEXT_LENGTH_OFFSET)?);
+        at += RECORD_BYTES + text_bytes + u32_at(bytes, at + 52)? as usize;
     }
     Some(Batch {
         epoch: u64_at(bytes, 24)?,

@@ -117,7 +117,8 @@ fn requests(chronicle: &Chronicle, differs: &Differs) -> BTreeMap<RequestId, Vec
 impl Asking {
     fn of(id: RequestId, operations: &[Operation], differs: &Differs) -> Option<Asking> {
         let (collection, document) = &differs.document.key;
-        let is_about = |one: &Operation| one.collection.as_str() == &**collection && one.document_id.0 == *document;
+        let is_about =
+            |one: &Operation| one.collection.as_str() == &**collection && one.action.document_id() == Some(document);
         let places: Vec<usize> = (0..operations.len()).filter(|place| is_about(&operations[*place])).collect();
         let of_places = || places.iter().map(|place| &operations[*place].action);
         let sides = [&differs.document.expected, &differs.document.found];
@@ -126,7 +127,7 @@ impl Asking {
         };
         let is_what_differs = sides.into_iter().flatten().any(writes);
         // Until it is answered, a write may have been done, and a read says nothing.
-        let comes_to = of_places().any(|action| *action != Action::Read).then_some(ComesTo::Write);
+        let comes_to = of_places().any(|action| !action.is_read()).then_some(ComesTo::Write);
         (!places.is_empty()).then_some(Asking { id, places, is_what_differs, comes_to })
     }
 }
@@ -140,7 +141,7 @@ fn comes_to(response: &Response, place: usize) -> Option<ComesTo> {
     };
     match response {
         Ok(Reply::Executed(results)) => match results.get(place)? {
-            Ok(OperationReply::Written(_)) => Some(ComesTo::Write),
+            Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) => Some(ComesTo::Write),
             Ok(OperationReply::Document(_)) => Some(ComesTo::Word),
             Err(error) => by_error(error),
         },

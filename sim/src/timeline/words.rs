@@ -32,15 +32,22 @@ pub(super) fn content(bytes: &[u8]) -> String {
 
 fn verb(action: &Action) -> &'static str {
     match action {
-        Action::Create(_) => "create",
-        Action::Read => "read",
-        Action::Update(_) => "update",
-        Action::Delete => "delete",
+        Action::Create(..) => "create",
+        Action::Put(..) => "put",
+        Action::Insert(_) => "insert",
+        Action::Read(_) => "read",
+        Action::Update(..) => "update",
+        Action::Delete(_) => "delete",
     }
 }
 
+/// The id in words; of an insertion what stands for the number that it gets.
+fn id(action: &Action) -> String {
+    action.document_id().map_or("next".to_owned(), ToString::to_string)
+}
+
 fn document(operation: &Operation) -> String {
-    format!("{}/{}", operation.collection.as_str(), operation.document_id.0)
+    format!("{}/{}", operation.collection.as_str(), id(&operation.action))
 }
 
 fn operation(operation: &Operation) -> String {
@@ -98,6 +105,9 @@ pub(super) fn part_of_response(response: &Response, places: &[usize]) -> Option<
 fn result(result: &OperationResult) -> String {
     match result {
         Ok(OperationReply::Written(tx)) => format!("written and durable, by transaction {}", tx.0),
+        Ok(OperationReply::Inserted(number, tx)) => {
+            format!("written and durable as {number}, by transaction {}", tx.0)
+        }
         Ok(OperationReply::Document(document)) => format!("the document is {}", content(document.bytes())),
         Err(error) => format!("error: {error}"),
     }
@@ -111,8 +121,9 @@ fn ordered<'all, T>(all: &'all [T], first: &'all [usize]) -> impl Iterator<Item 
 
 /// An operation in a label; of a document's long number the end.
 fn short_operation(operation: &Operation) -> String {
-    let id = operation.document_id.0.to_string();
-    let id = if id.len() > 6 { format!("…{}", &id[id.len() - 5..]) } else { id };
+    let id = id(&operation.action);
+    let count = id.chars().count();
+    let id = if count > 6 { format!("…{}", id.chars().skip(count - 5).collect::<String>()) } else { id };
     format!("{} {}/{id}", verb(&operation.action), operation.collection.as_str())
 }
 
@@ -133,7 +144,7 @@ pub(super) fn response(response: &Response, first: &[usize]) -> (String, String,
 
 fn executed(results: &[&OperationResult]) -> (String, String, bool) {
     let short = |result: &OperationResult| match result {
-        Ok(OperationReply::Written(tx)) => format!("tx {}", tx.0),
+        Ok(OperationReply::Written(tx) | OperationReply::Inserted(_, tx)) => format!("tx {}", tx.0),
         Ok(OperationReply::Document(_)) => "found".to_owned(),
         Err(error) => error.code().name().to_owned(),
     };

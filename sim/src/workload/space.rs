@@ -19,7 +19,20 @@ const COLLECTIONS: [&str; 6] =
 const COLLECTIONS_USUAL: usize = 2;
 
 /// Small ones, and ones that only fit into as many bits as they are promised.
-const IDS: [u64; 8] = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
+const NUMBERS: [u64; 8] = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
+
+/// Around the last number that an insertion may be given.
+const LAST_NUMBERS: [u64; 8] = [1, 2, 3, (1 << 53) - 3, (1 << 53) - 2, (1 << 53) - 1, 1 << 53, u64::MAX];
+
+/// A life whose few documents are around the last number: so rarely, in thousandths.
+const LAST_NUMBERS_CHANCE: u64 = 60;
+
+/// Equal beginnings, the shortest and the longest, and one that looks like a number.
+const TEXTS: [&str; 6] = [" ", "a", "a ", "ab", "1", "é/\u{10ffff}"];
+
+/// The longest of all are made of this, in these lengths.
+const LONG_TEXT: char = 'x';
+const LONG_LENGTHS: [usize; 2] = [254, 255];
 
 /// A life with many documents has at least so many before it stops growing, and so many more by choice.
 const DOCUMENTS_WIDE: u64 = 80;
@@ -33,7 +46,7 @@ const SWEEP_MAX: usize = 100;
 pub(super) struct Place {
     pub(super) collection: CollectionName,
     pub(super) name: Arc<str>,
-    pub(super) id: u64,
+    pub(super) id: DocumentId,
 }
 
 /// The order in which ids are taken.
@@ -51,11 +64,22 @@ enum Ids {
     Dense,
 }
 
+/// What ids are, in a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Numbers,
+    Texts,
+    Both,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Space {
     collections: Vec<(CollectionName, Arc<str>)>,
     ids: Ids,
+    kind: Kind,
+    /// Of few ids, those that are numbers.
+    numbers: [u64; 8],
     /// Documents of a life that has many.
     documents: u64,
     taken: u64,
@@ -70,7 +94,11 @@ impl Space {
         let orders = [Ids::Few, Ids::Ascending, Ids::Descending, Ids::Random, Ids::Dense];
         let ids = orders[choices.weighted("workload/ids", &[44, 1, 1, 1, 1])];
         let more = if ids == Ids::Few { 0 } else { choices.choice("workload/documents", DOCUMENTS_WIDER) };
+        let kind = [Kind::Numbers, Kind::Texts, Kind::Both][choices.weighted("workload/id_kind", &[3, 1, 2])];
+        let numbers = if choices.chance("workload/last_numbers", LAST_NUMBERS_CHANCE) { LAST_NUMBERS } else { NUMBERS };
         Space {
+            kind,
+            numbers,
             collections: COLLECTIONS[..count].iter().map(collection).collect(),
             ids,
             documents: DOCUMENTS_WIDE + more,
@@ -96,7 +124,7 @@ impl Space {
         let newest = tracked.model.state_after(tracked.model.newest()).expect("the newest state is in the history");
         let held = newest.len() as u64;
         let id = match self.ids {
-            Ids::Few => IDS[small(choices.choice("workload/id", IDS.len() as u64))],
+            Ids::Few => self.few(small(choices.choice("workload/id", NUMBERS.len() as u64))),
             Ids::Ascending | Ids::Descending | Ids::Random | Ids::Dense => {
                 let grows = if held < self.documents { 800 } else { 100 };
                 if held > 0 && !choices.chance("workload/new", grows) {
@@ -113,22 +141,43 @@ impl Space {
         Place { collection, name, id }
     }
 
+    /// The `at`-th of the few ids.
+    fn few(&self, at: usize) -> DocumentId {
+        let is_text = match self.kind {
+            Kind::Numbers => false,
+            Kind::Texts => true,
+            Kind::Both => at % 2 == 1,
+        };
+        if !is_text {
+            return DocumentId::Number(self.numbers[at]);
+        }
+        let long = |at: usize| LONG_TEXT.to_string().repeat(LONG_LENGTHS[at]);
+        text(&TEXTS.get(at).map_or_else(|| long(at - TEXTS.len()), ToString::to_string))
+    }
+
     /// The id of a new document.
-    fn take(&mut self) -> u64 {
+    fn take(&mut self) -> DocumentId {
         self.taken += 1;
         // Multiplied by an odd number, different ids stay different.
         let scattered = self.taken.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        match self.ids {
+        let number = match self.ids {
             Ids::Few | Ids::Ascending => self.taken,
             Ids::Descending => u64::MAX - self.taken,
             Ids::Random => scattered,
             Ids::Dense => scattered % self.documents,
-        }
+        };
+        let is_text = match self.kind {
+            Kind::Numbers => false,
+            Kind::Texts => true,
+            Kind::Both => scattered & 1 == 1,
+        };
+        // In digits of one length, texts stand in the order of the numbers.
+        if is_text { text(&format!("{number:020}")) } else { DocumentId::Number(number) }
     }
 
     /// The next document that is there, from this place on, or the first of all.
     pub(super) fn near(&self, place: &Place, newest: &State) -> Option<Place> {
-        let from: Key = (place.name.clone(), place.id);
+        let from: Key = (place.name.clone(), place.id.clone());
         let next = newest.range(from..).next().or_else(|| newest.first_key_value());
         next.and_then(|(key, _)| self.of(key))
     }
@@ -138,17 +187,15 @@ impl Space {
         let first = newest.keys().next().map(|(name, _)| name.clone());
         let of_first = newest.keys().filter(|(name, _)| Some(name) == first.as_ref()).take(SWEEP_MAX);
         let places = of_first.filter_map(|key| self.of(key));
-        places
-            .map(|Place { collection, id, .. }| Operation {
-                collection,
-                document_id: DocumentId(id),
-                action: Action::Delete,
-            })
-            .collect()
+        places.map(|Place { collection, id, .. }| Operation { collection, action: Action::Delete(id) }).collect()
     }
 
     fn of(&self, key: &Key) -> Option<Place> {
         let (collection, name) = self.collections.iter().find(|(_, name)| *name == key.0)?.clone();
-        Some(Place { collection, name, id: key.1 })
+        Some(Place { collection, name, id: key.1.clone() })
     }
+}
+
+fn text(text: &str) -> DocumentId {
+    DocumentId::text(text).expect("the simulator's texts break no rule")
 }

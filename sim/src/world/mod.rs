@@ -245,7 +245,9 @@ impl World {
 
     /// Whether the engine waits for nothing but time.
     pub(crate) fn awaits_time_alone(&self) -> bool {
-        self.driver.disk.ready() == 0 && self.driver.disk.undelivered() == 0
+        // What is held back is slow: the engine may wait for time beside it.
+        let moves = self.schedule.ready(self.steps, &self.driver.disk) > 0 || self.driver.disk.undelivered() > 0;
+        !moves && (self.driver.disk.ready() == 0 || self.collected.wake.is_some())
     }
 
     /// Whether the next step in the plain order may change what is stored.

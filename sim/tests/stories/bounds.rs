@@ -9,16 +9,16 @@ use crate::machine::{Machine, execute, small, text};
 fn at_the_memory_limit_a_document_may_shrink_or_go() {
     let mut machine = Machine::new(Options { memory_bytes_max: 3000, ..small() });
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(2000))).unwrap();
-    assert_eq!(machine.one(database, 2, Action::Create(text(2500))), Err(ErrorCode::MemoryLimit));
-    machine.one(database, 1, Action::Update(text(2500))).unwrap();
-    assert_eq!(machine.one(database, 1, Action::Update(text(4000))), Err(ErrorCode::MemoryLimit));
+    machine.one(database, 1, |id| Action::Create(id, text(2000))).unwrap();
+    assert_eq!(machine.one(database, 2, |id| Action::Create(id, text(2500))), Err(ErrorCode::MemoryLimit));
+    machine.one(database, 1, |id| Action::Update(id, text(2500))).unwrap();
+    assert_eq!(machine.one(database, 1, |id| Action::Update(id, text(4000))), Err(ErrorCode::MemoryLimit));
     machine.restart();
     let database = machine.open("a").unwrap();
-    assert_eq!(machine.one(database, 1, Action::Update(text(4000))), Err(ErrorCode::MemoryLimit));
-    machine.one(database, 1, Action::Update(text(2400))).unwrap();
+    assert_eq!(machine.one(database, 1, |id| Action::Update(id, text(4000))), Err(ErrorCode::MemoryLimit));
+    machine.one(database, 1, |id| Action::Update(id, text(2400))).unwrap();
     machine.one(database, 1, Action::Delete).unwrap();
-    machine.one(database, 2, Action::Create(text(500))).unwrap();
+    machine.one(database, 2, |id| Action::Create(id, text(500))).unwrap();
 }
 
 /// Two databases of six documents each, of which one fits the memory that is left.
@@ -28,7 +28,7 @@ fn a_database_that_does_not_fit_is_refused_and_left_as_it_is() {
     for name in ["a", "b"] {
         let database = machine.open(name).unwrap();
         for id in 1..=6 {
-            machine.one(database, id, Action::Create(text(1000))).unwrap();
+            machine.one(database, id, |id| Action::Create(id, text(1000))).unwrap();
         }
     }
     machine.options.memory_bytes_max = 9000;
@@ -69,7 +69,7 @@ fn an_opening_reads_one_slice_at_a_time() {
     let mut machine = Machine::new(Options { replay_slice_bytes: 1024, merge_bytes_max: 0, ..small() });
     let database = machine.open("a").unwrap();
     for id in 1..=20 {
-        machine.one(database, id, Action::Create(text(700))).unwrap();
+        machine.one(database, id, |id| Action::Create(id, text(700))).unwrap();
     }
     machine.restart();
     machine.driver.disk.seen.clear();
@@ -90,10 +90,10 @@ fn an_opening_reads_one_slice_at_a_time() {
 fn requests_without_documents_count_too() {
     let mut machine = Machine::new(Options { pending_bytes_max: 4096, ..small() });
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(10))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(10))).unwrap();
     // Nothing is delivered, so what writes waits.
     let asked: Vec<RequestId> =
-        (0..100).map(|id| machine.ask(execute(database, 100 + id, Action::Create(text(2))))).collect();
+        (0..100).map(|id| machine.ask(execute(database, 100 + id, |id| Action::Create(id, text(2))))).collect();
     let refused = |id: &&RequestId| matches!(machine.heard.answers.get(id), Some(Err(error)) if error.code() == ErrorCode::QueueFull);
     let refused = asked.iter().filter(refused).count();
     assert!((50..80).contains(&refused), "{refused} of 100 were refused");

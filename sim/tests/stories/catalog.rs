@@ -11,7 +11,7 @@ use crate::machine::{Machine, Refuse, nothing, small, text};
 pub(crate) fn without_catalog(profile: Profile) -> Machine {
     let mut machine = Machine::new(small());
     let database = machine.open("a").expect("nothing fails yet");
-    machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
+    machine.one(database, 1, |id| Action::Create(id, text(100))).expect("nothing fails yet");
     machine.restart();
     machine.driver.disk.disk.set_profile(profile);
     machine.driver.disk.submit(OpId(1 << 40), DiskOp::Unlink { path: DiskPath::root().join("catalog") });
@@ -87,5 +87,5 @@ fn a_folder_of_databases_that_cannot_be_made_anew_is_used() {
         |op| matches!(op, DiskOp::Unlink { path } if path.as_str() == "db").then_some(DiskErrorKind::Exists);
     machine.crash();
     let database = machine.open("a").expect("it is somebody's folder, and usable");
-    machine.one(database, 1, Action::Create(text(100))).expect("nothing else fails");
+    machine.one(database, 1, |id| Action::Create(id, text(100))).expect("nothing else fails");
 }

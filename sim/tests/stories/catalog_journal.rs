@@ -74,7 +74,7 @@ fn figures_are_told_while_they_are_known() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").expect("nothing fails");
     (1..=3).for_each(|id| {
-        machine.one(database, id, Action::Create(text(100))).expect("nothing fails");
+        machine.one(database, id, |id| Action::Create(id, text(100))).expect("nothing fails");
     });
     assert_eq!(told(&mut machine), (Some(3), true), "it is open");
     machine.crash();
@@ -98,7 +98,7 @@ fn a_change_that_cannot_be_appended_is_in_a_catalog_written_anew() {
     let mut machine = Machine::new(small());
     machine.driver.disk.refuse = no_changes;
     let database = machine.open("a").expect("the whole catalog can be written");
-    machine.one(database, 1, Action::Create(text(100))).expect("nothing else fails");
+    machine.one(database, 1, |id| Action::Create(id, text(100))).expect("nothing else fails");
     let is_told =
         |machine: &Machine| machine.heard.alerts.iter().any(|alert| matches!(alert.kind, AlertKind::LogFailed(_)));
     assert!(is_told(&machine), "not in silence");
@@ -116,7 +116,7 @@ fn a_lost_change_that_was_durable_is_noticed_and_the_catalog_rebuilt() {
     let mut machine = Machine::new(small());
     for name in ["a", "b", "c"] {
         let database = machine.open(name).expect("nothing fails");
-        machine.one(database, 1, Action::Create(text(100))).expect("nothing fails");
+        machine.one(database, 1, |id| Action::Create(id, text(100))).expect("nothing fails");
     }
     machine.overwrite("catalog", JOURNAL_OFFSET, vec![0; CHANGE_BYTES]);
     machine.crash();
@@ -167,7 +167,7 @@ fn no_catalog(op: &DiskOp) -> Option<DiskErrorKind> {
 fn a_closing_that_was_not_recorded_is_recorded_when_it_is_asked_for_again() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").expect("nothing fails yet");
-    machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
+    machine.one(database, 1, |id| Action::Create(id, text(100))).expect("nothing fails yet");
     machine.driver.disk.refuse = no_catalog;
     for _ in 0..3 {
         machine.answer(Request::CloseDatabase { database }).expect_err("nothing can be recorded");

@@ -24,9 +24,9 @@ fn collection(id: u64) -> &'static str {
     if id % 7 == 3 { "notes" } else { "_default" }
 }
 
-fn operation(id: u64, action: Action) -> Operation {
+fn operation(id: u64, action: impl FnOnce(DocumentId) -> Action) -> Operation {
     let collection = CollectionName::parse(collection(id)).expect("both are valid");
-    Operation { collection, document_id: DocumentId(id), action }
+    Operation { collection, action: action(DocumentId::Number(id)) }
 }
 
 fn execute(database: DatabaseId, operations: Vec<Operation>) -> Request {
@@ -48,10 +48,10 @@ fn written(options: Options) -> (Machine, Expected) {
             for id in next..next + group {
                 let text = format!("{{\"n\":{id},\"text\":\"{}\"}}", "x".repeat(id as usize % 90));
                 let document = Document::parse(text.as_bytes()).expect("it is JSON");
-                let mut operations = vec![operation(id, Action::Create(document.clone()))];
+                let mut operations = vec![operation(id, |id| Action::Create(id, document.clone()))];
                 expected.insert((collection(id), id), text);
                 if id % 11 == 0 && expected.contains_key(&(collection(id - 5), id - 5)) {
-                    operations.push(operation(id - 5, Action::Update(document.clone())));
+                    operations.push(operation(id - 5, |id| Action::Update(id, document.clone())));
                     let text = String::from_utf8(document.bytes().to_vec()).expect("it is text");
                     expected.insert((collection(id - 5), id - 5), text);
                 }

@@ -15,7 +15,7 @@ fn a_database_that_could_not_be_made_leaves_nothing_and_can_be_made_later() {
         assert_eq!(machine.files(), before);
         machine.driver.disk.refuse = nothing;
         let database = machine.open("a").unwrap();
-        machine.one(database, 1, Action::Create(text(10))).unwrap();
+        machine.one(database, 1, |id| Action::Create(id, text(10))).unwrap();
     }
 }
 
@@ -52,7 +52,7 @@ fn writes_are_refused_while_no_segment_can_be_made_and_go_on_when_space_returns(
     machine.driver.disk.refuse = no_files;
     let mut written = 0;
     let refused = loop {
-        match machine.one(database, written + 1, Action::Create(text(1000))) {
+        match machine.one(database, written + 1, |id| Action::Create(id, text(1000))) {
             Ok(_) => written += 1,
             Err(code) => break code,
         }
@@ -65,7 +65,7 @@ fn writes_are_refused_while_no_segment_can_be_made_and_go_on_when_space_returns(
     assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
     assert_eq!(machine.one(database, written + 1, Action::Read), Err(ErrorCode::DocNotFound));
     machine.driver.disk.refuse = nothing;
-    machine.one(database, written + 1, Action::Create(text(1000))).unwrap();
+    machine.one(database, written + 1, |id| Action::Create(id, text(1000))).unwrap();
     machine.restart();
     let database = machine.open("a").unwrap();
     for id in 1..=written + 1 {
@@ -81,11 +81,11 @@ fn a_first_batch_longer_than_its_segment_is_refused_without_space_and_latches_no
     let database = machine.open("a").unwrap();
     let used = machine.driver.disk.disk.used();
     machine.driver.disk.disk.set_quota(Some(used));
-    assert_eq!(machine.one(database, 1, Action::Create(text(50_000))), Err(ErrorCode::DiskFull));
+    assert_eq!(machine.one(database, 1, |id| Action::Create(id, text(50_000))), Err(ErrorCode::DiskFull));
     assert_eq!(machine.one(database, 1, Action::Read), Err(ErrorCode::DocNotFound));
-    machine.one(database, 2, Action::Create(text(10))).unwrap();
+    machine.one(database, 2, |id| Action::Create(id, text(10))).unwrap();
     machine.driver.disk.disk.set_quota(None);
-    machine.one(database, 1, Action::Create(text(50_000))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(50_000))).unwrap();
     machine.restart();
     assert_eq!(machine.open("a"), Ok(database));
     assert_eq!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(text(50_000))));
@@ -98,7 +98,7 @@ fn a_first_batch_longer_than_its_segment_is_refused_without_space_and_latches_no
 fn a_proof_without_space_is_tried_again_and_nothing_is_written_behind_a_failed_write() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     machine.driver.disk.refuse = no_space;
     machine.wait();
     assert!(machine.heard.alerts.iter().all(|alert| !matches!(alert.kind, AlertKind::ReadOnly(_))));
@@ -106,12 +106,12 @@ fn a_proof_without_space_is_tried_again_and_nothing_is_written_behind_a_failed_w
         DiskOp::Write { file, .. } => Some(*file),
         _ => None,
     });
-    assert_eq!(machine.one(database, 2, Action::Create(text(100))), Err(ErrorCode::DiskFull));
+    assert_eq!(machine.one(database, 2, |id| Action::Create(id, text(100))), Err(ErrorCode::DiskFull));
     machine.driver.disk.seen.clear();
     machine.wait();
     machine.driver.disk.refuse = nothing;
     machine.wait();
-    machine.one(database, 2, Action::Create(text(100))).unwrap();
+    machine.one(database, 2, |id| Action::Create(id, text(100))).unwrap();
     let again =
         |op: &DiskOp| matches!(op, DiskOp::Write { file, .. } | DiskOp::Sync { file } if Some(*file) == spoiled);
     assert!(!machine.driver.disk.seen.iter().any(again), "what a failed write left is unknown");
@@ -124,7 +124,7 @@ fn a_proof_without_space_is_tried_again_and_nothing_is_written_behind_a_failed_w
 fn a_shutdown_on_a_full_disk_ends_and_loses_nothing() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     machine.driver.disk.refuse = no_space;
     machine.restart();
     machine.driver.disk.refuse = nothing;
@@ -136,11 +136,11 @@ fn a_shutdown_on_a_full_disk_ends_and_loses_nothing() {
 fn closing_on_a_full_disk_answers_what_gathered() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     machine.driver.disk.refuse = no_space;
     machine.wait();
     // The new segment that it needs is tried for while the closing is asked for.
-    let write = machine.ask(execute(database, 2, Action::Create(text(100))));
+    let write = machine.ask(execute(database, 2, |id| Action::Create(id, text(100))));
     let close = machine.ask(Request::CloseDatabase { database });
     machine.settle();
     let refused = machine.heard.answers[&write].as_ref().map_err(|error| error.code());
@@ -158,20 +158,20 @@ fn closing_on_a_full_disk_answers_what_gathered() {
 fn a_database_that_latched_leaves_no_spare_and_closes() {
     let mut machine = Machine::new(Options { segment_bytes_min: 16384, segment_bytes_max: 1 << 20, ..small() });
     let database = machine.open("a").unwrap();
-    machine.ask(execute(database, 1, Action::Create(text(9000))));
+    machine.ask(execute(database, 1, |id| Action::Create(id, text(9000))));
     let is_spare = |op: &DiskOp| matches!(op, DiskOp::Unlink { path } if path.as_str().ends_with(".spare"));
     while !machine.driver.disk.seen.iter().any(is_spare) {
         assert!(machine.driver.deliver(&mut machine.heard), "half a segment is used, so a spare is begun");
     }
     machine.driver.disk.refuse = |op| matches!(op, DiskOp::Write { .. }).then_some(DiskErrorKind::Io);
-    assert_eq!(machine.one(database, 2, Action::Create(text(100))), Err(ErrorCode::OutcomeUnknown));
-    assert_eq!(machine.one(database, 3, Action::Create(text(100))), Err(ErrorCode::ReadOnly));
+    assert_eq!(machine.one(database, 2, |id| Action::Create(id, text(100))), Err(ErrorCode::OutcomeUnknown));
+    assert_eq!(machine.one(database, 3, |id| Action::Create(id, text(100))), Err(ErrorCode::ReadOnly));
     assert!(machine.driver.disk.seen.iter().any(|op| matches!(op, DiskOp::Allocate { offset: 0, bytes: 32768, .. })));
     assert!(!machine.files().iter().any(|name| name.ends_with(".spare")), "{:?}", machine.files());
     machine.driver.disk.refuse = nothing;
     machine.restart();
     let database = machine.open("a").unwrap();
-    machine.one(database, 3, Action::Create(text(100))).unwrap();
+    machine.one(database, 3, |id| Action::Create(id, text(100))).unwrap();
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_segment_filled_to_its_end_has_room_for_its_proof() {
     let database = machine.open("a").unwrap();
     let used = machine.driver.disk.disk.used();
     machine.driver.disk.disk.set_quota(Some(used));
-    let written = (1..).find(|id| machine.one(database, *id, Action::Create(text(10))).is_err()).unwrap() - 1;
+    let written = (1..).find(|id| machine.one(database, *id, |id| Action::Create(id, text(10))).is_err()).unwrap() - 1;
     assert_eq!(written, 7, "eight sectors, one of them for the proof");
     machine.wait();
     let failed = |alert: &Alert| matches!(alert.kind, AlertKind::LogFailed(_) | AlertKind::ReadOnly(_));
@@ -192,9 +192,9 @@ fn a_segment_filled_to_its_end_has_room_for_its_proof() {
 fn a_start_on_a_full_disk_shows_what_can_be_read_and_goes_on_when_space_returns() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     machine.wait();
-    machine.one(database, 2, Action::Create(text(100))).unwrap();
+    machine.one(database, 2, |id| Action::Create(id, text(100))).unwrap();
     machine.driver.disk.refuse = no_space;
     machine.crash();
     let files = machine.files();
@@ -206,7 +206,7 @@ fn a_start_on_a_full_disk_shows_what_can_be_read_and_goes_on_when_space_returns(
         assert_eq!(machine.open("a"), Ok(database));
         assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
         assert_eq!(machine.one(database, 2, Action::Read), Err(ErrorCode::DiskFull));
-        assert_eq!(machine.one(database, 3, Action::Create(text(100))), Err(ErrorCode::DiskFull));
+        assert_eq!(machine.one(database, 3, |id| Action::Create(id, text(100))), Err(ErrorCode::DiskFull));
         assert_eq!(machine.open("b"), Err(ErrorCode::DiskFull));
         machine.answer(Request::CloseDatabase { database }).unwrap();
         assert_eq!(machine.files(), files);
@@ -218,7 +218,7 @@ fn a_start_on_a_full_disk_shows_what_can_be_read_and_goes_on_when_space_returns(
     );
     assert_eq!(machine.open("a"), Ok(database));
     machine.driver.disk.refuse = nothing;
-    machine.one(database, 3, Action::Create(text(100))).unwrap();
+    machine.one(database, 3, |id| Action::Create(id, text(100))).unwrap();
     assert!((1..=3).all(|id| machine.one(database, id, Action::Read).is_ok()));
     machine.lose_power();
     let database = machine.open("a").unwrap();
@@ -235,7 +235,7 @@ fn a_disk_without_room_for_a_whole_segment_gets_smaller_ones() {
         _ => None,
     };
     for id in 0..500 {
-        machine.one(database, id, Action::Create(text(1000))).unwrap();
+        machine.one(database, id, |id| Action::Create(id, text(1000))).unwrap();
     }
     let lengths = machine.driver.disk.seen.iter().filter_map(|op| match op {
         DiskOp::Allocate { bytes, .. } if *bytes <= 100_000 => Some(*bytes),
@@ -247,7 +247,7 @@ fn a_disk_without_room_for_a_whole_segment_gets_smaller_ones() {
         DiskOp::Allocate { bytes, .. } if *bytes > 220_000 => Some(DiskErrorKind::NoSpace),
         _ => None,
     };
-    machine.one(database, 1000, Action::Create(text(200_000))).unwrap();
+    machine.one(database, 1000, |id| Action::Create(id, text(200_000))).unwrap();
     machine.restart();
     let database = machine.open("a").unwrap();
     for id in (0..500).chain([1000]) {
@@ -266,7 +266,7 @@ fn running_out_of_descriptors_refuses_what_gathered_and_latches_nothing() {
     };
     let mut refused = None;
     for id in 1..20 {
-        let request = machine.ask(execute(database, id, Action::Create(text(1000))));
+        let request = machine.ask(execute(database, id, |id| Action::Create(id, text(1000))));
         machine.settle();
         while !machine.heard.answers.contains_key(&request) {
             machine.wait();
@@ -280,7 +280,7 @@ fn running_out_of_descriptors_refuses_what_gathered_and_latches_nothing() {
     assert_eq!(code, ErrorCode::OutOfResources);
     assert!(machine.heard.alerts.iter().all(|alert| !matches!(alert.kind, AlertKind::ReadOnly(_))));
     machine.driver.disk.refuse = nothing;
-    machine.one(database, first, Action::Create(text(1000))).unwrap();
+    machine.one(database, first, |id| Action::Create(id, text(1000))).unwrap();
     machine.restart();
     let database = machine.open("a").unwrap();
     assert!((1..=first).all(|id| machine.one(database, id, Action::Read).is_ok()));
@@ -291,10 +291,10 @@ fn running_out_of_descriptors_refuses_what_gathered_and_latches_nothing() {
 fn a_database_without_space_to_go_on_is_opened_for_reading() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(10))).unwrap();
-    machine.one(database, 2, Action::Create(text(10))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(10))).unwrap();
+    machine.one(database, 2, |id| Action::Create(id, text(10))).unwrap();
     machine.wait();
-    machine.one(database, 2, Action::Update(text(20))).unwrap();
+    machine.one(database, 2, |id| Action::Update(id, text(20))).unwrap();
     machine.driver.disk.refuse = |op| matches!(op, DiskOp::Allocate { .. }).then_some(DiskErrorKind::NoSpace);
     machine.crash();
     let files = machine.files();
@@ -303,8 +303,12 @@ fn a_database_without_space_to_go_on_is_opened_for_reading() {
         assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
         assert_eq!(machine.one(database, 2, Action::Read), Err(ErrorCode::DiskFull), "not the older version");
         assert_eq!(machine.one(database, 3, Action::Read), Err(ErrorCode::DocNotFound));
-        for (id, action) in [(1, Action::Delete), (2, Action::Update(text(30))), (3, Action::Create(text(10)))] {
-            assert_eq!(machine.one(database, id, action), Err(ErrorCode::DiskFull));
+        for action in [
+            Action::Delete(1_u64.into()),
+            Action::Update(2_u64.into(), text(30)),
+            Action::Create(3_u64.into(), text(10)),
+        ] {
+            assert_eq!(machine.one(database, 0, |_| action), Err(ErrorCode::DiskFull));
         }
         assert!(machine.heard.alerts.iter().any(|alert| matches!(alert.kind, AlertKind::NoSpace(_))));
         assert_eq!(machine.files(), files, "nothing is left of it");
@@ -314,7 +318,7 @@ fn a_database_without_space_to_go_on_is_opened_for_reading() {
     let alerts = machine.heard.alerts.iter().filter(|alert| matches!(alert.kind, AlertKind::NoSpace(_)));
     assert_eq!(alerts.count(), 3, "one an opening, however many writes were tried");
     machine.driver.disk.refuse = nothing;
-    machine.one(database, 3, Action::Create(text(10))).unwrap();
+    machine.one(database, 3, |id| Action::Create(id, text(10))).unwrap();
     assert_eq!(machine.one(database, 2, Action::Read), Ok(OperationReply::Document(text(20))));
     machine.restart();
     let database = machine.open("a").unwrap();

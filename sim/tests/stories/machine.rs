@@ -144,7 +144,12 @@ impl Machine {
         }
     }
 
-    pub(crate) fn one(&mut self, database: DatabaseId, id: u64, action: Action) -> Result<OperationReply, ErrorCode> {
+    pub(crate) fn one(
+        &mut self,
+        database: DatabaseId,
+        id: u64,
+        action: impl FnOnce(DocumentId) -> Action,
+    ) -> Result<OperationReply, ErrorCode> {
         match self.answer(execute(database, id, action)) {
             Ok(Reply::Executed(mut results)) => results.remove(0).map_err(|error| error.code()),
             Ok(other) => panic!("an operation is not answered by {other:?}"),
@@ -202,8 +207,9 @@ impl Machine {
     }
 }
 
-pub(crate) fn execute(database: DatabaseId, id: u64, action: Action) -> Request {
-    let operation = Operation { collection: CollectionName::default_collection(), document_id: DocumentId(id), action };
+pub(crate) fn execute(database: DatabaseId, id: u64, action: impl FnOnce(DocumentId) -> Action) -> Request {
+    let operation =
+        Operation { collection: CollectionName::default_collection(), action: action(DocumentId::Number(id)) };
     Request::Execute { database, operations: vec![operation], atomicity: Atomicity::AllOrNothing }
 }
 

@@ -38,7 +38,7 @@ fn a_segment_has_room_for_the_batch_that_it_is_made_for_and_its_proof_and_for_no
     let mut machine = Machine::new(Options { merge_bytes_max: 0, ..small() });
     let database = machine.open("a").unwrap();
     machine.driver.disk.refuse = spoiled;
-    machine.one(database, 1, Action::Create(text(9000))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(9000))).unwrap();
     machine.driver.disk.refuse = nothing;
     assert_eq!(length(&machine, "a.wal"), Some(HEADER_BYTES + batch_bytes(9000) + 512));
     // The next opening writes that batch again, since nothing proves it.
@@ -60,7 +60,7 @@ fn the_next_segment_is_prepared_when_half_of_one_is_used_and_not_before() {
     for id in 1..=30 {
         // All but the first repeat one operation of the batch before.
         let batch = batch_bytes(6000 + u64::from(id > 1) * 32);
-        machine.one(database, id, Action::Create(text(6000))).unwrap();
+        machine.one(database, id, |id| Action::Create(id, text(6000))).unwrap();
         let fits = HEADER_BYTES + used + batch + 512 <= bytes;
         used = if fits { used + batch } else { batch };
         let is_prepared = length(&machine, "a.wal.spare").is_some();
@@ -77,7 +77,7 @@ fn what_passes_by_itself_is_waited_for() {
         DiskOp::Open { mode: OpenMode::CreateNew, .. } => Some(DiskErrorKind::Transient),
         op => spoiled(op),
     };
-    let write = machine.ask(execute(database, 1, Action::Create(text(100))));
+    let write = machine.ask(execute(database, 1, |id| Action::Create(id, text(100))));
     for _ in 0..4 {
         machine.settle();
         assert!(!machine.heard.answers.contains_key(&write), "nobody is told before it is known");
@@ -97,7 +97,7 @@ fn what_does_not_pass_is_not_waited_for_for_ever() {
         DiskOp::Open { mode: OpenMode::CreateNew, .. } => Some(DiskErrorKind::Transient),
         op => spoiled(op),
     };
-    let write = machine.ask(execute(database, 1, Action::Create(text(100))));
+    let write = machine.ask(execute(database, 1, |id| Action::Create(id, text(100))));
     machine.settle();
     for _ in 0..5 {
         machine.wait();
@@ -136,18 +136,18 @@ fn a_new_segment_that_fails_late_is_not_tried_again() {
         let mut machine = Machine::new(small());
         let database = machine.open("a").unwrap();
         machine.driver.disk.refuse = refuse;
-        assert_eq!(machine.one(database, 1, Action::Create(text(100))), Err(ErrorCode::OutcomeUnknown));
+        assert_eq!(machine.one(database, 1, |id| Action::Create(id, text(100))), Err(ErrorCode::OutcomeUnknown));
         assert!(has_latched(&machine));
         machine.driver.disk.refuse = nothing;
         machine.restart();
         let database = machine.open("a").unwrap();
-        machine.one(database, 2, Action::Create(text(100))).unwrap();
+        machine.one(database, 2, |id| Action::Create(id, text(100))).unwrap();
     }
 }
 
 /// An update of a document that is `bytes` bytes long, so that its version can be told.
 fn updated(machine: &mut Machine, database: DatabaseId, id: u64, bytes: usize) {
-    let action = if bytes == 700 { Action::Create(text(bytes)) } else { Action::Update(text(bytes)) };
+    let action = |id| if bytes == 700 { Action::Create(id, text(bytes)) } else { Action::Update(id, text(bytes)) };
     machine.one(database, id, action).expect("nothing fails on a calm disk");
 }
 
@@ -175,10 +175,10 @@ fn is_shown_before_and_after_a_power_loss(mut machine: Machine) {
 fn what_is_shown_of_a_damaged_log_and_what_proves_the_damage_outlive_a_power_loss() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     damage_first_batch(&mut machine);
     // Written, and not synced when the process dies.
-    machine.ask(execute(database, 2, Action::Create(text(100))));
+    machine.ask(execute(database, 2, |id| Action::Create(id, text(100))));
     machine.crash();
     is_shown_before_and_after_a_power_loss(machine);
 }
@@ -188,10 +188,10 @@ fn what_is_shown_of_a_damaged_log_and_what_proves_the_damage_outlive_a_power_los
 fn the_names_that_a_damaged_log_is_shown_by_outlive_a_power_loss() {
     let mut machine = Machine::new(Options { merge_bytes_max: 0, ..small() });
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     damage_first_batch(&mut machine);
     machine.driver.disk.refuse = spoiled;
-    machine.ask(execute(database, 2, Action::Create(text(100))));
+    machine.ask(execute(database, 2, |id| Action::Create(id, text(100))));
     let is_sealed = |op: &DiskOp| matches!(op, DiskOp::Rename { from, .. } if from.as_str() == "db/a/a.wal");
     while !machine.driver.disk.seen.iter().any(is_sealed) {
         assert!(machine.driver.deliver(&mut machine.heard), "the new segment is on its way");
@@ -234,7 +234,7 @@ fn a_header_that_a_stray_write_put_into_another_segment_brings_no_older_version_
 fn a_record_of_a_later_version_is_refused_and_left_as_it_is() {
     let mut machine = Machine::new(small());
     let database = machine.open("a").unwrap();
-    machine.one(database, 1, Action::Create(text(100))).unwrap();
+    machine.one(database, 1, |id| Action::Create(id, text(100))).unwrap();
     machine.crash();
     let mut sector =
         machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it can be read")[4096..4608].to_vec();

@@ -10,7 +10,7 @@ fn short_sessions_leave_few_files() {
     let mut machine = Machine::new(Options::default());
     for session in 1..=60 {
         let database = machine.open("a").unwrap();
-        machine.one(database, session, Action::Create(text(100))).unwrap();
+        machine.one(database, session, |id| Action::Create(id, text(100))).unwrap();
         machine.restart();
         assert!(machine.files().len() <= 4, "after {session} sessions: {:?}", machine.files());
     }
@@ -26,7 +26,7 @@ fn one_file_of_a_long_log_is_open_at_a_time() {
     let mut machine = Machine::new(Options { merge_bytes_max: 0, ..small() });
     for session in 1..=30 {
         let database = machine.open("a").unwrap();
-        machine.one(database, session, Action::Create(text(100))).unwrap();
+        machine.one(database, session, |id| Action::Create(id, text(100))).unwrap();
         machine.restart();
     }
     machine.driver.disk.seen.clear();

@@ -53,7 +53,7 @@ fn put(machine: &mut Machine, folder: &str, files: &[(&str, Vec<u8>)]) {
 fn machine() -> Machine {
     let mut machine = Machine::new(small());
     let database = machine.open("a").expect("nothing fails yet");
-    machine.one(database, 1, Action::Create(text(100))).expect("nothing fails yet");
+    machine.one(database, 1, |id| Action::Create(id, text(100))).expect("nothing fails yet");
     machine
 }
 

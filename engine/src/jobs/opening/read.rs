@@ -179,7 +179,7 @@ mod tests {
             kind,
             tx: TxId(id),
             collection: CollectionId::DEFAULT,
-            document: DocumentId(document),
+            document: DocumentId::Number(document),
             payload,
         };
         let document = Payload::Document(Document::parse(b"1").unwrap());
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(asked.superseded, ["1"]);
         let tail = asked.replay.finish();
         assert!(tail.damage.is_none());
-        let is_there = |id| matches!(tail.view.lookup("_default", DocumentId(id)), Lookup::Found(_));
+        let is_there = |id| matches!(tail.view.lookup("_default", &DocumentId::Number(id)), Lookup::Found(_));
         assert_eq!([1, 2, 3, 7].map(is_there), [true, false, true, false]);
     }
 }
