@@ -21,7 +21,7 @@ fn fresh() -> (tempfile::TempDir, DocDb) {
 fn read(database: &Database, collection: &str, id: u64) -> Option<Vec<u8>> {
     database
         .collection(collection)
-        .unwrap()
+        .expect("the name is valid")
         .get(id)
         .expect("nothing is damaged")
         .map(|document| document.bytes().to_vec())

@@ -242,7 +242,9 @@ mod tests {
         assert_eq!(id(7), Ok(DocumentId::Number(7)));
         assert_eq!(id(7_u64), Ok(DocumentId::Number(7)));
         assert_eq!(id("7"), Ok(text("7")));
-        assert_eq!(id(&DocumentId::Number(7)), Ok(DocumentId::Number(7)));
+        let given = DocumentId::Number(7);
+        assert_eq!(id(&given), Ok(DocumentId::Number(7)));
+        assert_eq!(id(given), Ok(DocumentId::Number(7)));
         assert_eq!(id(-1).unwrap_err().code(), ErrorCode::InvalidDocumentId);
         assert_eq!(id("").unwrap_err().code(), ErrorCode::InvalidDocumentId);
     }

@@ -123,7 +123,9 @@ impl Session {
                     self.output.line(document.bytes())?;
                 }
             }
-            Some(Command::List { collection, from, limit }) => self.list_documents(&collection, from, limit)?,
+            Some(Command::List { collection, from, limit }) => {
+                self.list_documents(&collection, from.as_ref(), limit)?;
+            }
             Some(Command::Import { file, collection, ids, ndjson }) => {
                 let (database, watched) = (self.database()?, self.output.watched);
                 let (file, collection, ids, interrupt) = (&file, &collection, &ids, &self.interrupt);
@@ -173,13 +175,13 @@ impl Session {
     fn list_documents(
         &mut self,
         collection: &CollectionName,
-        from: Option<DocumentId>,
+        from: Option<&DocumentId>,
         limit: u64,
     ) -> Result<(), Error> {
         let database = self.database()?;
         let corrupt = || Error::new(ErrorCode::CorruptRecord).collection(collection.as_str());
         let mut listed = 0;
-        let mut next = Some(from.clone().map_or(Bound::Unbounded, Bound::Included));
+        let mut next = Some(from.cloned().map_or(Bound::Unbounded, Bound::Included));
         while let Some(from) = next {
             let page = self.backend.scan(database, collection, from.as_ref())?;
             next = page.next();
@@ -197,7 +199,7 @@ impl Session {
                 listed += 1;
                 match document {
                     Some(document) => {
-                        self.output.line(&[format!("{}\t", entry::json(&id)).as_bytes(), &document].concat())?
+                        self.output.line(&[format!("{}\t", entry::json(&id)).as_bytes(), &document].concat())?;
                     }
                     None => self.output.error(&corrupt().document(id)),
                 }

@@ -15,7 +15,10 @@ const MEDIAN_REQUESTS_MAX: u64 = 12;
 const MEDIAN_CRASHES_MAX: u64 = 1;
 
 /// Runs tried on each mistake: enough for the median, while the slowest mistakes are left larger than they could be.
-const RUNS_MAX: u64 = 400;
+const RUNS_MAX: u64 = 200;
+
+/// Of the mistakes, by name, each so-manieth is shrunk: a median needs no more, and those that run long cost minutes.
+const SAMPLED_EACH: usize = 4;
 
 /// Of each mistake what its smallest failing run takes.
 struct Shrunk {
@@ -29,8 +32,9 @@ struct Shrunk {
 fn the_median_planted_mistake_shrinks_to_a_few_requests_and_one_crash() {
     remember_panics();
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let sample: Vec<Bug> = Bug::ALL.iter().copied().step_by(SAMPLED_EACH).collect();
     let outcomes =
-        score(Bug::ALL, Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false }, &|| {});
+        score(&sample, Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false }, &|| {});
     let found: Vec<(Bug, u64)> =
         outcomes.iter().filter_map(|outcome| Some((outcome.bug, outcome.kill.as_ref()?.seed))).collect();
     let next = AtomicUsize::new(0);

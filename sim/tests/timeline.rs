@@ -16,7 +16,7 @@ use docdb_sim::timeline::{Subject, page, timeline};
 use docdb_sim::world::{Stepped, World};
 
 /// A page of a whole life is at most as big, however long the life was.
-const PAGE_BYTES_MAX: usize = 1_500_000;
+const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 fn watched(seed: u64) -> (Report, Chronicle) {
     let mut chronicle = Chronicle::default();
