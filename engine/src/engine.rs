@@ -23,7 +23,7 @@ use crate::jobs::catalog_sync::CatalogSync;
 use crate::jobs::create::Create;
 use crate::jobs::opening::Permit;
 use crate::jobs::start::Start;
-use crate::log::{Lsn, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::log::{Lsn, SEGMENT_HEADER_BYTES};
 use crate::message::{Input, Output, RequestId};
 use crate::options::Options;
 use keeper::{Keeper, Waiter};
@@ -369,7 +369,7 @@ impl Engine {
             return;
         }
         let epoch = self.io.new_epoch(0);
-        let header = SegmentHeader { database: creating.id, epoch, start_lsn: Lsn(0), created_at: now.wall };
+        let header = self.io.segment_header(creating.id, epoch, Lsn(0), now.wall);
         let files = [self.io.new_file(), self.io.new_file()];
         let (job, first) = Create::new(header, name.clone(), files, &self.options);
         self.io.submit(Owner::Create, first);
@@ -420,6 +420,8 @@ impl Engine {
             Progress::Submit(op) => self.io.submit(Owner::Start, op),
             Progress::Done(started) => {
                 self.catalog = started.catalog;
+                self.catalog.found_directory(self.options.new_directory);
+                self.io.directory_is(self.catalog.directory);
                 let given = self.catalog.start();
                 self.io.epochs_given(given);
                 self.is_found = started.rebuilt.is_none();

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode, Response};
 
 use crate::alert::{Alert, AlertKind};
-use crate::clock::Instant;
+use crate::clock::{Instant, WallTime};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
+use crate::log::{DirectoryId, Lsn, SegmentHeader};
 use crate::message::{Output, RequestId};
 
 /// Whose operation it is.
@@ -54,6 +55,8 @@ pub(crate) struct Io {
     files: u64,
     /// The last one given, or that may have been.
     epoch: u64,
+    /// The data directory's.
+    directory: DirectoryId,
     /// The earliest time that whoever is at work asked for.
     wish: Option<Instant>,
     /// The timer that is on its way.
@@ -82,6 +85,27 @@ impl Io {
     pub(crate) fn new_epoch(&mut self, last: u64) -> u64 {
         self.epoch = self.epoch.max(last) + 1;
         self.epoch
+    }
+
+    /// The data directory that all that is written is of.
+    pub(crate) fn directory(&self) -> DirectoryId {
+        self.directory
+    }
+
+    /// The header of a segment that is to be written.
+    pub(crate) fn segment_header(
+        &self,
+        database: DatabaseId,
+        epoch: u64,
+        start_lsn: Lsn,
+        created_at: WallTime,
+    ) -> SegmentHeader {
+        SegmentHeader { directory: self.directory, database, epoch, start_lsn, created_at, is_writable: true }
+    }
+
+    /// The start has found, or given, the data directory's id.
+    pub(crate) fn directory_is(&mut self, directory: DirectoryId) {
+        self.directory = directory;
     }
 
     /// Epochs up to this one may have been given before.

@@ -27,14 +27,14 @@ mod view;
 
 pub use alert::{Alert, AlertKind};
 pub use buffer::Buffer;
-pub use catalog::{CATALOG_HEADER_OFFSETS, CATALOG_MAGIC, FORMAT_VERSION};
+pub use catalog::{CATALOG_HEADER_OFFSETS, CATALOG_MAGIC};
 pub use clock::{Clock, Instant, Now, WallTime};
 pub use disk::{
     Completion, Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode, SECTOR_BYTES,
 };
 pub use driver::{Driver, Outside};
 pub use engine::Engine;
-pub use log::Lsn;
+pub use log::{DirectoryId, FORMAT_VERSION, Lsn};
 pub use message::{Input, Output, RequestId};
 pub use options::Options;
 pub use view::{Lookup, View};

@@ -1,5 +1,7 @@
 //! What can be set about an engine. Everything has a default fit for production.
 
+use crate::log::DirectoryId;
+
 /// The settings of one engine.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -34,6 +36,8 @@ pub struct Options {
     pub watermark_delay_ns: u64,
     /// Seeds the jitter of retries.
     pub seed: u64,
+    /// What a data directory is called that is made: random, and never zero in production.
+    pub new_directory: DirectoryId,
 }
 
 impl Default for Options {
@@ -53,6 +57,7 @@ impl Default for Options {
             listed_names_max: 1024,
             watermark_delay_ns: 50_000_000,
             seed: 0,
+            new_directory: DirectoryId(1),
         }
     }
 }

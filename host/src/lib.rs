@@ -115,6 +115,8 @@ impl DocDb {
     /// See [`DocDb::open_with`].
     #[doc(hidden)]
     pub fn open_over(path: &Path, options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
+        let mut options = options;
+        options.engine.new_directory = new_directory()?;
         let directory = DirectoryLock::take(path, &options.program, &*kernel)?;
         let (disk, root) = FileDisk::open_locked(path, Some(directory.file()), kernel).map_err(|error| {
             Error::new(ErrorCode::FileOpen).detail(format!("cannot open the directory {}: {error}", path.display()))
@@ -218,6 +220,15 @@ impl fmt::Debug for DocDb {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("DocDb").finish_non_exhaustive()
     }
+}
+
+/// What a data directory is called that is made: random, so that no two are called the same.
+fn new_directory() -> Result<docdb_engine::DirectoryId, Error> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|error| {
+        Error::new(ErrorCode::OutOfResources).detail(format!("no random number is to be had: {error}"))
+    })?;
+    Ok(docdb_engine::DirectoryId(u128::from_le_bytes(bytes)))
 }
 
 /// The engine answered another question than the one asked: a bug, reported rather than panicked about.

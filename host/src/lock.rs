@@ -25,7 +25,8 @@ const CATALOG: &str = "catalog";
 /// What else may lie in a data directory that has no catalog yet, or none any more.
 const OUR_NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", LOCK];
 
-const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + size_of::<u32>();
+/// Behind the magic stand the length of the header and the version.
+const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + 2 * size_of::<u32>();
 
 /// The owner changes things, the group may look.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
@@ -243,8 +244,8 @@ fn check_format(path: &Path) -> Result<(), Error> {
 fn version_at(catalog: &File, offset: u64) -> Option<u32> {
     let mut header = [0; CATALOG_VERSION_END];
     catalog.read_exact_at(&mut header, offset).ok()?;
-    let version = header.strip_prefix(CATALOG_MAGIC)?;
-    Some(u32::from_le_bytes(version.try_into().expect("four bytes follow the magic")))
+    let (_, version) = header.strip_prefix(CATALOG_MAGIC)?.split_last_chunk()?;
+    Some(u32::from_le_bytes(*version))
 }
 
 fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {

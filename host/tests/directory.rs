@@ -53,11 +53,11 @@ fn a_second_opening_learns_who_holds_the_directory() {
 #[test]
 fn a_newer_catalog_is_refused_and_not_touched() {
     let directory = tempfile::tempdir().unwrap();
-    let catalog = [&b"DOCDBCAT"[..], &7_u32.to_le_bytes(), b"what we cannot know"].concat();
+    let catalog = [&b"DOCDBCAT"[..], &64_u32.to_le_bytes(), &7_u32.to_le_bytes(), b"what we cannot know"].concat();
     std::fs::write(directory.path().join("catalog"), &catalog).unwrap();
     let (code, detail) = refusal(directory.path());
     assert_eq!(code, ErrorCode::NewerFormat);
-    assert!(detail.contains("version 7") && detail.contains("up to 3"), "{detail}");
+    assert!(detail.contains("version 7") && detail.contains("up to 1"), "{detail}");
     assert_eq!(std::fs::read(directory.path().join("catalog")).unwrap(), catalog);
     assert!(!directory.path().join("db").exists());
 }

@@ -121,6 +121,7 @@ pub fn small_options(choices: &mut Choices) -> Options {
         replay_slice_bytes,
         watermark_delay_ns,
         seed,
+        new_directory: Options::default().new_directory,
         memory_bytes_max,
         map_fanout: [default.map_fanout, 3, 4, 7][choices.weighted("limits/fanout", &[3, 1, 1, 1])],
         listed_names_max: [default.listed_names_max, 1, 2, 3][choices.weighted("limits/names", &[3, 1, 1, 1])],

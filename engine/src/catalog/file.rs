@@ -16,7 +16,7 @@ impl Catalog {
         let Some(found) = snapshot::decode(bytes)? else { return Err(Unreadable::Damaged(None)) };
         let is_whole = found.catalog.is_some();
         let mut catalog = found.catalog.unwrap_or_else(Catalog::empty);
-        catalog.generation = found.generation;
+        (catalog.directory, catalog.generation) = (found.directory, found.generation);
         let journal = journal::read(bytes, found.generation, found.journal_offset).ok_or(Unreadable::Newer)?;
         let is_whole = is_whole && !journal.is_damaged;
         journal.counted.into_iter().for_each(|change| catalog.apply(change));

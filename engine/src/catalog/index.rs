@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use docdb_protocol::{DatabaseId, DatabaseName};
 
 use super::entry::{Change, Entry};
+use crate::log::DirectoryId;
 
 /// Each process numbers its segments in a range of its own. One that is gone left no trace of its epoch, but its bytes
 /// may still be on the device, and come to light in another of the same epoch.
@@ -53,6 +54,8 @@ impl Reach {
 /// The catalog in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Catalog {
+    /// The data directory's; none before the first start has given it one.
+    pub(crate) directory: DirectoryId,
     /// How many processes have started on this data directory, the one at hand included.
     pub(crate) starts: u64,
     /// The number of the last snapshot. No two have the same, so that no change is taken for one behind another of them.
@@ -67,6 +70,7 @@ pub(crate) struct Catalog {
 impl Catalog {
     pub(crate) fn empty() -> Catalog {
         Catalog {
+            directory: DirectoryId::NONE,
             starts: 0,
             generation: 0,
             next_database: DatabaseId::FIRST,
@@ -88,6 +92,13 @@ impl Catalog {
         Reach {
             starts: self.starts.saturating_add(BEHIND_MAX),
             databases: self.next_database.get().saturating_add(BEHIND_MAX),
+        }
+    }
+
+    /// A segment of this directory was found. The first one that is decides where the catalog does not.
+    pub(crate) fn found_directory(&mut self, directory: DirectoryId) {
+        if self.directory == DirectoryId::NONE {
+            self.directory = directory;
         }
     }
 

@@ -19,4 +19,4 @@ pub(crate) use self::bounds::{CATALOG_BYTES_MAX, CHANGE_BYTES, CHANGES_PER_WRITE
 pub(crate) use self::entry::{Closed, Entry, Figures};
 pub(crate) use self::index::{Catalog, Reach, Unreadable};
 pub(crate) use self::journal::encode_changes;
-pub use self::snapshot::{CATALOG_HEADER_OFFSETS, CATALOG_MAGIC, FORMAT_VERSION};
+pub use self::snapshot::{CATALOG_HEADER_OFFSETS, CATALOG_MAGIC};

@@ -9,23 +9,20 @@ use super::bounds::CATALOG_BYTES_MAX;
 use super::entry::{put_entry, read_entry};
 use super::index::{Catalog, Unreadable};
 use crate::disk::SECTOR_BYTES;
-use crate::log::{Fields, put_u32, put_u64};
+use crate::log::{DirectoryId, Fields, Header, file_header, put_u32, put_u64};
 
 /// The first bytes of the file, read by whoever wants to know whether a directory is a data directory.
 pub const CATALOG_MAGIC: &[u8; 8] = b"DOCDBCAT";
-/// The version this build writes, and the only one it reads. It stands behind the magic, little-endian.
-pub const FORMAT_VERSION: u32 = 3;
 /// Where the copies of the header begin in the file.
 pub const CATALOG_HEADER_OFFSETS: [u64; 2] = [0, SECTOR_BYTES as u64];
 
 /// Both copies of the header.
 const HEADERS_BYTES: usize = CATALOG_HEADER_OFFSETS.len() * SECTOR_BYTES;
-/// Where the checksum stands that covers the version and all behind the checksum.
-const CRC_AT: usize = 12;
 
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
+struct SnapshotHeader {
+    directory: DirectoryId,
     generation: u64,
     body_bytes: u32,
     body_crc32: u32,
@@ -34,6 +31,7 @@ struct Header {
 /// What a snapshot says.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
+    pub(super) directory: DirectoryId,
     pub(super) generation: u64,
     pub(super) journal_offset: usize,
     /// `None` when no copy of the body is whole.
@@ -48,7 +46,8 @@ pub(super) fn encode(catalog: &Catalog) -> Vec<u8> {
     for (id, entry) in &catalog.entries {
         put_entry(&mut body, *id, entry);
     }
-    let header = Header {
+    let header = SnapshotHeader {
+        directory: catalog.directory,
         generation: catalog.generation,
         body_bytes: u32::try_from(body.len()).expect("DATABASES_MAX entries stay below 4 GiB"),
         body_crc32: crc32fast::hash(&body),
@@ -64,10 +63,19 @@ pub(super) fn encode(catalog: &Catalog) -> Vec<u8> {
 /// # Errors
 /// `Newer` when a whole header says so. `None` when no header is whole.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<Found>, Unreadable> {
-    let mut found = None;
+    let (mut found, mut is_newer) = (None, None);
     for number in 0..2 {
-        let Some(header) = bytes.get(number * SECTOR_BYTES..).and_then(decode_header) else { continue };
-        let header = header?;
+        let Some(header) = bytes.get(number * SECTOR_BYTES..).and_then(|bytes| bytes.get(..SECTOR_BYTES)) else {
+            continue;
+        };
+        let header = match decode_header(header) {
+            Ok(Some(header)) => header,
+            Ok(None) => continue,
+            Err(newer) => {
+                is_newer = Some(newer);
+                continue;
+            }
+        };
         // A header that went astray has no body here; the other one has.
         let body_bytes = header.body_bytes as usize;
         let copy_bytes = body_bytes.next_multiple_of(SECTOR_BYTES);
@@ -76,50 +84,42 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<Found>, Unreadable> {
         let catalog = (0..2).find_map(whole);
         let journal_offset = HEADERS_BYTES + 2 * copy_bytes;
         let is_whole = catalog.is_some();
-        found = Some(Found { generation: header.generation, journal_offset, catalog });
+        found = Some(Found { directory: header.directory, generation: header.generation, journal_offset, catalog });
         if is_whole {
             break;
         }
     }
-    Ok(found)
+    match (found, is_newer) {
+        (None, Some(newer)) => Err(newer),
+        (found, _) => Ok(found),
+    }
 }
 
-fn encode_header(header: Header) -> Vec<u8> {
-    let mut bytes = CATALOG_MAGIC.to_vec();
-    put_u32(&mut bytes, FORMAT_VERSION);
-    put_u32(&mut bytes, 0);
-    put_u64(&mut bytes, header.generation);
-    put_u32(&mut bytes, header.body_bytes);
-    put_u32(&mut bytes, header.body_crc32);
+fn encode_header(header: SnapshotHeader) -> Vec<u8> {
+    let mut own = Vec::new();
+    put_u64(&mut own, header.generation);
+    put_u32(&mut own, header.body_bytes);
+    put_u32(&mut own, header.body_crc32);
+    let mut bytes = file_header::encode(CATALOG_MAGIC, header.directory, &own);
+    assert!(bytes.len() <= SECTOR_BYTES, "a header fits into its sector");
     bytes.resize(SECTOR_BYTES, 0);
-    let crc32 = header_crc32(&bytes).to_le_bytes();
-    bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc32);
     bytes
 }
 
-fn header_crc32(sector: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&sector[CATALOG_MAGIC.len()..CRC_AT]);
-    hasher.update(&sector[CRC_AT + 4..]);
-    hasher.finalize()
-}
-
-/// `None` when there is no whole header. Of one that a later version wrote, the checksum stands where ours does.
-fn decode_header(bytes: &[u8]) -> Option<Result<Header, Unreadable>> {
-    let sector = bytes.get(..SECTOR_BYTES)?;
-    let mut fields = Fields::new(sector);
-    let magic = fields.bytes(CATALOG_MAGIC.len())?;
-    let (version, crc32) = (fields.u32()?, fields.u32()?);
-    if magic != CATALOG_MAGIC || crc32 != header_crc32(sector) {
-        return None;
-    }
-    if version > FORMAT_VERSION {
-        return Some(Err(Unreadable::Newer));
-    }
-    let header = Header { generation: fields.count()?, body_bytes: fields.u32()?, body_crc32: fields.u32()? };
-    let is_zero = fields.rest().iter().all(|byte| *byte == 0);
-    let is_ours = version == FORMAT_VERSION && is_zero && u64::from(header.body_bytes) < CATALOG_BYTES_MAX;
-    is_ours.then_some(Ok(header))
+/// # Errors
+/// `Newer` when a later version wrote it: also when it asks for something that a writer must know, since every start writes the
+/// catalog. `None` when it is not whole.
+fn decode_header(sector: &[u8]) -> Result<Option<SnapshotHeader>, Unreadable> {
+    let (directory, mut fields) = match file_header::decode(CATALOG_MAGIC, sector) {
+        Header::Readable { directory, is_writable: true, fields } => (directory, fields),
+        Header::Readable { .. } | Header::Newer => return Err(Unreadable::Newer),
+        Header::Nothing => return Ok(None),
+    };
+    let mut read = || {
+        let (generation, body_bytes, body_crc32) = (fields.count()?, fields.u32()?, fields.u32()?);
+        Some(SnapshotHeader { directory, generation, body_bytes, body_crc32 })
+    };
+    Ok(read().filter(|header| u64::from(header.body_bytes) < CATALOG_BYTES_MAX))
 }
 
 fn decode_body(body: &[u8]) -> Option<Catalog> {
@@ -143,19 +143,38 @@ fn decode_body(body: &[u8]) -> Option<Catalog> {
 mod tests {
     use super::super::index::tests::forty;
     use super::*;
+    use crate::log::file_header::tests::{TO_READ_AT, TO_WRITE_AT, VERSION_AT, change};
 
     #[test]
     fn a_later_version_is_told_from_damage() {
-        let mut bytes = encode(&forty());
-        for copy in [0, SECTOR_BYTES] {
-            bytes[copy + 8] += 1;
-            let crc32 = header_crc32(&bytes[copy..][..SECTOR_BYTES]).to_le_bytes();
-            bytes[copy + CRC_AT..][..4].copy_from_slice(&crc32);
+        for at in [VERSION_AT, TO_READ_AT, TO_WRITE_AT] {
+            let mut bytes = encode(&forty());
+            [0, SECTOR_BYTES].into_iter().for_each(|copy| change(&mut bytes[copy..], at));
+            assert_eq!(decode(&bytes).unwrap_err(), Unreadable::Newer);
+            bytes[40] ^= 1;
+            assert_eq!(decode(&bytes).unwrap_err(), Unreadable::Newer, "one copy that is whole is enough");
+            bytes[SECTOR_BYTES + 40] ^= 1;
+            assert!(decode(&bytes).unwrap().is_none(), "a checksum that is wrong says nothing");
         }
-        assert_eq!(decode(&bytes).unwrap_err(), Unreadable::Newer);
-        bytes[20] += 1;
-        bytes[SECTOR_BYTES + 20] += 1;
-        assert!(decode(&bytes).unwrap().is_none(), "a checksum that is wrong says nothing");
+    }
+
+    #[test]
+    fn the_example_of_a_catalog_is_true() {
+        use super::super::entry::{Closed, Entry, Figures};
+        let mut catalog = Catalog::empty();
+        catalog.found_directory(DirectoryId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100));
+        catalog.start();
+        let name = docdb_protocol::DatabaseName::parse("books").unwrap();
+        let closed =
+            Closed { log_end: crate::log::Lsn(1024), figures: Some(Figures { log_bytes: 1024, documents: 1 }) };
+        catalog.found_id(DatabaseId::FIRST);
+        catalog.insert(DatabaseId::FIRST, Entry { name, created_at: crate::clock::WallTime(1), closed });
+        catalog.generation = 1;
+        let bytes = encode(&catalog);
+        let example = |name: &str, bytes: &[u8]| crate::log::tests::assert_example(name, bytes);
+        example("example of a catalog's header", &bytes[..SECTOR_BYTES]);
+        example("example of a catalog's body", &bytes[HEADERS_BYTES..][..SECTOR_BYTES]);
+        assert_eq!(bytes[HEADERS_BYTES..][..SECTOR_BYTES], bytes[HEADERS_BYTES + SECTOR_BYTES..], "and again");
     }
 
     #[test]

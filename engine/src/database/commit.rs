@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::disk::{DiskError, DiskOp};
 use crate::io::{DiskResult, Io, Owner, Progress, disk_error};
 use crate::jobs::new_segment::{Made, NewSegment, Plan, written};
-use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, SegmentHeader, active, encode, encoded_bytes, proof_bytes};
+use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, active, encode, encoded_bytes, proof_bytes};
 use crate::options::Options;
 
 impl Database {
@@ -153,7 +153,7 @@ impl Database {
         let epoch = io.new_epoch(log.epoch);
         let place = BatchPlace { database: self.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
         let encoded = tail.as_ref().map(|batch| encode(place, log.before.as_ref(), &batch.records));
-        let header = SegmentHeader { database: self.id, epoch, start_lsn: log.end, created_at: self.created_at };
+        let header = io.segment_header(self.id, epoch, log.end, self.created_at);
         // A failure calls for a file now; only a rotation can wait for a spare, and it has.
         let spare = self.spare.take();
         let file_bytes = log.segment.file_bytes.min(tries.file_bytes_max);

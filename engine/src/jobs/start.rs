@@ -404,6 +404,11 @@ impl Start {
     }
 
     fn found_header(&mut self, header: SegmentHeader) {
+        self.catalog().found_directory(header.directory);
+        // What was put here from another data directory says nothing of this one.
+        if self.catalog().directory != header.directory {
+            return;
+        }
         self.found_epoch(header.epoch);
         if std::mem::replace(&mut self.is_identified, true) {
             return;

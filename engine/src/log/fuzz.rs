@@ -161,7 +161,14 @@ fn any_bytes_over_a_batch_are_decoded_or_refused() {
 }
 
 fn replay(bytes: &[u8]) {
-    let header = SegmentHeader { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), created_at: WallTime(0) };
+    let header = SegmentHeader {
+        directory: DirectoryId::NONE,
+        database: DatabaseId::FIRST,
+        epoch: 1,
+        start_lsn: Lsn(0),
+        created_at: WallTime(0),
+        is_writable: true,
+    };
     let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), 1 << 20, 64);
     replay.segment(header, "a.wal", bytes, None);
     drop(replay.finish());

@@ -7,6 +7,7 @@ mod batch;
 mod damage;
 mod decoded;
 mod field;
+pub(crate) mod file_header;
 #[cfg(test)]
 mod fuzz;
 mod gap;
@@ -18,12 +19,14 @@ mod replayed;
 mod segment;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 pub(crate) use batch::{BatchPlace, Encoded, Repeated, Repetition, encode, encoded_bytes, proof_bytes};
 pub(crate) use decoded::Decoded;
 pub(crate) use field::{Fields, put_u32, put_u64};
+pub(crate) use file_header::Header;
+pub use file_header::{DirectoryId, FORMAT_VERSION};
 pub(crate) use names::{SegmentName, active, next, sealed, spare};
 pub(crate) use record::{Payload, Record, RecordKind};
 pub(crate) use replay::Replay;

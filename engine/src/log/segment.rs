@@ -5,7 +5,7 @@
 
 use docdb_protocol::DatabaseId;
 
-use super::{Fields, Lsn, put_u32, put_u64};
+use super::{DirectoryId, Header, Lsn, file_header, put_u64};
 use crate::clock::WallTime;
 use crate::disk::SECTOR_BYTES;
 
@@ -13,15 +13,16 @@ use crate::disk::SECTOR_BYTES;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 
 const MAGIC: &[u8; 8] = b"DOCDBLOG";
-const VERSION: u32 = 1;
-const COPY_BYTES: usize = 48;
+/// Each copy has so much room.
 const SECOND_COPY_OFFSET: usize = SEGMENT_HEADER_BYTES / 2;
 const COPY_OFFSETS: [usize; 2] = [0, SECOND_COPY_OFFSET];
-const _: () = assert!(COPY_BYTES <= SECTOR_BYTES && SECOND_COPY_OFFSET.is_multiple_of(SECTOR_BYTES));
+const _: () = assert!(SECOND_COPY_OFFSET.is_multiple_of(SECTOR_BYTES));
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    /// The data directory that it is of.
+    pub(crate) directory: DirectoryId,
     pub(crate) database: DatabaseId,
     /// Larger than that of every segment written before; orders segments.
     pub(crate) epoch: u64,
@@ -29,20 +30,20 @@ pub(crate) struct SegmentHeader {
     pub(crate) start_lsn: Lsn,
     /// When the database was created; kept here too, so that the catalog can be rebuilt.
     pub(crate) created_at: WallTime,
+    /// Whether this version knows all that who writes to it must know.
+    pub(crate) is_writable: bool,
 }
 
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut copy = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        copy.extend_from_slice(MAGIC);
-        put_u32(&mut copy, VERSION);
-        put_u64(&mut copy, self.database.get());
-        put_u64(&mut copy, self.epoch);
-        put_u64(&mut copy, self.start_lsn.0);
-        put_u64(&mut copy, self.created_at.0);
-        let crc32 = crc32fast::hash(&copy);
-        put_u32(&mut copy, crc32);
-        assert_eq!(copy.len(), COPY_BYTES, "the layout is as FORMAT.md says");
+        assert!(self.is_writable, "only what was read can need what is not known");
+        let mut own = Vec::new();
+        put_u64(&mut own, self.database.get());
+        put_u64(&mut own, self.epoch);
+        put_u64(&mut own, self.start_lsn.0);
+        put_u64(&mut own, self.created_at.0);
+        let copy = file_header::encode(MAGIC, self.directory, &own);
+        assert!(copy.len() <= SECTOR_BYTES, "one damaged sector is to hit one copy");
         let mut bytes = copy.clone();
         bytes.resize(SECOND_COPY_OFFSET, 0);
         bytes.extend_from_slice(&copy);
@@ -50,104 +51,83 @@ impl SegmentHeader {
         bytes
     }
 
-    /// The header of a segment that begins with `bytes`; `None` when neither copy is valid, or when both are and a
-    /// later version put something behind them.
+    /// The header of a segment that begins with `bytes`; `None` when neither copy is one that can be read.
     pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
-        if has_more(bytes) {
-            return None;
-        }
-        COPY_OFFSETS.into_iter().find_map(|offset| decode_copy(bytes.get(offset..offset + COPY_BYTES)?))
+        copies(bytes).find_map(|copy| match copy {
+            Header::Readable { directory, is_writable, mut fields } => Some(SegmentHeader {
+                directory,
+                database: DatabaseId::new(fields.u64()?)?,
+                epoch: fields.count()?,
+                start_lsn: Lsn(fields.count()?),
+                created_at: WallTime(fields.u64()?),
+                is_writable,
+            }),
+            Header::Newer | Header::Nothing => None,
+        })
     }
 
-    /// Whether a later version wrote the segment, in a format that cannot be judged here: a header that is not valid
-    /// names a higher version in both copies, or both say more than this version knows. One alone may be damage.
+    /// Whether a later version wrote the segment, in a format that cannot be judged here.
     pub(crate) fn is_newer(bytes: &[u8]) -> bool {
-        has_more(bytes) || COPY_OFFSETS.into_iter().all(|offset| bytes.get(offset..).is_some_and(copy_is_newer))
+        SegmentHeader::decode(bytes).is_none() && copies(bytes).any(|copy| matches!(copy, Header::Newer))
     }
 }
 
-/// Whether the same bytes stand behind both copies, both valid, where this version has zeros. No checksum covers those,
-/// so what stands behind one copy alone, or differs, is damage that hit nothing.
-fn has_more(bytes: &[u8]) -> bool {
-    let Some((first, second)) = bytes.get(..SEGMENT_HEADER_BYTES).map(|bytes| bytes.split_at(SECOND_COPY_OFFSET))
-    else {
-        return false;
-    };
-    let is_same = first[COPY_BYTES..] == second[COPY_BYTES..] && first[COPY_BYTES..].iter().any(|byte| *byte != 0);
-    is_same && decode_copy(&first[..COPY_BYTES]).is_some() && decode_copy(&second[..COPY_BYTES]).is_some()
-}
-
-fn copy_is_newer(bytes: &[u8]) -> bool {
-    let mut fields = Fields::new(bytes);
-    fields.bytes(MAGIC.len()) == Some(MAGIC) && fields.u32().is_some_and(|version| version > VERSION)
-}
-
-fn decode_copy(bytes: &[u8]) -> Option<SegmentHeader> {
-    let mut fields = Fields::new(bytes);
-    let (magic, version) = (fields.bytes(MAGIC.len())?, fields.u32()?);
-    let header = SegmentHeader {
-        database: DatabaseId::new(fields.u64()?)?,
-        epoch: fields.count()?,
-        start_lsn: Lsn(fields.count()?),
-        created_at: WallTime(fields.u64()?),
-    };
-    let valid = magic == MAGIC && version == VERSION && fields.u32()? == crc32fast::hash(&bytes[..COPY_BYTES - 4]);
-    valid.then_some(header)
+fn copies(bytes: &[u8]) -> impl Iterator<Item = Header<'_>> {
+    let copy = |offset: usize| bytes.get(offset..bytes.len().min(offset + SECOND_COPY_OFFSET));
+    COPY_OFFSETS.into_iter().filter_map(copy).map(|copy| file_header::decode(MAGIC, copy))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::file_header::tests::{TO_READ_AT, TO_WRITE_AT, VERSION_AT, change};
     use super::*;
 
-    #[test]
-    fn one_damaged_sector_does_not_lose_a_header() {
-        let header = SegmentHeader {
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            directory: DirectoryId(0xd1),
             database: DatabaseId::FIRST,
             epoch: 7,
             start_lsn: Lsn(512),
             created_at: WallTime(1_700_000_000_000_000_000),
-        };
-        let bytes = header.encode();
+            is_writable: true,
+        }
+    }
+
+    #[test]
+    fn one_damaged_sector_does_not_lose_a_header() {
+        let bytes = header().encode();
         for sector in 0..SEGMENT_HEADER_BYTES / SECTOR_BYTES {
             let mut damaged = bytes.clone();
             damaged[sector * SECTOR_BYTES..][..SECTOR_BYTES].fill(0xff);
-            assert_eq!(SegmentHeader::decode(&damaged), Some(header), "sector {sector}");
+            assert_eq!(SegmentHeader::decode(&damaged), Some(header()), "sector {sector}");
         }
-        for at in 0..COPY_BYTES {
+        for at in 0..SECTOR_BYTES {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            assert_eq!(SegmentHeader::decode(&damaged), Some(header), "byte {at}");
+            assert_eq!(SegmentHeader::decode(&damaged), Some(header()), "byte {at}");
         }
         assert_eq!(SegmentHeader::decode(&[0; SEGMENT_HEADER_BYTES]), None);
         assert_eq!(SegmentHeader::decode(&bytes[..10]), None);
     }
 
     #[test]
-    fn what_stands_behind_both_copies_is_of_a_later_version_and_behind_one_is_damage() {
-        let header =
-            SegmentHeader { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), created_at: WallTime(1) };
-        for at in [COPY_BYTES, 512, SECOND_COPY_OFFSET - 1] {
-            let mut bytes = header.encode();
-            bytes[at] = 1;
-            assert_eq!(SegmentHeader::decode(&bytes), Some(header), "byte {at} turned");
-            bytes[SECOND_COPY_OFFSET + at] = 2;
-            assert_eq!(SegmentHeader::decode(&bytes), Some(header), "two bytes turned");
-            bytes[SECOND_COPY_OFFSET + at] = 1;
-            assert!(SegmentHeader::decode(&bytes).is_none() && SegmentHeader::is_newer(&bytes), "a use for byte {at}");
-        }
-    }
-
-    #[test]
     fn a_header_of_a_later_version_is_told_from_damage() {
-        let header =
-            SegmentHeader { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), created_at: WallTime(1) };
-        let mut bytes = header.encode();
-        assert!(!SegmentHeader::is_newer(&bytes));
-        bytes[MAGIC.len()] += 1;
-        assert!(!SegmentHeader::is_newer(&bytes), "one copy alone may be damage");
-        assert_eq!(SegmentHeader::decode(&bytes), Some(header));
-        bytes[SECOND_COPY_OFFSET + MAGIC.len()] += 1;
-        assert!(SegmentHeader::is_newer(&bytes));
+        for at in [VERSION_AT, TO_READ_AT] {
+            let mut bytes = header().encode();
+            assert!(!SegmentHeader::is_newer(&bytes));
+            change(&mut bytes, at);
+            assert_eq!(SegmentHeader::decode(&bytes), Some(header()), "the other copy can be read");
+            assert!(!SegmentHeader::is_newer(&bytes));
+            change(&mut bytes[SECOND_COPY_OFFSET..], at);
+            assert!(SegmentHeader::is_newer(&bytes) && SegmentHeader::decode(&bytes).is_none());
+            bytes[SECOND_COPY_OFFSET] ^= 1;
+            assert!(SegmentHeader::is_newer(&bytes), "one copy that is whole is enough");
+            bytes[0] ^= 1;
+            assert!(!SegmentHeader::is_newer(&bytes), "two that are not say nothing");
+        }
+        let mut bytes = header().encode();
+        [0, SECOND_COPY_OFFSET].into_iter().for_each(|offset| change(&mut bytes[offset..], TO_WRITE_AT));
+        assert_eq!(SegmentHeader::decode(&bytes), Some(SegmentHeader { is_writable: false, ..header() }));
         assert!(!SegmentHeader::is_newer(&bytes[..10]) && !SegmentHeader::is_newer(&[0; SEGMENT_HEADER_BYTES]));
     }
 }

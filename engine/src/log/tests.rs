@@ -13,7 +13,14 @@ pub(super) const FILE: &str = "db/a/a.wal";
 pub(super) const MERGE_BYTES_MAX: u64 = 256 * 1024;
 
 pub(super) fn header(epoch: u64, start_lsn: u64) -> SegmentHeader {
-    SegmentHeader { database: DatabaseId::FIRST, epoch, start_lsn: Lsn(start_lsn), created_at: WallTime(0) }
+    SegmentHeader {
+        directory: DirectoryId::NONE,
+        database: DatabaseId::FIRST,
+        epoch,
+        start_lsn: Lsn(start_lsn),
+        created_at: WallTime(0),
+        is_writable: true,
+    }
 }
 
 pub(super) fn create(tx: u64, id: u64, json: &str) -> Vec<Record> {
@@ -396,28 +403,61 @@ fn no_bytes_make_a_replay_panic() {
     }
 }
 
+/// The bytes of an example of FORMAT.md, which stands between two comments of this name.
+pub(crate) fn example(name: &str) -> Vec<u8> {
+    let text = include_str!("../../../FORMAT.md");
+    let marked = text.split(&format!("<!-- {name} -->")).nth(1).expect("FORMAT.md marks its examples");
+    let lines = marked.lines().filter_map(|line| line.strip_prefix("    ")?.split_once("  "));
+    let bytes = lines.flat_map(|(_, hex)| {
+        let hex = hex.split("  ").next().unwrap_or_default();
+        hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect::<Vec<_>>()
+    });
+    bytes.collect()
+}
+
+/// What is written begins with the example; zeros alone follow, as far as nothing else is said.
+pub(crate) fn assert_example(name: &str, written: &[u8]) {
+    let bytes = example(name);
+    let lines = written.chunks(16).enumerate();
+    let lines: Vec<String> =
+        lines.map(|(number, chunk)| format!("    {:04}  {}", number * 16, hex_line(chunk))).collect();
+    assert!(!bytes.is_empty() && bytes[..] == written[..bytes.len()], "{name}, written now:\n{}", lines.join("\n"));
+    assert!(written[bytes.len()..].iter().all(|byte| *byte == 0), "{name}: more is written than the example says");
+}
+
 /// FORMAT.md's worked example is what the code writes, byte for byte, and decodes to what it says.
 #[test]
 fn the_worked_example_of_the_format_is_true() {
-    let text = include_str!("../../../FORMAT.md");
-    let example = text.split("<!-- worked example -->").nth(1).expect("FORMAT.md marks its worked example");
-    let bytes: Vec<u8> = example
-        .lines()
-        .filter_map(|line| line.strip_prefix("    "))
-        .filter_map(|line| line.split_once("  "))
-        .flat_map(|(_, hex)| {
-            let hex = hex.split("  ").next().unwrap_or_default();
-            hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect::<Vec<_>>()
-        })
-        .collect();
     let mut writer = Writer::new(header(1, 0));
     writer.batch(&create(1, 7, "{\"a\":1}"));
-    let written: Vec<String> = writer.bytes.chunks(16).map(hex_line).collect();
-    let is_true = bytes == writer.bytes[..bytes.len()] && writer.bytes[bytes.len()..].iter().all(|byte| *byte == 0);
-    assert!(is_true, "written now:\n{}", written.join("\n"));
-    let mut padded = bytes;
+    assert_example("worked example", &writer.bytes);
+    let mut padded = example("worked example");
     padded.resize(512, 0);
     assert_eq!(read(&replay(0, &padded).view, 7), Ok(Some("{\"a\":1}".to_owned())));
+}
+
+/// The second batch of the same log: a proof, which repeats the deletion of a document whose id is a text.
+#[test]
+fn the_example_of_a_repetition_is_true() {
+    let delete = Record {
+        kind: RecordKind::Delete,
+        tx: TxId(2),
+        collection: CollectionId::DEFAULT,
+        document: DocumentId::text("momo").unwrap(),
+        payload: Payload::None,
+    };
+    let before = Repetition::of(Lsn(512), &[delete]);
+    let lsn = Lsn(1024);
+    let place = BatchPlace { database: DatabaseId::FIRST, epoch: 1, start_lsn: Lsn(0), lsn, watermark: lsn };
+    let encoded = encode(place, Some(&before), &[]);
+    let bytes: Vec<u8> = encoded.buffers.iter().flat_map(|buffer| buffer.as_slice().to_vec()).collect();
+    assert_example("example of a repetition", &bytes);
+}
+
+#[test]
+fn the_example_of_a_segment_header_is_true() {
+    let header = SegmentHeader { directory: DirectoryId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100), ..header(1, 0) };
+    assert_example("example of a segment header", &header.encode()[..512]);
 }
 
 fn hex_line(chunk: &[u8]) -> String {

@@ -9,7 +9,7 @@ use docdb_engine::Buffer;
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4096;
 
 const SECTOR_BYTES: u64 = 512;
-const HEADER_COPY_BYTES: usize = 48;
+const HEADER_COPY_BYTES: usize = 84;
 /// How far behind the first copy of a header the second one stands.
 const SECOND_COPY_OFFSET: usize = 2048;
 const BATCH_FIXED_BYTES: usize = 72;
@@ -67,7 +67,7 @@ pub(crate) fn whole_header(bytes: &[u8]) -> Option<Header> {
 
 pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
     let ours = bytes.starts_with(b"DOCDBLOG");
-    ours.then_some(Header { database: u64_at(bytes, 12)?, epoch: u64_at(bytes, 20)?, start_lsn: u64_at(bytes, 28)? })
+    ours.then_some(Header { database: u64_at(bytes, 48)?, epoch: u64_at(bytes, 56)?, start_lsn: u64_at(bytes, 64)? })
 }
 
 /// The batches of one write, one behind the other.

@@ -1,7 +1,7 @@
 //! Folders that the catalog does not name: what they tell is heard, what is in them stays, and they stop nobody.
 
-use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, FileId, OpId, OpenMode};
-use docdb_protocol::{Action, DatabaseId, OperationReply};
+use docdb_engine::{Disk, DiskErrorKind, DiskOp, DiskPath, FileId, OpId, OpenMode, Options};
+use docdb_protocol::{Action, DatabaseId, ErrorCode, OperationReply};
 use docdb_sim::disk::Profile;
 
 use crate::catalog::without_catalog;
@@ -15,8 +15,17 @@ const MANY: usize = 1030;
 
 /// A header that is whole, by FORMAT.md's table.
 fn header(version: u32, database: u64, epoch: u64) -> Vec<u8> {
+    header_of(Options::default().new_directory.0, 0, version, database, epoch)
+}
+
+/// One of this data directory, which asks of a writer what `to_write` says.
+fn header_of(directory: u128, to_write: u64, version: u32, database: u64, epoch: u64) -> Vec<u8> {
     let mut copy = b"DOCDBLOG".to_vec();
+    copy.extend(84_u32.to_le_bytes());
     copy.extend(version.to_le_bytes());
+    copy.extend([0; 8]);
+    copy.extend(to_write.to_le_bytes());
+    copy.extend(directory.to_le_bytes());
     for field in [database, epoch, 0, 1] {
         copy.extend(field.to_le_bytes());
     }
@@ -62,7 +71,7 @@ fn told(machine: &Machine, name: &str) -> (u64, u64) {
     let path = format!("db/{name}/{name}.wal");
     let bytes = machine.driver.disk.disk.contents()[&path].clone().expect("it is a file");
     let field = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    (field(12), field(20))
+    (field(48), field(56))
 }
 
 /// Makes a database, and says what its first segment tells: its id and epoch.
@@ -209,4 +218,36 @@ fn a_rebuild_finds_a_segment_behind_many_files_and_allows_for_starts_that_left_n
     let (id, epoch) = make(&mut machine, "c");
     assert_eq!(id, 2, "a has the first");
     assert!(epoch > 1_000_000 * 1_000_000_000, "{epoch}");
+}
+
+/// Somebody puts the folder of another data directory in the place of `a`.
+#[test]
+fn a_log_of_another_data_directory_is_refused_and_left_as_it_is() {
+    let mut machine = machine();
+    machine.restart();
+    let ours = machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it is a file");
+    let theirs = header_of(77, 0, 1, 1, 1);
+    machine.overwrite("db/a/a.wal", 0, theirs.clone());
+    machine.crash();
+    for _ in 0..2 {
+        assert_eq!(machine.open("a"), Err(ErrorCode::CorruptRecord));
+        let there = machine.driver.disk.disk.contents()["db/a/a.wal"].clone().expect("it is a file");
+        assert_eq!(there[..4096], theirs[..], "nothing is changed");
+    }
+    machine.overwrite("db/a/a.wal", 0, ours[..4096].to_vec());
+    let database = machine.open("a").expect("its own log is back");
+    assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+}
+
+/// A later version wrote something that this one can read and must not write to.
+#[test]
+fn a_log_that_only_a_later_version_may_write_to_is_read_only() {
+    let mut machine = machine();
+    machine.restart();
+    let (id, epoch) = told(&machine, "a");
+    machine.overwrite("db/a/a.wal", 0, header_of(Options::default().new_directory.0, 1, 1, id, epoch));
+    machine.crash();
+    let database = machine.open("a").expect("it can be read");
+    assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+    assert_eq!(machine.one(database, 2, |id| Action::Create(id, text(10))), Err(ErrorCode::ReadOnly));
 }

@@ -41,8 +41,7 @@ use super::new_segment::{Made, NewSegment, Plan, SEGMENT_BYTES_SMALLEST, Shortag
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{
-    Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, Tail, active, encoded_bytes, next,
-    sealed,
+    Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentName, Tail, active, encoded_bytes, next, sealed,
 };
 use crate::options::Options;
 use crate::view::View;
@@ -289,6 +288,12 @@ impl Opening {
             replay.unreadable(self.path(&active(&self.subject.name)).as_str());
         }
         let mut tail = replay.finish();
+        let is_unwritable = |segment: &&Segment| segment.header.is_some_and(|header| !header.is_writable);
+        if let Some(segment) = self.segments.iter().find(is_unwritable) {
+            let detail = "a later version wrote it, and only that one may write to it; it can be read";
+            let error = Error::new(ErrorCode::NewerFormat).file(segment.path.as_str()).detail(detail);
+            tail.damage.get_or_insert(error);
+        }
         let Some((name, seal)) = live.filter(|_| tail.damage.is_none()) else {
             let lost = || Error::new(ErrorCode::CorruptRecord).file(self.subject.directory.as_str());
             let error = tail.damage.take().unwrap_or_else(lost);
@@ -359,12 +364,7 @@ impl Opening {
         }
         let recovered = self.recovered.as_ref().expect("changed just now");
         let tail = recovered.tail.encode(self.subject.id, recovered.epoch);
-        let header = SegmentHeader {
-            database: self.subject.id,
-            epoch: recovered.epoch,
-            start_lsn,
-            created_at: self.subject.created_at,
-        };
+        let header = io.segment_header(self.subject.id, recovered.epoch, start_lsn, self.subject.created_at);
         // The batch to be proven may be one that was proven elsewhere, and is written again.
         let last = recovered.tail.last();
         let proof_bytes = encoded_bytes(last.as_ref(), &[]);
@@ -435,7 +435,14 @@ mod tests {
         let directory = DiskPath::root().join("a");
         let path = |name: String| directory.join(&name);
         let segment = |name, path, header| Segment { name, path, length: 4096, header };
-        let header = SegmentHeader { database: id, epoch: 2, start_lsn: Lsn(0), created_at };
+        let header = crate::log::SegmentHeader {
+            directory: crate::log::DirectoryId::NONE,
+            database: id,
+            epoch: 2,
+            start_lsn: Lsn(0),
+            created_at,
+            is_writable: true,
+        };
         let last = segment(SegmentName::Active, path(active(&name)), Some(header));
         let lost = segment(SegmentName::Sealed(1), path(sealed(&name, 1)), None);
         let open = |segments| {

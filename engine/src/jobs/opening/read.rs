@@ -195,7 +195,14 @@ mod tests {
             name: SegmentName::Sealed(epoch),
             path: DiskPath::root().join(&epoch.to_string()),
             length: (SEGMENT_HEADER_BYTES + bytes) as u64,
-            header: Some(SegmentHeader { database, epoch, start_lsn: Lsn(start_lsn), created_at }),
+            header: Some(SegmentHeader {
+                directory: crate::log::DirectoryId::NONE,
+                database,
+                epoch,
+                start_lsn: Lsn(start_lsn),
+                created_at,
+                is_writable: true,
+            }),
         }
     }
 

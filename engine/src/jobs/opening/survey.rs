@@ -99,8 +99,14 @@ impl Survey {
                     return self.read_header();
                 }
                 let (id, header) = (self.subject.id, SegmentHeader::decode(&self.header));
-                self.newest().header = header.filter(|header| header.database == id);
                 io.close(self.file);
+                // It may be the log of a database that somebody put here: neither read as this one's nor written over.
+                if header.is_some_and(|header| header.directory != io.directory()) {
+                    let detail = "it is of another data directory, and was put here from elsewhere";
+                    let error = Error::new(ErrorCode::CorruptRecord).file(self.newest().path.as_str()).detail(detail);
+                    return Progress::Failed(error.database(self.subject.name.as_str()));
+                }
+                self.newest().header = header.filter(|header| header.database == id);
                 if header.is_none() && SegmentHeader::is_newer(&self.header) {
                     let error = newer_format(&self.newest().path);
                     return Progress::Failed(error.database(self.subject.name.as_str()));
@@ -173,7 +179,14 @@ mod tests {
     use crate::log::Lsn;
 
     fn header(epoch: u64) -> SegmentHeader {
-        SegmentHeader { database: DatabaseId::FIRST, epoch, start_lsn: Lsn(0), created_at: WallTime(0) }
+        SegmentHeader {
+            directory: crate::log::DirectoryId::NONE,
+            database: DatabaseId::FIRST,
+            epoch,
+            start_lsn: Lsn(0),
+            created_at: WallTime(0),
+            is_writable: true,
+        }
     }
 
     /// Looks over a folder with these files, on a disk that gives `read_bytes_max` bytes at a time.
