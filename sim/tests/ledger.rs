@@ -1,5 +1,5 @@
-//! CHECKS.md is read as carefully as code: what it names exists, every command could run, every mark is one that the
-//! simulator knows, and every planted bug is claimed.
+//! CHECKS.md is read as carefully as code: its table and its sections agree, what it names exists, every command could run,
+//! every mark is one that the simulator knows, and every planted bug is claimed. So is the matrix of MUTANTS.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,35 +14,76 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// What CHECKS.md says of one promise: its section, field by field.
 struct Row {
     number: String,
+    promise: String,
+    breaks: String,
     checks: String,
     command: String,
     scope: String,
     marks: String,
+    /// Planted mistakes that the checks find.
     planted: String,
+    /// Mistakes that an engineer put into the code and took out again.
+    by_hand: String,
 }
 
+/// The fields of a section, in their order. The last two may be missing, one of them.
+const FIELDS: [&str; 7] =
+    ["How it could break", "Checks", "Command", "Scope and budget", "Marks", "Planted", "By hand"];
+
+/// The sections of CHECKS.md that are headed by the number of a promise, in the order of the page.
 fn rows() -> Vec<Row> {
     let text = read("CHECKS.md");
-    let mut rows = Vec::new();
-    for line in text.lines().filter(|line| line.starts_with("| P")) {
-        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [number, promise, breaks, checks, command, scope, marks, planted] = cells.as_slice() else {
-            panic!("a row has eight cells: {line}");
-        };
-        assert!(!promise.is_empty() && !breaks.is_empty(), "{number}: says what is promised and how it could break");
-        rows.push(Row {
-            number: (*number).to_owned(),
-            checks: (*checks).to_owned(),
-            command: (*command).to_owned(),
-            scope: (*scope).to_owned(),
-            marks: (*marks).to_owned(),
-            planted: (*planted).to_owned(),
-        });
-    }
-    assert!(rows.len() >= 20, "the ledger has its rows");
+    let sections = text.split("\n## ").skip(1).filter(|section| {
+        section.strip_prefix('P').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    });
+    let rows: Vec<Row> = sections.map(row).collect();
+    assert!(rows.len() >= 20, "the ledger has its promises");
     rows
+}
+
+/// Reads a section: its number, a paragraph with the promise, and an item a field.
+fn row(section: &str) -> Row {
+    let mut paragraphs = section.trim_end().split("\n\n");
+    let number = paragraphs.next().expect("a split yields one part at least").to_owned();
+    let promise = paragraphs.next().unwrap_or_else(|| panic!("{number}: a promise")).replace('\n', " ");
+    let list = paragraphs.next().unwrap_or_else(|| panic!("{number}: a list of fields"));
+    assert!(paragraphs.next().is_none(), "{number}: the promise, one list, and nothing behind it");
+
+    let mut fields: [Option<String>; FIELDS.len()] = std::array::from_fn(|_| None);
+    let mut last = None;
+    for line in list.lines() {
+        if let Some(item) = line.strip_prefix("- ") {
+            let (label, text) =
+                item.split_once(':').unwrap_or_else(|| panic!("{number}: an item names its field: {line}"));
+            let field = FIELDS.iter().position(|field| *field == label);
+            let field = field.unwrap_or_else(|| panic!("{number}: no field is called {label}"));
+            assert!(last < Some(field), "{number}: the field {label} stands once, in the order of the others");
+            fields[field] = Some(text.trim().to_owned());
+            last = Some(field);
+        } else {
+            let more = line.strip_prefix("  ").unwrap_or_else(|| panic!("{number}: a line of no item: {line}"));
+            let field = last.unwrap_or_else(|| panic!("{number}: the list begins with an item"));
+            fields[field].as_mut().expect("the last field has been read").push_str(&format!(" {}", more.trim()));
+        }
+    }
+    let [breaks, checks, command, scope, marks, planted, by_hand] = fields;
+    let required = |field: Option<String>, name: &str| {
+        field.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("{number}: {name} is missing"))
+    };
+    Row {
+        promise,
+        breaks: required(breaks, "how it could break"),
+        checks: required(checks, "a check"),
+        command: required(command, "a command"),
+        scope: required(scope, "a scope and a budget"),
+        marks: required(marks, "a mark, or that there is none,"),
+        planted: planted.unwrap_or_default(),
+        by_hand: by_hand.unwrap_or_default(),
+        number,
+    }
 }
 
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
@@ -50,12 +91,23 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn numbers_are_given_once() {
-    let mut numbers: Vec<String> = rows().into_iter().map(|row| row.number).collect();
-    let count = numbers.len();
-    numbers.sort();
-    numbers.dedup();
-    assert_eq!(numbers.len(), count, "a number names one row");
+fn promises_stand_in_the_order_of_their_numbers() {
+    let number = |row: &Row| row.number.trim_start_matches('P').parse::<u32>().expect("P and a number");
+    let numbers: Vec<u32> = rows().iter().map(number).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "a number names one promise, and they ascend: {numbers:?}");
+}
+
+#[test]
+fn the_table_says_what_the_sections_say() {
+    let text = read("CHECKS.md");
+    let table: Vec<&str> = text.lines().filter(|line| line.starts_with("| [P") || line.starts_with("| P")).collect();
+    let line =
+        |row: &Row| format!("| [{}](#{}) | {} | {} |", row.number, row.number.to_lowercase(), row.promise, row.command);
+    let sections: Vec<String> = rows().iter().map(line).collect();
+    for section in &sections {
+        assert!(table.contains(&section.as_str()), "the table lacks the line\n{section}");
+    }
+    assert_eq!(table, sections, "the table lists the promises that have a section, in their order");
 }
 
 #[test]
@@ -75,6 +127,7 @@ fn every_check_that_is_named_exists() {
         }
         assert!(count > 0, "{}: no check", row.number);
         assert!(row.scope.len() > 2, "{}: a scope and a budget", row.number);
+        assert!(row.breaks.len() > 2, "{}: how it could break", row.number);
     }
 }
 
@@ -200,7 +253,6 @@ fn mentions(folder: &Path, name: &str) -> bool {
 fn every_mark_is_one_that_some_mixture_must_meet() {
     let mut named = 0;
     for row in rows() {
-        assert!(!row.marks.is_empty(), "{}: marks, or a dash", row.number);
         for mark in quoted(&row.marks) {
             let known = ProfileName::required_of_all().iter().any(|required| required.name() == mark);
             assert!(known, "{}: no run has to meet a mark called {mark}", row.number);
@@ -228,8 +280,8 @@ fn broken_by(bug: &str) -> String {
 
 #[test]
 fn the_matrix_names_faults_and_bugs_that_exist() {
-    let text = read("CHECKS.md");
-    let matrix = text.split("<!-- matrix -->").nth(1).expect("CHECKS.md marks the matrix");
+    let text = read("MUTANTS.md");
+    let matrix = text.split("<!-- matrix -->").nth(1).expect("MUTANTS.md marks the matrix");
     let lines = matrix.lines().filter(|line| line.starts_with("| `"));
     let mut kinds: Vec<String> = Vec::new();
     for line in lines {
@@ -254,11 +306,11 @@ fn every_planted_bug_is_claimed_and_every_row_claims_one() {
         let number = broken_by(bug);
         let row = rows.iter().find(|row| row.number == number);
         let claimed = row.is_some_and(|row| quoted(&row.planted).any(|claimed| claimed == *bug));
-        assert!(claimed, "{bug} breaks {number}, whose row does not claim it");
+        assert!(claimed, "{bug} breaks {number}, whose section does not claim it");
     }
     for row in &rows {
         let known = quoted(&row.planted).any(|claimed| bugs.iter().any(|bug| bug == claimed));
-        let by_hand = row.planted.contains("by hand:");
+        let by_hand = row.by_hand.len() > 2;
         assert!(known || by_hand, "{}: a check that never failed is not yet a check", row.number);
     }
 }

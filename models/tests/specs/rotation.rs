@@ -29,7 +29,7 @@ fn holds_in_every_state() {
     holds("rotation", Rotation::default(), properties());
 }
 
-/// CHECKS.md says of these two steps that leaving them out changes nothing.
+/// MUTANTS.md says why leaving these two steps out changes nothing.
 #[test]
 fn two_steps_are_there_for_caution() {
     for spared in [Broken::TailSyncedWithHeader, Broken::PromotedNotSynced] {

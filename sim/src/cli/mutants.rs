@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// How many at a time, each on a core of its own.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
     jobs: usize,
-    /// Prints which mistakes are not found without which kind of fault, as the table in CHECKS.md.
+    /// Prints which mistakes are not found without which kind of fault, as the table in MUTANTS.md.
     #[arg(long, conflicts_with = "json")]
     matrix: bool,
     /// Leaves this judge out, and the trials without each kind of fault: shows what the others find alone.
