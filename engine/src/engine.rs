@@ -16,7 +16,7 @@ use crate::alert::AlertKind;
 use crate::batch::OPERATION_BYTES;
 use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry};
 use crate::clock::Now;
-use crate::database::{Database, Room};
+use crate::database::{Arrival, Database, Room, Turn};
 use crate::disk::Completion;
 use crate::io::{DiskResult, Io, Owner, Progress};
 use crate::jobs::catalog_sync::CatalogSync;
@@ -249,7 +249,8 @@ impl Engine {
             }
             let entry = self.catalog.entries.get(&id).expect("the caller looked it up");
             let permit = self.unwritten.clone().map_or(Permit::Write, Permit::ReadAlone);
-            let database = Database::opening(id, entry, permit, &self.options, &mut self.io);
+            let mut turn = Turn { now, options: &self.options, io: &mut self.io };
+            let database = Database::opening(id, entry, permit, &mut turn);
             self.databases.insert(database, true, &mut self.io);
         }
         if !self.databases.is_settled(id) {
@@ -262,7 +263,7 @@ impl Engine {
         if !self.databases.get(id).is_some_and(Database::is_open) {
             return self.queue(id, request_id, request);
         }
-        self.run_in(id, request_id, request);
+        self.run_in(now, id, request_id, request);
         self.advance(now, id);
     }
 
@@ -298,7 +299,7 @@ impl Engine {
     }
 
     /// Runs a request in a database that is open.
-    fn run_in(&mut self, id: DatabaseId, request_id: RequestId, request: Request) {
+    fn run_in(&mut self, now: Now, id: DatabaseId, request_id: RequestId, request: Request) {
         let (options, pinned_bytes) = (&self.options, self.pinned_bytes);
         let others = self.databases.memory_bytes_besides(id);
         let unwritten = self.unwritten.as_ref();
@@ -308,7 +309,7 @@ impl Engine {
             Request::Execute { operations, atomicity, .. } => {
                 let memory_bytes_free = options.memory_bytes_max.saturating_sub(others + pinned_bytes);
                 let room = Room { memory_bytes_free, pinned_bytes, unwritten };
-                database.execute(request_id, operations, atomicity, room, options, io);
+                database.execute(request_id, operations, atomicity, room, &mut Turn { now, options, io });
             }
             Request::Stats | Request::ListDatabases => unreachable!("answered without a database"),
         });
@@ -325,14 +326,14 @@ impl Engine {
         loop {
             let (options, is_settled) = (&self.options, self.databases.is_settled(id));
             let advanced = self.databases.touch(id, &mut self.io, |database, io| {
-                database.advance(now, options, io);
+                database.advance(&mut Turn { now, options, io });
                 let runs = database.is_open() && is_settled;
                 (database.closed(), runs, if runs { database.queue.pop_front() } else { None })
             });
             match advanced {
                 None => return,
                 Some((Some(closed), _, _)) => return self.closed(now, id, closed),
-                Some((None, _, Some((request_id, request)))) => self.run_in(id, request_id, request),
+                Some((None, _, Some((request_id, request)))) => self.run_in(now, id, request_id, request),
                 // What came to be open while the engine is stopping is closed again.
                 Some((None, true, None)) if matches!(self.phase, Phase::Stopping(_)) => self.close(id),
                 Some((None, _, None)) => return,
@@ -383,26 +384,20 @@ impl Engine {
             Owner::Catalog => self.catalog_completed(now, result),
             Owner::CatalogSync => self.catalog_synced(now, result),
             Owner::Create => self.create_completed(now, result),
-            Owner::Log(id) => {
+            Owner::Database(id, slot) => {
                 let options = &self.options;
                 let others = self.databases.memory_bytes_besides(id) + self.pinned_bytes;
-                let free = options.memory_bytes_max.saturating_sub(others);
+                let memory_bytes_free = options.memory_bytes_max.saturating_sub(others);
                 let completed = self.databases.touch(id, &mut self.io, |database, io| {
                     let took_writes = database.takes_writes();
-                    let failed = database.completed(now, result, free, options, io);
-                    (failed, database.takes_writes() && !took_writes)
+                    database.completed(slot, Arrival { result, memory_bytes_free }, &mut Turn { now, options, io });
+                    (database.failed(), database.takes_writes() && !took_writes)
                 });
-                match completed.expect("stays while its log has something in flight") {
+                match completed.expect("stays while a job of it has something in flight") {
                     (Some(error), _) => return self.opening_failed(id, &error),
                     (None, true) => self.forget_figures(id),
                     (None, false) => {}
                 }
-                self.advance(now, id);
-            }
-            Owner::Spare(id) => {
-                let completed =
-                    self.databases.touch(id, &mut self.io, |database, io| database.spare_completed(result, io));
-                completed.expect("stays while its spare has something in flight");
                 self.advance(now, id);
             }
             Owner::Nobody => {}

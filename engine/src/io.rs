@@ -10,6 +10,7 @@ use docdb_protocol::{DatabaseId, DatabaseName, Error, ErrorCode, Response};
 use crate::alert::{Alert, AlertKind};
 use crate::clock::{Instant, WallTime};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId};
+use crate::jobs::slots::Slot;
 use crate::log::{DirectoryId, Lsn, SegmentHeader};
 use crate::message::{Output, RequestId};
 
@@ -24,10 +25,8 @@ pub(crate) enum Owner {
     CatalogSync,
     /// Making the folder of a new database.
     Create,
-    /// A database's log: opening, commit, new segment and closing take turns, so one is in flight.
-    Log(DatabaseId),
-    /// Preparing a database's spare segment.
-    Spare(DatabaseId),
+    /// The job in this slot of a database.
+    Database(DatabaseId, Slot),
     /// Nobody waits: a file is closed.
     Nobody,
 }

@@ -76,7 +76,7 @@ impl OpenDatabases {
 
     /// Takes a database in; `io` holds the time that it asked for.
     pub(super) fn insert(&mut self, database: Database, is_settled: bool, io: &mut Io) {
-        let id = database.id;
+        let id = database.id();
         if !is_settled {
             self.unsettled.insert(id);
         }

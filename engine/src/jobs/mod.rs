@@ -4,12 +4,9 @@
 //! completion, has one operation in flight, and ends in [`crate::io::Progress::Done`] or `Failed`. It never
 //! answers a client: whoever started it does, once it is done.
 //!
-//! Which jobs may be in flight together:
-//!
-//! | | start | catalog | create | opening | commit | new segment | spare | closing |
-//! |---|---|---|---|---|---|---|---|---|
-//! | of one data directory | alone | one | one | any | any | any | any | any |
-//! | of one database | - | - | before all | alone | not with new segment | not with commit, not while a spare is made | with commit | alone |
+//! Which jobs of one database may run together is the table in `database/job.rs`, which is held against each job that begins
+//! (`slots`). Databases do not wait for each other. Of the data directory, the start is alone; then one job for the catalog
+//! and one creation may run together, beside whatever databases do.
 //!
 //! Appending to the catalog, writing it anew and syncing the one that was read are one job there: one is in flight at a time.
 //!
@@ -21,6 +18,7 @@ pub(crate) mod catalog_write;
 pub(crate) mod create;
 pub(crate) mod new_segment;
 pub(crate) mod opening;
+pub(crate) mod slots;
 pub(crate) mod spare;
 pub(crate) mod start;
 mod undo;
