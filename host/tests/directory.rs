@@ -115,7 +115,11 @@ fn with_a_document() -> tempfile::TempDir {
 fn raise_version(file: &Path, copies: &[usize]) {
     let mut bytes = std::fs::read(file).unwrap();
     for copy in copies {
-        bytes[copy + 8] += 1;
+        // The version; the checksum stands at the end that the header's length says.
+        bytes[copy + 12] += 1;
+        let length = u32::from_le_bytes(*bytes[copy + 8..].first_chunk().unwrap()) as usize;
+        let crc32 = crc32fast::hash(&bytes[*copy..copy + length - 4]).to_le_bytes();
+        bytes[copy + length - 4..][..4].copy_from_slice(&crc32);
     }
     std::fs::write(file, bytes).unwrap();
 }
