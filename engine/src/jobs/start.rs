@@ -32,7 +32,7 @@ use super::catalog_write::{damaged_path, path};
 use crate::catalog::{CATALOG_BYTES_MAX, Catalog, Closed, Entry, Reach, Unreadable};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
-use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::log::{DirectoryId, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::options::Options;
 
 /// One read of the catalog.
@@ -189,6 +189,14 @@ impl Start {
                 }
                 io.close(self.file);
                 match SegmentHeader::decode(&self.bytes) {
+                    // Without a catalog nothing says which of the two this directory is, and to leave one out would give
+                    // its names and ids away.
+                    Some(header) if !self.is_whole && !self.is_of(header.directory) => {
+                        let detail = "the catalog is lost, and this folder is of another data directory than the one before \
+                                      it; move those out that do not belong here";
+                        let path = self.folder_path();
+                        Progress::Failed(Error::new(ErrorCode::CatalogDamaged).file(path.as_str()).detail(detail))
+                    }
                     Some(header) => {
                         self.found_header(header);
                         self.open_segment(io)
@@ -403,12 +411,18 @@ impl Start {
         }
     }
 
+    /// Whether this may be the data directory of a segment: what is known of it says nothing else.
+    fn is_of(&mut self, directory: DirectoryId) -> bool {
+        let known = self.catalog().directory;
+        known == DirectoryId::NONE || known == directory
+    }
+
     fn found_header(&mut self, header: SegmentHeader) {
-        self.catalog().found_directory(header.directory);
         // What was put here from another data directory says nothing of this one.
-        if self.catalog().directory != header.directory {
+        if !self.is_of(header.directory) {
             return;
         }
+        self.catalog().found_directory(header.directory);
         self.found_epoch(header.epoch);
         if std::mem::replace(&mut self.is_identified, true) {
             return;

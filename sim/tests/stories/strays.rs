@@ -251,3 +251,25 @@ fn a_log_that_only_a_later_version_may_write_to_is_read_only() {
     assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
     assert_eq!(machine.one(database, 2, |id| Action::Create(id, text(10))), Err(ErrorCode::ReadOnly));
 }
+
+/// The catalog is lost, and of two folders one was put there from elsewhere: choosing one would give the other's name and
+/// id away.
+#[test]
+fn a_catalog_is_not_rebuilt_from_folders_of_two_data_directories() {
+    for folder in ["0", "x"] {
+        let mut machine = machine();
+        put(&mut machine, folder, &[(&format!("{folder}.wal"), header_of(77, 0, 1, 1, 1))]);
+        let files = machine.files();
+        carry_out(&mut machine, DiskOp::Unlink { path: DiskPath::root().join("catalog") });
+        machine.crash();
+        assert_eq!(machine.open("a"), Err(ErrorCode::CatalogDamaged), "with {folder}");
+        let left: Vec<String> = files.into_iter().filter(|file| file != "catalog").collect();
+        assert_eq!(machine.files(), left, "nothing is changed");
+        let path = DiskPath::root().join("db").join(folder);
+        carry_out(&mut machine, DiskOp::Unlink { path: path.join(&format!("{folder}.wal")) });
+        carry_out(&mut machine, DiskOp::Unlink { path });
+        machine.crash();
+        let database = machine.open("a").expect("it is alone again");
+        assert!(matches!(machine.one(database, 1, Action::Read), Ok(OperationReply::Document(_))));
+    }
+}
