@@ -51,18 +51,26 @@ pub fn validate(bytes: &[u8]) -> Result<(), Error> {
 
 /// Whether what is refused at `offset` is one container more than may be open. All before it is valid.
 fn is_too_deep(bytes: &[u8], offset: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let (mut open, mut before, mut in_string, mut escaped) = (Vec::new(), None, false, false);
     for byte in &bytes[..offset] {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            b'[' | b'{' if !in_string => open.push(*byte),
+            b']' | b'}' if !in_string => drop(open.pop()),
             _ => {}
         }
+        before = Some(*byte).filter(|byte| !byte.is_ascii_whitespace()).or(before);
     }
-    !in_string && depth == JSON_DEPTH_MAX && matches!(bytes.get(offset), Some(b'[' | b'{'))
+    // Where no value may stand, a bracket is wrong at any depth.
+    let takes_value = match before {
+        Some(b':' | b'[') => true,
+        Some(b',') => open.last() == Some(&b'['),
+        Some(_) | None => false,
+    };
+    let opens = matches!(bytes.get(offset), Some(b'[' | b'{'));
+    !in_string && opens && takes_value && open.len() == JSON_DEPTH_MAX
 }
 
 /// Either half returns with `at` behind what it has checked; an error is the offset of the byte at fault.
@@ -273,7 +281,7 @@ mod tests {
             assert_eq!(offset_of_refusal(text(JSON_DEPTH_MAX + 1).as_bytes()), Some(first_too_deep));
             let error = validate(text(JSON_DEPTH_MAX + 1).as_bytes()).unwrap_err();
             assert!(error.to_string().contains("nested more than 128 deep"), "{error}");
-            let bad = format!("{}x", opening.repeat(JSON_DEPTH_MAX));
+            let bad = format!("{}0{opening}", opening.repeat(JSON_DEPTH_MAX));
             assert!(!validate(bad.as_bytes()).unwrap_err().to_string().contains("deep"), "it is another mistake");
         }
         // The 128th container itself remembers its kind, and so do those below it.
