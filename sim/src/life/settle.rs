@@ -6,6 +6,10 @@
 use docdb_protocol::Request;
 
 use super::{Life, PEACE_STEPS_MAX};
+
+/// An operation that is held back may be the very one that is tried without a pause, once or twice. The closing of a file
+/// that is slow each time is none.
+const PAUSES_BESIDE_HELD: u64 = 8;
 use crate::disk::{CrashKind, FaultKind};
 use crate::marks::Mark;
 use crate::oracle::{Violation, files, progress, settled, space, violation};
@@ -143,8 +147,10 @@ impl Life {
     /// Steps without requests until the process waits for nothing but time: what cannot be done now is not tried without a
     /// pause.
     fn pause(&mut self, what: &str) -> Result<(), Violation> {
+        let mut beside_held = 0;
         for _ in 0..PEACE_STEPS_MAX {
-            if self.world.awaits_time_alone() {
+            beside_held += u64::from(self.world.awaits_time_beside_what_is_held());
+            if self.world.awaits_time_alone() || beside_held == PAUSES_BESIDE_HELD {
                 return Ok(());
             }
             self.world.step(false)?;

@@ -245,9 +245,13 @@ impl World {
 
     /// Whether the engine waits for nothing but time.
     pub(crate) fn awaits_time_alone(&self) -> bool {
-        // What is held back is slow: the engine may wait for time beside it.
+        self.driver.disk.ready() == 0 && self.driver.disk.undelivered() == 0
+    }
+
+    /// Whether time passes next, since all that the disk has left to do is held back.
+    pub(crate) fn awaits_time_beside_what_is_held(&self) -> bool {
         let moves = self.schedule.ready(self.steps, &self.driver.disk) > 0 || self.driver.disk.undelivered() > 0;
-        !moves && (self.driver.disk.ready() == 0 || self.collected.wake.is_some())
+        !moves && self.collected.wake.is_some_and(|wake| wake > self.driver.clock.monotonic())
     }
 
     /// Whether the next step in the plain order may change what is stored.
