@@ -114,8 +114,7 @@ impl DocDb {
     /// # Errors
     /// See [`DocDb::open_with`].
     #[doc(hidden)]
-    pub fn open_over(path: &Path, options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
-        let mut options = options;
+    pub fn open_over(path: &Path, mut options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
         options.engine.new_directory = new_directory()?;
         let directory = DirectoryLock::take(path, &options.program, &*kernel)?;
         let (disk, root) = FileDisk::open_locked(path, Some(directory.file()), kernel).map_err(|error| {
