@@ -137,7 +137,11 @@ impl Reader {
                 self.promise(Promise::error(request_id, ErrorCode::FrameTooLarge, None)).await;
                 false
             }
-            Frame::End | Frame::Slow => false,
+            Frame::Slow(request_id) => {
+                self.promise(Promise::error(request_id, ErrorCode::FrameTimeout, None)).await;
+                false
+            }
+            Frame::End => false,
         }
     }
 
@@ -276,7 +280,12 @@ mod tests {
             let mut served = serving(&limits);
             served.client.write_all(&refused()[..5]).await.unwrap();
             let begun = Instant::now();
-            assert!(closed(&mut served.client).await);
+            // The reason, and then the end. No byte of the request's id had come.
+            let mut answer = Vec::new();
+            served.client.read_to_end(&mut answer).await.unwrap();
+            let response = wire::WireResponse::decode(&answer[4..]).unwrap();
+            let expected = docdb_protocol::Error::new(ErrorCode::FrameTimeout);
+            assert_eq!((response.request_id, response.outcome()), (0, Err(expected)));
             assert_eq!(begun.elapsed(), limits.frame_time_max);
         }
     }

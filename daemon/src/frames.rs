@@ -1,24 +1,22 @@
-//! Frames from a byte stream: a length, then that many bytes.
+//! Frames from a socket, within the time and the bytes that the daemon allows.
 //!
-//! Owns the connection's read buffer. The memory grows with the bytes that have arrived, never with
-//! the length announced, and so do the bytes taken from the budget; the first [`READ_CHUNK_BYTES`] of a
-//! frame are the connection's own and counted when the frame is complete. [`Frames::next`] may be dropped at any await
-//! and called again: nothing is lost.
-//! It never looks into a body, except for the request id of a frame that is refused.
+//! Owns the reading half of a connection: when it reads, how much at once, and how long it waits. The protocol's
+//! [`FrameReader`] cuts what was read into bodies. Memory grows with the bytes that have arrived, never with the length
+//! announced, and so do the bytes taken from the budget; the first [`READ_CHUNK_BYTES`] of a frame are the connection's own
+//! and counted when the frame is complete. [`Frames::next`] may be dropped at any await and called again: nothing is
+//! lost. It never looks into a body, except for the request id of a frame that is refused.
 
 use std::io;
 use std::time::Duration;
 
-use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
+use docdb_protocol::wire::{FrameReader, RefusedFrame};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Share};
 use crate::limits::{Limits, READ_CHUNK_BYTES};
 
 const LENGTH_BYTES: usize = 4;
-const REQUEST_ID_BYTES: usize = 8;
 
 /// What came next.
 #[derive(Debug)]
@@ -29,18 +27,24 @@ pub(crate) enum Frame {
     TooLarge(u64),
     /// The client is done, or was cut off: nothing can be answered any more but what is outstanding.
     End,
-    /// A frame was begun and not finished in time.
-    Slow,
+    /// A frame was begun and not finished in time. The id is what could be read of it, else 0.
+    Slow(u64),
 }
 
 /// The reading half of a connection.
 #[derive(Debug)]
 pub(crate) struct Frames<R> {
     stream: R,
+    reader: FrameReader,
+    /// What was read last.
     buffer: Vec<u8>,
-    /// Where the unread bytes of `buffer` begin.
+    /// Where the bytes of `buffer` begin that the reader has not been given: they are of the next frame.
     start: usize,
+    /// A whole body whose share is waited for.
+    body: Option<Vec<u8>>,
     begun: Option<Instant>,
+    /// Until when the request id of a frame that is too large is waited for.
+    refused_until: Option<Instant>,
     /// Since when the frame begun waits for bytes of the budget.
     waiting: Option<Instant>,
     share: Option<Share>,
@@ -52,82 +56,51 @@ pub(crate) struct Frames<R> {
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(stream: R, budget: Budget, limits: Limits) -> Frames<R> {
-        let buffer = Vec::new();
-        Frames { stream, buffer, start: 0, begun: None, waiting: None, share: None, readable: 0, budget, limits }
+        Frames {
+            stream,
+            reader: FrameReader::new(),
+            buffer: Vec::new(),
+            start: 0,
+            body: None,
+            begun: None,
+            refused_until: None,
+            waiting: None,
+            share: None,
+            readable: 0,
+            budget,
+            limits,
+        }
     }
 
     /// The next frame. Waits for its first byte without a bound; the caller has one for that.
     pub(crate) async fn next(&mut self) -> Frame {
-        if !self.fill_to(1).await {
-            return Frame::End;
-        }
-        match self.within_time(LENGTH_BYTES).await {
-            Ok(true) => {}
-            Ok(false) => return Frame::End,
-            Err(_) => return Frame::Slow,
-        }
-        let length = *self.unread().first_chunk::<LENGTH_BYTES>().expect("four bytes were asked for");
-        let body_bytes = u32::from_le_bytes(length) as usize;
-        if body_bytes > FRAME_BODY_BYTES_MAX {
-            return Frame::TooLarge(self.refused_id().await);
-        }
-        let frame_bytes = LENGTH_BYTES + body_bytes;
-        let whole = if frame_bytes <= READ_CHUNK_BYTES {
-            self.within_time(frame_bytes).await
-        } else {
-            self.arrive(frame_bytes).await
-        };
-        match whole {
-            Ok(true) => {}
-            Ok(false) => return Frame::End,
-            Err(_) => return Frame::Slow,
+        while self.body.is_none() {
+            match self.cut() {
+                Ok(Some(body)) => self.body = Some(body),
+                Ok(None) => {
+                    if let Err(end) = self.read_more().await {
+                        return end;
+                    }
+                }
+                Err(refused) => return Frame::TooLarge(refused.request_id),
+            }
         }
         if self.share.is_none() {
             // A short frame is complete by now: what it waits for here is not taken from its client's time.
+            let frame_bytes = LENGTH_BYTES + self.body.as_ref().map_or(0, Vec::len);
             self.share = Some(self.budget.take(frame_bytes).await);
         }
-        let body = if self.start == 0 && self.buffer.len() == frame_bytes {
-            // Large frames come alone; their memory is handed on and not kept for small ones.
-            let mut body = std::mem::take(&mut self.buffer);
-            body.drain(..LENGTH_BYTES);
-            body
-        } else {
-            let body = self.unread()[LENGTH_BYTES..frame_bytes].to_vec();
-            self.start += frame_bytes;
-            body
-        };
         // What is left in the buffer belongs to a frame whose time begins now.
         self.begun = None;
         self.readable = 0;
+        let body = self.body.take().expect("the loop above ends with a body");
         let share = self.share.take().expect("taken above, before the body is handed on");
         Frame::Body(body, share)
     }
 
-    /// Reads a long frame, whose bytes are taken from the budget as they arrive.
-    async fn arrive(&mut self, frame_bytes: usize) -> Result<bool, Elapsed> {
-        while self.unread().len() < frame_bytes {
-            let there = self.unread().len();
-            if there >= READ_CHUNK_BYTES.max(self.readable) {
-                self.waiting.get_or_insert_with(Instant::now);
-                if self.share.is_none() {
-                    self.share = Some(self.budget.begin(frame_bytes).await);
-                }
-                let share = self.share.as_mut().expect("taken above");
-                self.readable = there + share.grow(there, frame_bytes - there).await;
-                // That wait was the daemon's, and is not taken from the client's time.
-                let waited = self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
-                self.begun = self.begun.map(|begun| begun + waited);
-            }
-            if !self.within_time(there + 1).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Whether the next frame has begun to arrive.
     pub(crate) fn begun(&self) -> bool {
-        !self.unread().is_empty()
+        self.body.is_some() || self.reader.is_within_frame() || self.start < self.buffer.len()
     }
 
     /// The reading half, to look at what is left in it.
@@ -135,54 +108,72 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         self.stream
     }
 
-    /// Fills up to so many unread bytes, within the time a frame may take.
-    async fn within_time(&mut self, bytes: usize) -> Result<bool, Elapsed> {
+    /// Gives the reader what it has not been given. Without a body, nothing is left then.
+    fn cut(&mut self) -> Result<Option<Vec<u8>>, RefusedFrame> {
+        let mut unread = &self.buffer[self.start..];
+        let body = self.reader.next_body(&mut unread);
+        self.start = self.buffer.len() - unread.len();
+        body
+    }
+
+    /// Reads once, within the time that the frame in hand may take.
+    async fn read_more(&mut self) -> Result<(), Frame> {
+        if !self.reader.is_within_frame() {
+            return if self.fill(READ_CHUNK_BYTES).await { Ok(()) } else { Err(Frame::End) };
+        }
+        if self.reader.is_refusing() {
+            let until = *self.refused_until.get_or_insert_with(|| Instant::now() + self.limits.refused_id_time_max);
+            let read = timeout_at(until, self.fill(READ_CHUNK_BYTES)).await;
+            return if matches!(read, Ok(true)) { Ok(()) } else { Err(Frame::TooLarge(0)) };
+        }
+        self.begun.get_or_insert_with(Instant::now);
+        let count = self.readable_now().await;
         let begun = *self.begun.get_or_insert_with(Instant::now);
-        timeout_at(begun + self.limits.frame_time_max, self.fill_to(bytes)).await
-    }
-
-    fn unread(&self) -> &[u8] {
-        &self.buffer[self.start..]
-    }
-
-    async fn refused_id(&mut self) -> u64 {
-        let end = LENGTH_BYTES + REQUEST_ID_BYTES;
-        let wait = self.limits.refused_id_time_max;
-        match timeout(wait, self.fill_to(end)).await {
-            Ok(true) => {
-                let id = self.unread()[LENGTH_BYTES..end].first_chunk().expect("eight bytes were asked for");
-                u64::from_le_bytes(*id)
-            }
-            Ok(false) | Err(_) => 0,
+        match timeout_at(begun + self.limits.frame_time_max, self.fill(count)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Frame::End),
+            Err(_) => Err(Frame::Slow(self.reader.request_id().unwrap_or(0))),
         }
     }
 
-    async fn fill_to(&mut self, bytes: usize) -> bool {
-        while self.unread().len() < bytes {
-            match self.fill().await {
-                Ok(0) | Err(_) => return false,
-                Ok(_) => {}
+    /// How much may be read at once. The bytes of a long frame are taken from the budget before they are read.
+    async fn readable_now(&mut self) -> usize {
+        let there = self.reader.bytes_received();
+        let frame_bytes = match self.reader.body_bytes() {
+            Some(body_bytes) if LENGTH_BYTES + body_bytes > READ_CHUNK_BYTES => LENGTH_BYTES + body_bytes,
+            Some(_) | None => return READ_CHUNK_BYTES,
+        };
+        if there >= READ_CHUNK_BYTES.max(self.readable) {
+            self.waiting.get_or_insert_with(Instant::now);
+            if self.share.is_none() {
+                self.share = Some(self.budget.begin(frame_bytes).await);
             }
+            let share = self.share.as_mut().expect("taken above");
+            self.readable = there + share.grow(there, frame_bytes - there).await;
+            // That wait was the daemon's, and is not taken from the client's time.
+            let waited = self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
+            self.begun = self.begun.map(|begun| begun + waited);
         }
-        true
+        (self.readable.max(READ_CHUNK_BYTES) - there).min(READ_CHUNK_BYTES)
     }
 
-    async fn fill(&mut self) -> io::Result<usize> {
-        // Only the part of a frame is left here, so that little is moved, and once a read.
-        self.buffer.drain(..self.start);
+    /// Reads up to so many bytes, once; says whether there were any. The reader has been given all that was read before.
+    async fn fill(&mut self, count: usize) -> bool {
+        debug_assert_eq!(self.start, self.buffer.len(), "the reader takes all until it has a body");
+        self.buffer.clear();
         self.start = 0;
-        // Never beyond what is taken from the budget, so that memory follows it.
-        let count = self.readable.max(READ_CHUNK_BYTES).saturating_sub(self.buffer.len()).max(1);
         self.buffer.reserve_exact(count);
-        (&mut self.stream).take(count as u64).read_buf(&mut self.buffer).await
+        let read: io::Result<usize> = (&mut self.stream).take(count as u64).read_buf(&mut self.buffer).await;
+        matches!(read, Ok(bytes) if bytes > 0)
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 mod tests {
+    use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
     use crate::budget::TotalBudget;
@@ -195,6 +186,11 @@ mod tests {
 
     fn frame(body: &[u8]) -> Vec<u8> {
         [&u32::try_from(body.len()).unwrap().to_le_bytes()[..], body].concat()
+    }
+
+    /// All the memory that a connection takes for what it reads.
+    fn held(frames: &Frames<DuplexStream>) -> usize {
+        frames.buffer.capacity() + frames.reader.bytes_allocated()
     }
 
     async fn body(frames: &mut Frames<DuplexStream>) -> Vec<u8> {
@@ -212,9 +208,16 @@ mod tests {
             let (mut client, mut frames, _) = frames(&limits);
             client.write_all(&frame(b"body")[..sent]).await.unwrap();
             let begun = Instant::now();
-            assert!(matches!(frames.next().await, Frame::Slow), "{sent} bytes");
+            assert!(matches!(frames.next().await, Frame::Slow(0)), "{sent} bytes");
             assert_eq!(begun.elapsed(), limits.frame_time_max, "{sent} bytes");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_is_given_up_has_the_request_id_that_came() {
+        let (mut client, mut frames, _) = frames(&Limits::default());
+        client.write_all(&frame(&[&9_u64.to_le_bytes()[..], b"more"].concat())[..12]).await.unwrap();
+        assert!(matches!(frames.next().await, Frame::Slow(9)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,7 +231,7 @@ mod tests {
             }
         });
         let begun = Instant::now();
-        assert!(matches!(frames.next().await, Frame::Slow));
+        assert!(matches!(frames.next().await, Frame::Slow(0)));
         assert_eq!(begun.elapsed(), limits.frame_time_max);
     }
 
@@ -265,7 +268,7 @@ mod tests {
         let middle = READ_CHUNK_BYTES * 5;
         client.write_all(&sending[..100]).await.unwrap();
         assert!(timeout(Duration::from_millis(1), frames.next()).await.is_err());
-        assert!(frames.share.is_none() && frames.buffer.capacity() <= READ_CHUNK_BYTES, "it is only announced");
+        assert!(frames.share.is_none() && held(&frames) <= READ_CHUNK_BYTES + 200, "it is only announced");
         let rest = sending.clone();
         let (pause, paused) = tokio::sync::oneshot::channel::<()>();
         tokio::spawn(async move {
@@ -274,11 +277,34 @@ mod tests {
             client.write_all(&rest[middle..]).await.unwrap();
         });
         assert!(timeout(Duration::from_millis(1), frames.next()).await.is_err());
-        assert_eq!(frames.buffer.len(), middle);
-        assert!(frames.buffer.capacity() <= 2 * middle, "{} bytes for {middle}", frames.buffer.capacity());
+        assert_eq!(frames.reader.bytes_received(), middle);
+        assert!(held(&frames) <= READ_CHUNK_BYTES + 2 * middle, "{} bytes for {middle}", held(&frames));
         pause.send(()).unwrap();
         assert!(body(&mut frames).await == sent);
         assert_eq!(body(&mut frames).await, b"next");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_frame_is_read_no_further_than_its_bytes_are_taken_from_the_budget() {
+        // Nothing is there for requests that arrive, but for the one that has the turn.
+        let limits = Limits { total_bytes_max: 0, ..Limits::default() };
+        let total = TotalBudget::new(&limits);
+        let begun = || {
+            let (client, server) = duplex(4 * READ_CHUNK_BYTES);
+            (client, Frames::new(server, total.connection(&limits), limits.clone()))
+        };
+        let sent = frame(&vec![b'x'; 3 * READ_CHUNK_BYTES]);
+        let (mut first_client, mut first) = begun();
+        let (mut second_client, mut second) = begun();
+        first_client.write_all(&sent[..2 * READ_CHUNK_BYTES]).await.unwrap();
+        second_client.write_all(&sent).await.unwrap();
+        for frames in [&mut first, &mut second] {
+            assert!(timeout(Duration::from_millis(1), frames.next()).await.is_err());
+        }
+        assert_eq!(first.reader.bytes_received(), 2 * READ_CHUNK_BYTES, "it has the turn");
+        assert_eq!(second.reader.bytes_received(), READ_CHUNK_BYTES, "nobody else has");
+        drop(first);
+        assert_eq!(body(&mut second).await.len(), 3 * READ_CHUNK_BYTES);
     }
 
     #[tokio::test(start_paused = true)]

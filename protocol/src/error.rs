@@ -145,6 +145,8 @@ error_codes! {
     ResponseTooLarge = 405, Validation, "response too large";
     /// The connection was lost or could not be made.
     ConnectionLost = 406, Network, "connection lost";
+    /// The rest of a frame did not come in time.
+    FrameTimeout = 407, Network, "frame not finished in time";
 
     // Directory: what was found where the data should be.
     /// The directory holds something, and it is not DocDB's.

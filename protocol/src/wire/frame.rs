@@ -1,12 +1,12 @@
 //! Frames: a stream cut into bodies, and bodies put into a stream.
 //!
-//! Invariants of the reader: it holds at most twice the bytes it was given for the body in hand (and a
-//! few bytes), whatever length was announced; how the stream is split makes no difference; once it has
-//! refused a frame it takes nothing more, for where the next frame would begin is unknown or not
-//! worth waiting for.
+//! The daemon and its clients read frames with the same reader. Its invariants: it holds at most twice the bytes it was
+//! given for the body in hand (and a few bytes), and at most [`ROOM_BYTES_MAX`] more than it was given, whatever
+//! length was announced; how the stream is split makes no difference; once it has refused a frame it takes nothing more,
+//! for where the next frame would begin is unknown or not worth waiting for.
 //!
-//! It never does IO and knows nothing of time: how long to wait for the rest of a frame is the caller's
-//! to bound.
+//! It never does IO and knows nothing of time: its caller bounds how long it waits for the rest of a frame, and may read
+//! no more at once than [`FrameReader::bytes_missing`] says, if it wants nothing of the frame behind.
 
 use crate::error::{Error, ErrorCode};
 use crate::limits::FRAME_BODY_BYTES_MAX;
@@ -16,6 +16,9 @@ const LENGTH_BYTES: usize = 4;
 
 /// Bytes of the request id, first in every body.
 const REQUEST_ID_BYTES: usize = 8;
+
+/// The reader sets aside at most this much for bytes of a body that have not come.
+const ROOM_BYTES_MAX: usize = 1024 * 1024;
 
 /// Cuts what a peer sends into bodies, from slices of any size.
 ///
@@ -117,6 +120,50 @@ impl FrameReader {
         matches!(self.state, State::TooLarge { .. } | State::Refused(_))
     }
 
+    /// The length of the body in hand, once it is known and within the limit.
+    #[must_use]
+    pub fn body_bytes(&self) -> Option<usize> {
+        match &self.state {
+            State::Body { length, .. } => Some(*length),
+            State::Length { .. } | State::TooLarge { .. } | State::Refused(_) => None,
+        }
+    }
+
+    /// How many bytes of the frame in hand have come, those of its length included.
+    #[must_use]
+    pub fn bytes_received(&self) -> usize {
+        match &self.state {
+            State::Length { count, .. } => *count,
+            State::Body { received, .. } => LENGTH_BYTES + received.len(),
+            State::TooLarge { count, .. } => LENGTH_BYTES + count,
+            State::Refused(_) => LENGTH_BYTES + REQUEST_ID_BYTES,
+        }
+    }
+
+    /// How many further bytes belong to the frame in hand for certain: those that its length still misses, then those that
+    /// its body misses. None belong to one that is refused.
+    #[must_use]
+    pub fn bytes_missing(&self) -> usize {
+        match &self.state {
+            State::Length { count, .. } => LENGTH_BYTES - count,
+            State::Body { length, received } => length - received.len(),
+            State::TooLarge { count, .. } => REQUEST_ID_BYTES - count,
+            State::Refused(_) => 0,
+        }
+    }
+
+    /// The request id of the frame in hand, once it has come.
+    #[must_use]
+    pub fn request_id(&self) -> Option<u64> {
+        match &self.state {
+            State::Body { received, .. } => {
+                received.first_chunk::<REQUEST_ID_BYTES>().map(|id| u64::from_le_bytes(*id))
+            }
+            State::Refused(refused) => Some(refused.request_id),
+            State::Length { .. } | State::TooLarge { .. } => None,
+        }
+    }
+
     /// Bytes of memory set aside for the body in hand.
     #[must_use]
     pub fn bytes_allocated(&self) -> usize {
@@ -156,12 +203,12 @@ fn fill(bytes: &mut [u8], count: &mut usize, input: &mut &[u8]) -> bool {
 }
 
 /// Moves bytes of the body. The room at most doubles each time, so that a body in small pieces is not
-/// copied over and over, and never exceeds the body.
+/// copied over and over, and grows by at most [`ROOM_BYTES_MAX`] beyond what has come; it never exceeds the body.
 fn take_body(length: usize, received: &mut Vec<u8>, input: &mut &[u8]) {
     let taken = input.len().min(length - received.len());
     let (front, rest) = input.split_at(taken);
     if received.capacity() - received.len() < taken {
-        let room = taken.max(received.len()).min(length - received.len());
+        let room = taken.max(received.len().min(ROOM_BYTES_MAX)).min(length - received.len());
         received.reserve_exact(room);
     }
     received.extend_from_slice(front);
@@ -212,13 +259,32 @@ mod tests {
         stream.extend_from_slice(&body);
         let mut reader = FrameReader::new();
         let mut arrived = None;
-        for mut piece in stream.chunks(65_537) {
+        for (index, mut piece) in stream.chunks(65_537).enumerate() {
             assert!(arrived.is_none());
             arrived = reader.next_body(&mut piece).unwrap();
             assert!(piece.is_empty());
+            let came = (index + 1) * 65_537;
+            let spare = reader.bytes_allocated().saturating_sub(came);
+            assert!(spare <= ROOM_BYTES_MAX, "{spare} bytes are set aside for what has not come, behind {came}");
         }
         assert!(arrived.unwrap() == body);
         assert!(!reader.is_within_frame());
+    }
+
+    #[test]
+    fn a_reader_says_what_it_has_and_what_it_misses() {
+        let frame = [&12_u32.to_le_bytes()[..], &7_u64.to_le_bytes(), b"body"].concat();
+        let mut reader = FrameReader::new();
+        for (count, byte) in frame.iter().enumerate() {
+            assert_eq!(reader.bytes_received(), count);
+            let end = if count < LENGTH_BYTES { LENGTH_BYTES } else { frame.len() };
+            assert_eq!(reader.bytes_missing(), end - count);
+            assert_eq!(reader.body_bytes(), (count >= LENGTH_BYTES).then_some(12));
+            assert_eq!(reader.request_id(), (count >= 12).then_some(7));
+            let body = reader.next_body(&mut &[*byte][..]).unwrap();
+            assert_eq!(body.is_some(), count + 1 == frame.len());
+        }
+        assert_eq!((reader.bytes_received(), reader.bytes_missing(), reader.body_bytes()), (0, LENGTH_BYTES, None));
     }
 
     #[test]

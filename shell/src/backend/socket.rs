@@ -15,9 +15,8 @@ use std::ops::Bound;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
 use docdb_protocol::wire::listing::{self, ListedDatabase};
-use docdb_protocol::wire::{Command, ScanReply, WireRequest, WireResponse, part_outcome};
+use docdb_protocol::wire::{Command, FrameReader, ScanReply, WireRequest, WireResponse, part_outcome};
 use docdb_protocol::{
     CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
     OperationResult, TxId,
@@ -27,6 +26,9 @@ use rustix::net::{RecvFlags, recv};
 
 use super::{Backend, Missing, Page, texts_not_shown};
 use crate::interrupt::{Interrupt, Patient};
+
+/// An answer is read in pieces of at most this size.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// A daemon, and the connection to it while there is one.
 #[derive(Debug)]
@@ -210,17 +212,26 @@ impl Connection {
     }
 }
 
+/// The next body. Never reads behind its frame, where an answer to nothing asked yet may stand.
 fn receive(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > FRAME_BODY_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer larger than a frame may be"));
+    let mut reader = FrameReader::new();
+    let mut piece = vec![0; PIECE_BYTES_MAX];
+    loop {
+        let count = reader.bytes_missing().min(piece.len());
+        let read = match count {
+            // A body without a byte is whole as soon as its length is.
+            0 => 0,
+            _ => match stream.read(&mut piece[..count])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => read,
+            },
+        };
+        match reader.next_body(&mut &piece[..read]) {
+            Ok(Some(body)) => return Ok(body),
+            Ok(None) => {}
+            Err(refused) => return Err(io::Error::new(io::ErrorKind::InvalidData, refused.error().to_string())),
+        }
     }
-    let mut body = Vec::new();
-    // Grows with what arrives, not with what was announced.
-    Read::by_ref(stream).take(length as u64).read_to_end(&mut body)?;
-    if body.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(body) }
 }
 
 fn described(lost: &Lost, twice: Twice) -> Error {
