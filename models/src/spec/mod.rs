@@ -17,8 +17,10 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+pub mod checkpoint;
 pub mod closing;
 pub mod commit;
+pub mod evidence;
 pub mod opening;
 pub mod rotation;
 

@@ -7,8 +7,10 @@
 use docdb_models::spec::Spec;
 use stateright::{Checker, Model, Property};
 
+mod checkpoint;
 mod closing;
 mod commit;
+mod evidence;
 mod opening;
 mod rotation;
 
