@@ -8,6 +8,9 @@
 //! The simulator is mutated too: with a kind of fault switched off, the mutants that survive are those that it takes
 //! this kind to find.
 //!
+//! An assertion that stops the process shows that the engine distrusts itself, not that its promises are judged: a mistake
+//! that dies of one is tried on, until a judge finds it too.
+//!
 //! It never looks at how a mistake was made; only the verdict of a run counts.
 
 use std::collections::BTreeMap;
@@ -36,6 +39,45 @@ pub struct Settings {
     pub without_refinement: bool,
 }
 
+/// Seeds tried on a mutant after an assertion has found it.
+const SEEDS_BEHIND_ASSERTION: u64 = 300;
+
+/// What noticed that a promise is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finder {
+    /// An oracle, which knows what users are promised, or the simulated disk, which holds the engine to its contract.
+    Oracle,
+    /// A specification, which knows how the engine goes about it.
+    Specification,
+    /// An assertion of the engine itself, which stopped the process.
+    Assertion,
+}
+
+impl Finder {
+    /// All, the one that says most first.
+    pub const ALL: [Finder; 3] = [Finder::Oracle, Finder::Specification, Finder::Assertion];
+
+    /// What found the violation that this message describes.
+    #[must_use]
+    pub fn of(message: &str) -> Finder {
+        if message.starts_with("refinement:") {
+            return Finder::Specification;
+        }
+        let is_panic = message.starts_with("panic at ");
+        if is_panic && !message.contains("contract:") { Finder::Assertion } else { Finder::Oracle }
+    }
+
+    /// Its name in what the program prints.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Finder::Oracle => "oracle",
+            Finder::Specification => "specification",
+            Finder::Assertion => "assertion",
+        }
+    }
+}
+
 /// How a mutant was found.
 #[derive(Clone, Debug)]
 pub struct Kill {
@@ -45,6 +87,14 @@ pub struct Kill {
     pub message: String,
 }
 
+impl Kill {
+    /// What found it.
+    #[must_use]
+    pub fn finder(&self) -> Finder {
+        Finder::of(&self.message)
+    }
+}
+
 /// What became of one mutant.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -52,8 +102,18 @@ pub struct Outcome {
     pub bug: Bug,
     /// `None` when it survived.
     pub kill: Option<Kill>,
+    /// Where an assertion came first: the first seed whose run a judge found wrong.
+    pub judged: Option<Kill>,
     /// The kinds of faults without which it survives; empty when that was not asked for.
     pub needs: Vec<FaultKind>,
+}
+
+impl Outcome {
+    /// What finds it: an assertion only where nothing else does.
+    #[must_use]
+    pub fn finder(&self) -> Option<Finder> {
+        self.judged.as_ref().or(self.kill.as_ref()).map(Kill::finder)
+    }
 }
 
 /// The mistake of this name.
@@ -124,6 +184,11 @@ pub fn matrix(outcomes: &[Outcome]) -> BTreeMap<FaultKind, Vec<Bug>> {
 
 fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
     let kill = (0..settings.seeds).find_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound));
+    let judged = kill.as_ref().filter(|found| found.finder() == Finder::Assertion).and_then(|found| {
+        let seeds = found.seed + 1..(found.seed + SEEDS_BEHIND_ASSERTION).min(settings.seeds);
+        let judged = |kill: &Kill| kill.finder() != Finder::Assertion;
+        seeds.filter_map(|seed| self::kill(bug, FaultSet::EMPTY, seed, sound)).find(judged)
+    });
     let needs = match &kill {
         Some(found) if settings.without_faults => {
             let survives = |kind: &FaultKind| {
@@ -136,7 +201,7 @@ fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
         }
         Some(_) | None => Vec::new(),
     };
-    Outcome { bug, kill, needs }
+    Outcome { bug, kill, judged, needs }
 }
 
 fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {

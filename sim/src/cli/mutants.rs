@@ -26,8 +26,9 @@ pub(crate) struct Arguments {
     /// How many at a time, each on a core of its own.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count::parse::<usize>)]
     jobs: usize,
-    /// Prints which mistakes are not found without which kind of fault, as the table in MUTANTS.md.
-    #[arg(long, conflicts_with = "json")]
+    /// Prints what finds which mistakes, and which are not found without which kind of fault, as the tables
+    /// in MUTANTS.md.
+    #[arg(long, conflicts_with = "json", verbatim_doc_comment)]
     matrix: bool,
     /// Leaves this judge out, and the trials without each kind of fault: shows what the others find alone.
     #[arg(long, value_name = "JUDGE", conflicts_with = "matrix")]
@@ -62,7 +63,7 @@ mod planted {
 
     use docdb_engine::Bug;
     use docdb_sim::disk::FaultKind;
-    use docdb_sim::mutants::{Outcome, Settings, find, matrix, median_seeds_to_kill, mixture, score};
+    use docdb_sim::mutants::{Finder, Kill, Outcome, Settings, find, matrix, median_seeds_to_kill, mixture, score};
     use docdb_sim::profile::ProfileName;
     use docdb_sim::trace::no_mistake;
 
@@ -120,6 +121,7 @@ mod planted {
             });
             say(&summary.to_string());
         } else if arguments.matrix {
+            show_finders(&outcomes);
             show_matrix(&outcomes);
         } else {
             outcomes.iter().for_each(show);
@@ -151,13 +153,43 @@ mod planted {
         match &outcome.kill {
             Some(kill) => {
                 let of = mixture(bug).map_or("all", ProfileName::name);
-                say(&format!("{:<28} found by seed {:<4} {of:<14} {:.100}", bug.name(), kill.seed, kill.message));
+                let finder = kill.finder().name();
+                say(&format!(
+                    "{:<28} found by seed {:<4} {of:<8} {finder:<13} {:.100}",
+                    bug.name(),
+                    kill.seed,
+                    kill.message
+                ));
+                if let Some(Kill { seed, message }) = &outcome.judged {
+                    let finder = Finder::of(message).name();
+                    say(&format!("    and at seed {seed} by {} {finder}: {message:.100}", article(finder)));
+                }
                 if !outcome.needs.is_empty() {
                     say(&format!("    not without {}", names(&outcome.needs).join(", ")));
                 }
             }
             None => say(&format!("{:<28} SURVIVED: {}", bug.name(), bug.what())),
         }
+    }
+
+    fn article(noun: &str) -> &'static str {
+        if noun.starts_with(['a', 'o']) { "an" } else { "a" }
+    }
+
+    fn show_finders(outcomes: &[Outcome]) {
+        say("| found by | mistakes |");
+        say("|---|---|");
+        for finder in Finder::ALL {
+            let found: Vec<String> = outcomes
+                .iter()
+                .filter(|outcome| outcome.finder() == Some(finder))
+                .map(|outcome| format!("`{}`", outcome.bug.name()))
+                .collect();
+            let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+            let by = format!("{} {}", article(finder.name()), finder.name());
+            say(&format!("| {by}{} | {found} |", if finder == Finder::Assertion { " alone" } else { "" }));
+        }
+        say("");
     }
 
     fn names(kinds: &[FaultKind]) -> Vec<&'static str> {
@@ -186,6 +218,7 @@ mod planted {
             "seed": kill.map(|kill| kill.seed),
             "profile": mixture(outcome.bug).map_or("all", ProfileName::name),
             "seeds_to_kill": kill.map(|kill| kill.seed + 1),
+            "found_by": outcome.finder().map(Finder::name),
             "message": kill.map(|kill| kill.message.as_str()),
             "not_without": names(&outcome.needs),
         })
