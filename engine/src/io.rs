@@ -17,14 +17,8 @@ use crate::message::{Output, RequestId};
 /// Whose operation it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Reading the catalog.
-    Start,
-    /// Writing the catalog.
-    Catalog,
-    /// Syncing the catalog that was read.
-    CatalogSync,
-    /// Making the folder of a new database.
-    Create,
+    /// The job in this slot of the data directory.
+    Directory(Slot),
     /// The job in this slot of a database.
     Database(DatabaseId, Slot),
     /// Nobody waits: a file is closed.

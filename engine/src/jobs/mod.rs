@@ -4,11 +4,8 @@
 //! completion, has one operation in flight, and ends in [`crate::io::Progress::Done`] or `Failed`. It never
 //! answers a client: whoever started it does, once it is done.
 //!
-//! Which jobs of one database may run together is the table in `database/job.rs`, which is held against each job that begins
-//! (`slots`). Databases do not wait for each other. Of the data directory, the start is alone; then one job for the catalog
-//! and one creation may run together, beside whatever databases do.
-//!
-//! Appending to the catalog, writing it anew and syncing the one that was read are one job there: one is in flight at a time.
+//! Which jobs may run together are two tables, which are held against each job that begins (`slots`): that of a database in
+//! `database/job.rs`, and that of the data directory in `engine/job.rs`. Databases do not wait for each other.
 //!
 //! Of the jobs that sync one directory, one is in flight: a sync that fails takes the names of the others along.
 

@@ -1,6 +1,6 @@
 //! Where jobs run, and which may run at a time.
 //!
-//! A job occupies a slot of its database. The table of a place (`overlap_table!`) has one row for
+//! A job occupies a slot of its database, or of the data directory. The table of a place (`overlap_table!`) has one row for
 //! each kind of job: its type, its slot, and the kinds that may run beside it. [`Slots::begin`] holds every job that begins
 //! against it. A kind that stands in no row cannot be made, and one that is not named beside another never runs with it.
 //!
@@ -15,6 +15,10 @@ pub(crate) enum Slot {
     Log,
     /// Of a database: what prepares the next segment.
     Spare,
+    /// Of the data directory: what reads and writes the catalog.
+    Catalog,
+    /// Of the data directory: what makes the folder of a new database.
+    Creation,
 }
 
 /// A job that stands in a table.

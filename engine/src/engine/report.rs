@@ -1,6 +1,6 @@
-//! What the engine tells of itself: its figures, and the list of its databases.
+//! What the engine reports of itself: its figures, and the list of its databases.
 //!
-//! It reads and changes nothing. A database that no durable catalog names is not told of.
+//! It only reads. A database that no durable catalog names is left out.
 
 use docdb_protocol::{DatabaseId, DatabaseInfo, Stats};
 
