@@ -11,6 +11,7 @@ mod answer;
 mod args;
 mod budget;
 mod connection;
+mod descriptors;
 mod frames;
 mod limits;
 mod outstanding;
@@ -20,6 +21,6 @@ mod socket;
 mod store;
 
 pub use args::Args;
+pub use descriptors::raise_descriptor_limit;
 pub use limits::Limits;
 pub use server::{Config, Server, Stopped};
-pub use store::raise_descriptor_limit;

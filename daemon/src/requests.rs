@@ -10,17 +10,14 @@ use std::ops::Bound;
 
 use docdb_protocol::wire::{Command, ScanReplyBuilder, WireRequest, listing};
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, DatabaseId, DocumentId, Error, ErrorCode, IfMissing, Operation, OperationReply,
-    OperationResult, Reply, Request, Response,
+    Atomicity, CollectionName, DatabaseId, DocumentId, Error, ErrorCode, IfMissing, Operation, OperationResult, Reply,
+    Request, Response,
 };
 
 use crate::answer::{Answer, Promise, Slots};
 use crate::budget::Share;
 use crate::outstanding::Outstanding;
-use crate::store::{Lookup, SharedView, Store};
-
-/// How often a read opens a database that others keep closing before it gives up.
-const OPENINGS_PER_READ_MAX: usize = 8;
+use crate::store::{self, Store};
 
 /// What a frame asks for, free of the frame's bytes.
 #[derive(Debug)]
@@ -222,25 +219,18 @@ async fn read(
     run: Vec<Result<Operation, Error>>,
 ) -> Result<Vec<OperationResult>, Error> {
     let operations: Vec<Operation> = run.into_iter().flatten().collect();
-    // One view serves the whole run; a closed database is opened again by the engine's own reading.
-    let Some(view) = store.view(database) else {
-        let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
-        return executed(ask(store, outstanding, request).await);
-    };
+    // One view serves the whole run.
+    let view = store.view(database, outstanding.begin()).await?;
     let look_up = |operation: &Operation| {
         let id = operation.action.document_id()?;
-        Some(match view.lookup(operation.collection.as_str(), id) {
-            Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
-            Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(id)),
-            Lookup::Damaged(error) => Err(error),
-        })
+        Some(store::read(&view, operation.collection.as_str(), id))
     };
     // Each is a read, and so names its document.
     Ok(operations.iter().filter_map(look_up).collect())
 }
 
 async fn collections(store: &Store, outstanding: &Outstanding, database: DatabaseId) -> Result<Vec<u8>, Error> {
-    let view = view(store, outstanding, database).await?;
+    let view = store.view(database, outstanding.begin()).await?;
     let names: Vec<CollectionName> = view.collections().cloned().collect();
     Ok(listing::collections_to_json(&names))
 }
@@ -254,7 +244,7 @@ async fn scan(
     collection: &CollectionName,
     first: u64,
 ) -> Result<Vec<u8>, Error> {
-    let view = view(store, outstanding, database).await?;
+    let view = store.view(database, outstanding.begin()).await?;
     let mut page = ScanReplyBuilder::new();
     for entry in view.scan(collection.as_str(), Bound::Included(&DocumentId::Number(first))) {
         let (id, document) = match entry {
@@ -287,20 +277,4 @@ async fn scan(
         }
     }
     Ok(page.finish())
-}
-
-/// The view of a database, opened again if somebody closed it.
-async fn view(store: &Store, outstanding: &Outstanding, database: DatabaseId) -> Result<SharedView, Error> {
-    for _ in 0..OPENINGS_PER_READ_MAX {
-        if let Some(view) = store.view(database) {
-            return Ok(view);
-        }
-        // Opening goes by name; a read opens by id, and it does not matter what it finds.
-        let operations = vec![Operation {
-            collection: CollectionName::default_collection(),
-            action: Action::Read(DocumentId::FIRST),
-        }];
-        ask(store, outstanding, Request::Execute { database, operations, atomicity: Atomicity::EachAlone }).await?;
-    }
-    Err(Error::new(ErrorCode::DbNotOpen))
 }

@@ -19,9 +19,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::budget::TotalBudget;
 use crate::connection::{self, Shared};
+use crate::descriptors;
 use crate::limits::Limits;
 use crate::socket::{self, SocketFile};
-use crate::store::{self, Store};
+use crate::store::Store;
 
 /// How long accepting rests after the operating system refused a connection, for lack of descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -64,7 +65,8 @@ impl Server {
     /// Of the host for the directory; [`ErrorCode::FileOpen`] naming the socket for the socket.
     pub async fn open(config: Config) -> Result<Server, Error> {
         let Config { data_dir, socket, mut limits } = config;
-        let (descriptors, room) = store::descriptors();
+        let descriptors = descriptors::limit();
+        let room = descriptors::connections_max(descriptors);
         let few_descriptors = (limits.connections_max > room).then_some(descriptors);
         limits.connections_max = limits.connections_max.min(room);
         let (store, databases, data_dir) = tokio::task::spawn_blocking(move || {

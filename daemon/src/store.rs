@@ -12,22 +12,10 @@ use tokio::sync::oneshot;
 
 use crate::outstanding::Ticket;
 
-pub(crate) use docdb::Lookup;
+pub(crate) use docdb::read;
 
 /// A published state, held for as long as an answer needs it.
 pub(crate) type SharedView = Arc<View>;
-
-/// Raises the process's limit of descriptors to the hardest one it may have.
-pub fn raise_descriptor_limit() {
-    // What it came to is asked again by whoever goes by it.
-    let _ = docdb::descriptors::raise_limit();
-}
-
-/// The process's limit of descriptors, and how many connections it has room for.
-pub(crate) fn descriptors() -> (u64, usize) {
-    let limit = docdb::descriptors::limit();
-    (limit, docdb::descriptors::connections_max(limit))
-}
 
 /// One open data directory. Clones share it.
 #[derive(Clone)]
@@ -56,9 +44,15 @@ impl Store {
         Waiting(receiver)
     }
 
-    /// The published state of an open database.
-    pub(crate) fn view(&self, database: DatabaseId) -> Option<SharedView> {
-        self.0.view(database)
+    /// What readers of a database see now. It is opened when it is closed.
+    pub(crate) async fn view(&self, database: DatabaseId, ticket: Ticket) -> Result<SharedView, Error> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.submit_view(database, move |view| {
+            drop(ticket);
+            // The connection may be gone.
+            let _ = sender.send(view);
+        });
+        receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::PoolStopped).detail("the engine stopped")))
     }
 
     /// The catalog. Blocks.
@@ -75,7 +69,7 @@ impl Store {
 /// What the operator should know: a database that took itself read-only must not stay unnoticed.
 #[expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
 fn log_alert(alert: &Alert) {
-    eprintln!("docdbd {}: alert: {alert:?}", env!("CARGO_PKG_VERSION"));
+    eprintln!("docdbd {}: alert: {alert}", env!("CARGO_PKG_VERSION"));
 }
 
 impl Waiting {

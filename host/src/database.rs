@@ -8,17 +8,14 @@ use std::sync::Arc;
 
 use docdb_engine::View;
 use docdb_protocol::{
-    Atomicity, CollectionName, DatabaseId, DatabaseName, Error, ErrorCode, IfMissing, Operation, OperationReply,
-    OperationResult, Reply, Request,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, Error, ErrorCode, Operation, OperationReply, OperationResult,
+    Reply, Request,
 };
 
 use crate::collection::Collection;
 use crate::transaction::Transaction;
 use crate::views::ViewCell;
 use crate::{DocDb, unexpected};
-
-/// How often a read opens a database that others keep closing, before it gives up.
-const OPENINGS_PER_READ_MAX: usize = 8;
 
 /// A handle on one database. Clones share it; all keep the data directory open.
 #[derive(Clone)]
@@ -117,19 +114,10 @@ impl Database {
     /// # Errors
     /// Whatever keeps the database from being opened again.
     pub fn view(&self) -> Result<Arc<View>, Error> {
-        for _ in 0..OPENINGS_PER_READ_MAX {
-            if let Some(view) = self.cell.load() {
-                return Ok(view);
-            }
-            let name = self.name.clone();
-            match self.docdb.request(Request::OpenDatabase { name, if_missing: IfMissing::Fail })? {
-                Reply::Database(id) if id == self.id => {}
-                // Dropped and created again meanwhile: another database, although of the same name.
-                Reply::Database(_) => return Err(Error::new(ErrorCode::DbNotFound).database(self.name())),
-                other => return Err(unexpected(&other)),
-            }
+        match self.cell.load() {
+            Some(view) => Ok(view),
+            None => self.docdb.view(self.id).map_err(|error| error.database(self.name())),
         }
-        Err(Error::new(ErrorCode::DbNotOpen).database(self.name()))
     }
 }
 

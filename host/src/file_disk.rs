@@ -18,8 +18,7 @@
 mod failure;
 mod folders;
 mod ground;
-#[doc(hidden)]
-pub mod kernel;
+pub(crate) mod kernel;
 mod names;
 mod task;
 mod transfer;
@@ -96,7 +95,6 @@ impl FileDisk {
     ///
     /// # Errors
     /// As [`FileDisk::open`].
-    #[doc(hidden)]
     pub fn over(root: &Path, kernel: Arc<dyn Kernel>) -> Result<FileDisk, DiskError> {
         Ok(FileDisk::open_locked(root, None, kernel)?.0)
     }

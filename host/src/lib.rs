@@ -32,15 +32,18 @@
 //! directory. It decides nothing about what is stored or when it is durable; every such decision is
 //! the engine's. It never prints, and installs no signal handler.
 
+mod alert;
 mod collection;
 mod core;
 #[cfg(test)]
 mod core_tests;
 mod database;
-pub mod descriptors;
 mod desk;
-pub mod file_disk;
+// The feature lets the tests reach what is public in it.
+#[cfg_attr(not(feature = "internals"), allow(dead_code, unreachable_pub))]
+mod file_disk;
 mod lock;
+mod lookup;
 mod messages;
 mod options;
 mod planted;
@@ -54,14 +57,16 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use alert::Alert;
 pub use collection::{Collection, Scan};
 pub use database::Database;
-pub use docdb_engine::{Alert, AlertKind, Lookup, Options as EngineOptions, View};
+pub use docdb_engine::{AlertKind, Lookup, Options as EngineOptions, View};
 pub use docdb_protocol::{
     Action, Atomicity, CollectionName, Context, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error,
     ErrorClass, ErrorCode, IfMissing, IntoDocumentId, Operation, OperationReply, OperationResult, Reply, Request,
     Response, Stats, TxId,
 };
+pub use lookup::read;
 pub use options::{AlertHook, Options};
 pub use transaction::{Committed, Transaction};
 
@@ -69,6 +74,24 @@ use crate::core::Core;
 use crate::file_disk::kernel::{Kernel, System};
 use crate::file_disk::{FileDisk, Root};
 use crate::lock::DirectoryLock;
+
+/// The inside, for the tests of this crate alone.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    use super::{Arc, DocDb, Error, Options, Path};
+
+    pub use crate::file_disk::kernel::{Kernel, System};
+    pub use crate::file_disk::{FileDisk, Finished, Task, Worker};
+
+    /// As [`DocDb::open_with`], with other system calls: for tests of what the files are asked to keep.
+    ///
+    /// # Errors
+    /// See [`DocDb::open_with`].
+    pub fn open_over(path: &Path, options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
+        DocDb::open_over(path, options, kernel)
+    }
+}
 
 /// An open data directory. Clones share it; the last one that is dropped closes it.
 #[derive(Clone)]
@@ -109,12 +132,7 @@ impl DocDb {
         DocDb::open_over(path.as_ref(), options, Arc::new(System))
     }
 
-    /// As [`DocDb::open_with`], with other system calls: for tests of what the files are asked to keep.
-    ///
-    /// # Errors
-    /// See [`DocDb::open_with`].
-    #[doc(hidden)]
-    pub fn open_over(path: &Path, mut options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
+    fn open_over(path: &Path, mut options: Options, kernel: Arc<dyn Kernel>) -> Result<DocDb, Error> {
         options.engine.new_directory = new_directory()?;
         let directory = DirectoryLock::take(path, &options.program, &*kernel)?;
         let (disk, root) = FileDisk::open_locked(path, Some(directory.file()), kernel).map_err(|error| {
@@ -187,13 +205,6 @@ impl DocDb {
     /// handle; while it runs, other answers to what was submitted wait, but nothing of the disk does.
     pub fn submit(&self, request: Request, then: impl FnOnce(Response) + Send + 'static) {
         self.running.core.submit(request, Box::new(then));
-    }
-
-    /// What readers of an open database see now; `None` when it is closed or unknown. Takes no lock of
-    /// the engine's. The view stays as it is, and keeps its memory, for as long as it is held.
-    #[must_use]
-    pub fn view(&self, database: DatabaseId) -> Option<Arc<View>> {
-        self.running.core.view(database)
     }
 
     /// Answers what is pending, closes every database, and frees the directory for others. Handles that

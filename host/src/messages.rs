@@ -63,7 +63,7 @@ pub(crate) fn deliver(messages: Vec<Message>, on_alert: Option<&AlertHook>) {
         // Foreign code may panic; the thread it runs on serves others too. The panic hook has reported it.
         let _ = catch_unwind(AssertUnwindSafe(|| match (message, on_alert) {
             (Message::Answer(then, response), _) => then(response),
-            (Message::Alert(alert), Some(hook)) => hook(&alert),
+            (Message::Alert(alert), Some(hook)) => hook(&alert.into()),
             (Message::Alert(_), None) => {}
         }));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use docdb_engine::Alert;
+use crate::alert::Alert;
 
 /// Hears what the operator should know. See [`Options::on_alert`].
 pub type AlertHook = Arc<dyn Fn(&Alert) + Send + Sync>;

@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use docdb::file_disk::kernel::{Kernel, System};
+use docdb::internals::{Kernel, System};
 use docdb_engine::{Buffer, Disk, DiskErrorKind, DiskOp, DiskReply, FileId, OpId, OpenMode};
 use docdb_sim::choice::Choices;
 use docdb_sim::disk::{Profile, SimDisk};

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use docdb::file_disk::kernel::{Kernel, System};
-use docdb::file_disk::{FileDisk, Worker};
+use docdb::internals::{FileDisk, Worker};
+use docdb::internals::{Kernel, System};
 use docdb_engine::{Buffer, Disk, DiskErrorKind, DiskOp, DiskReply, FileId, OpId, OpenMode};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

@@ -44,7 +44,9 @@ fn opened(directory: &Path) -> BTreeMap<String, Outcome> {
         Err(error) => return BTreeMap::from([(String::new(), Err(error.code().number()))]),
     };
     let outcome = |name: &str| match docdb.existing_database(name) {
-        Ok(database) => Ok(docdb.view(database.id()).map(|view| materialize::contents_of(&view)).unwrap_or_default()),
+        Ok(database) => {
+            Ok(docdb.view(database.id()).ok().map(|view| materialize::contents_of(&view)).unwrap_or_default())
+        }
         Err(error) => Err(error.code().number()),
     };
     listed.iter().map(|info| (info.name.as_str().to_owned(), outcome(info.name.as_str()))).collect()

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use docdb::file_disk::kernel::{Kernel, System};
-use docdb::{AlertHook, DocDb, EngineOptions, Options};
+use docdb::internals::{Kernel, System};
+use docdb::{AlertHook, EngineOptions, Options};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -35,7 +35,7 @@ fn running_out_of_descriptors_refuses_requests_and_latches_nothing() {
     let engine =
         EngineOptions { segment_bytes_max: 32 * 1024, segment_bytes_min: 16 * 1024, ..EngineOptions::default() };
     let options = Options { engine, program: "few".to_owned(), on_alert: Some(on_alert) };
-    let docdb = DocDb::open_over(directory.path(), options, Arc::clone(&kernel) as Arc<dyn Kernel>).unwrap();
+    let docdb = docdb::internals::open_over(directory.path(), options, Arc::clone(&kernel) as Arc<dyn Kernel>).unwrap();
     let database = docdb.database("a").unwrap();
     let document = format!("\"{}\"", "x".repeat(4000));
     let mut written = Vec::new();

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use docdb::file_disk::kernel::{Kernel, System};
+use docdb::internals::{Kernel, System};
 use docdb_engine::{Buffer, DiskOp, DiskReply, FileId, OpenMode};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;

@@ -9,14 +9,14 @@ use docdb_protocol::Error;
 use docdbsh::args::Args;
 use docdbsh::backend::{Backend, Embedded, Socket};
 use docdbsh::{Interrupt, Session, run_commands, run_lines, run_terminal};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const USAGE: u8 = 1;
 const CANNOT_OPEN: u8 = 2;
 const COMMAND_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
-    // What it came to is not asked: a refusal says when descriptors run out.
-    let _ = docdb::descriptors::raise_limit();
+    raise_descriptor_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -49,6 +49,12 @@ fn main() -> ExitCode {
         run_commands(&mut session, &args.commands);
     }
     if session.finish() > seen { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// To the highest that the process may have: each open database takes some. Where that is not enough, a refusal says so.
+fn raise_descriptor_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(current), maximum });
 }
 
 fn open(args: &Args, interrupt: &Interrupt) -> Result<Box<dyn Backend>, Error> {

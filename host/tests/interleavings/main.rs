@@ -9,6 +9,8 @@
 // What of the core these stories do not call is dead here, and in use in the crate itself.
 #![allow(dead_code, unreachable_pub, unused_qualifications)]
 
+#[path = "../../src/alert.rs"]
+mod alert;
 #[path = "../../src/core/mod.rs"]
 mod core;
 #[path = "../../src/desk.rs"]

@@ -122,7 +122,7 @@ fn writers_and_a_closer() {
 fn a_busy_device_is_waited_for() {
     let alerts = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&alerts);
-    let on_alert = move |_: &docdb_engine::Alert| {
+    let on_alert = move |_: &crate::alert::Alert| {
         heard.fetch_add(1, Ordering::Relaxed);
     };
     let (running, database) = open(Some(Arc::new(on_alert)));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docdb::DocDb;
-use docdb::file_disk::kernel::Kernel;
+use docdb::internals::Kernel;
 use rustix::io::Errno;
 
 use crate::record::{Changed, Entry, Word};
@@ -77,7 +77,7 @@ pub(crate) fn judge(base: &Path, expected: &Expected) -> Result<(), String> {
     if !data.exists() {
         return Err("the data directory is gone".to_owned());
     }
-    let opened = DocDb::open_over(&data, workload::options(), Arc::new(Careless));
+    let opened = docdb::internals::open_over(&data, workload::options(), Arc::new(Careless));
     let docdb = opened.map_err(|error| format!("cannot be opened: {error}"))?;
     let listed = docdb.databases().map_err(|error| format!("cannot be listed: {error}"))?;
     let listed: Vec<String> = listed.iter().map(|info| info.name.as_str().to_owned()).collect();

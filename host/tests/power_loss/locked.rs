@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use docdb::file_disk::kernel::{Kernel, System};
+use docdb::internals::{Kernel, System};
 use docdb::{Action, Atomicity, CollectionName, DocDb, Document, DocumentId, IfMissing, Operation, Reply, Request};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -84,7 +84,8 @@ fn the_lock_outlives_the_last_operation() {
         DocDb::open(&data).unwrap().close().unwrap();
         let kernel =
             Arc::new(Watchful { lock: data.join("LOCK"), looks: AtomicUsize::new(0), free: AtomicUsize::new(0) });
-        let docdb = DocDb::open_over(&data, workload::options(), Arc::clone(&kernel) as Arc<dyn Kernel>).unwrap();
+        let docdb =
+            docdb::internals::open_over(&data, workload::options(), Arc::clone(&kernel) as Arc<dyn Kernel>).unwrap();
         let databases: Vec<_> = ["a", "b"]
             .iter()
             .map(|name| {

@@ -19,7 +19,7 @@ mod workload;
 use std::path::Path;
 use std::sync::Arc;
 
-use docdb::file_disk::kernel::Kernel;
+use docdb::internals::Kernel;
 use image::{Image, Keep};
 use judge::Expected;
 use mistake::{Mistake, Mistaken};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use docdb::file_disk::kernel::Kernel;
+use docdb::internals::Kernel;
 use docdb::{Database, DocDb, EngineOptions, Error, Options};
 
 use crate::record::{Changed, Recorder, Word, make_by_hand};
@@ -31,7 +31,7 @@ pub(crate) fn options() -> Options {
 /// Runs it, and tells the recorder what was asked and answered. An error is one that no fault of the disk explains.
 pub(crate) fn run(base: &Path, kernel: &Arc<dyn Kernel>, recorder: &Recorder) -> Result<(), String> {
     let data = base.join(DATA);
-    let open = || DocDb::open_over(&data, options(), Arc::clone(kernel)).map_err(|error| error.to_string());
+    let open = || docdb::internals::open_over(&data, options(), Arc::clone(kernel)).map_err(|error| error.to_string());
     let docdb = open()?;
     session(&docdb, recorder, &["a", "b"], 0)?;
     docdb.close().map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 //! Drives a disk one operation at a time, as no engine would: submit, carry out, see the answer.
 
-use docdb::file_disk::kernel::Kernel;
-use docdb::file_disk::{FileDisk, Worker};
+use docdb::internals::Kernel;
+use docdb::internals::{FileDisk, Worker};
 use docdb_engine::{Disk, DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, OpId};
 
 /// A disk whose queue is carried out on the spot.

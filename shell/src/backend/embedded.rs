@@ -5,12 +5,11 @@
 
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
 
-use docdb::{DocDb, View};
+use docdb::DocDb;
 use docdb_protocol::wire::listing::{ListedDatabase, rfc3339};
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, IfMissing, Operation,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, IfMissing, Operation,
     OperationResult, Reply, Request,
 };
 
@@ -32,17 +31,6 @@ impl Embedded {
     /// Of the host.
     pub fn open(data_dir: &Path) -> Result<Embedded, Error> {
         Ok(Embedded(DocDb::open(data_dir)?))
-    }
-
-    fn view(&self, database: DatabaseId) -> Result<Arc<View>, Error> {
-        if let Some(view) = self.0.view(database) {
-            return Ok(view);
-        }
-        // Somebody said .close; any read opens it again by its id, and it does not matter what it finds.
-        let collection = CollectionName::default_collection();
-        let operations = vec![Operation { collection, action: Action::Read(DocumentId::FIRST) }];
-        self.0.request(Request::Execute { database, operations, atomicity: Atomicity::EachAlone })?;
-        self.0.view(database).ok_or_else(|| Error::new(ErrorCode::DbNotOpen))
     }
 }
 
@@ -77,7 +65,7 @@ impl Backend for Embedded {
     }
 
     fn collections(&mut self, database: DatabaseId) -> Result<Vec<CollectionName>, Error> {
-        Ok(self.view(database)?.collections().cloned().collect())
+        Ok(self.0.view(database)?.collections().cloned().collect())
     }
 
     fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error> {
@@ -93,7 +81,7 @@ impl Backend for Embedded {
         collection: &CollectionName,
         from: Bound<&DocumentId>,
     ) -> Result<Page, Error> {
-        let view = self.view(database)?;
+        let view = self.0.view(database)?;
         let mut page = Page::default();
         let mut page_bytes = 0;
         for entry in view.scan(collection.as_str(), from) {

@@ -1,6 +1,5 @@
-//! How many descriptors this process may have, and who gets how many.
+//! How many descriptors this process may have, and how many of them connections get.
 //!
-//! A library must not change a process's limits without being asked, so a program calls [`raise_limit`] itself.
 //! Owns nothing.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -8,25 +7,23 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Standard streams, the runtime's, the sockets that are listened on, `LOCK`, the data directory, what is kept back.
 const OWN: u64 = 24;
 
-/// Raises the limit to the hard one, and says what it is.
-#[must_use]
-pub fn raise_limit() -> u64 {
+/// Raises the process's limit of descriptors to the highest that it may have.
+pub fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // A limit that cannot be raised is one to live with.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(current), maximum });
-    limit()
 }
 
 /// How many descriptors this process may have now.
 #[must_use]
-pub fn limit() -> u64 {
+pub(crate) fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// How many connections leave enough descriptors for the files of open databases under this limit: half of what the
 /// process does not need for itself, and at least one.
 #[must_use]
-pub fn connections_max(limit: u64) -> usize {
+pub(crate) fn connections_max(limit: u64) -> usize {
     usize::try_from(limit.saturating_sub(OWN) / 2).unwrap_or(usize::MAX).max(1)
 }
 
@@ -45,7 +42,7 @@ mod tests {
     #[test]
     fn the_limit_is_raised_to_the_hard_one() {
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        assert!(raise_limit() == hard || limit() > 0, "{hard}");
-        assert_eq!(limit(), raise_limit());
+        raise_descriptor_limit();
+        assert!(limit() == hard || limit() > 0, "{hard}");
     }
 }
