@@ -9,7 +9,7 @@ use docdb_protocol::{Error, ErrorCode, OperationReply, OperationResult, Reply, R
 use crate::budget::Share;
 use crate::store::Waiting;
 
-/// Room for everything of a reply that is not documents: headers, lengths and the longest error text.
+/// Room for everything of a reply that is neither documents nor the texts of errors: headers and lengths.
 const OVERHEAD_BYTES: usize = 64;
 
 /// Room for one entry of the list of databases, its name of 64 bytes included.
@@ -50,9 +50,9 @@ impl Promise {
         Promise { state: State::Ready(bytes), share }
     }
 
-    pub(crate) fn error(request_id: u64, code: ErrorCode, share: Option<Share>) -> Promise {
+    pub(crate) fn error(request_id: u64, error: &Error, share: Option<Share>) -> Promise {
         let mut bytes = Vec::new();
-        wire::encode_error(request_id, code, &mut bytes);
+        wire::encode_error(request_id, error, &mut bytes);
         Promise::ready(bytes, share)
     }
 
@@ -108,6 +108,10 @@ impl Slots {
     }
 }
 
+fn error_bytes(error: &Error) -> usize {
+    OVERHEAD_BYTES + wire::error_text(error).len()
+}
+
 impl Answer {
     /// At least the bytes of the frame, and at most one whole frame.
     pub(crate) fn bytes_max(&self) -> usize {
@@ -117,11 +121,13 @@ impl Answer {
                 .iter()
                 .map(|result| match result {
                     Ok(OperationReply::Document(document)) => document.len() + 4,
-                    Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) | Err(_) => OVERHEAD_BYTES,
+                    Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) => OVERHEAD_BYTES,
+                    Err(error) => error_bytes(error),
                 })
                 .sum(),
             Answer::Response(Ok(Reply::Databases(databases))) => databases.len() * LISTED_DATABASE_BYTES,
-            Answer::Response(_) | Answer::Data(Err(_)) => OVERHEAD_BYTES,
+            Answer::Response(Err(error)) | Answer::Data(Err(error)) => error_bytes(error),
+            Answer::Response(Ok(Reply::Database(_) | Reply::Closed | Reply::Stats(_))) => OVERHEAD_BYTES,
         };
         (data_bytes + OVERHEAD_BYTES).min(docdb_protocol::limits::FRAME_BODY_BYTES_MAX)
     }

@@ -11,8 +11,7 @@
 use std::io;
 use std::sync::Arc;
 
-use docdb_protocol::ErrorCode;
-use docdb_protocol::wire;
+use docdb_protocol::{Error, ErrorCode, wire};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -123,7 +122,7 @@ impl Reader {
             };
             let Frame::Body(body, share) = frame else { return };
             let Some(request_id) = requests::request_id(&body) else { return };
-            if !self.promise(Promise::error(request_id, ErrorCode::PoolStopped, Some(share))).await {
+            if !self.promise(Promise::error(request_id, &ErrorCode::PoolStopped.into(), Some(share))).await {
                 return;
             }
         }
@@ -134,11 +133,13 @@ impl Reader {
         match frame {
             Frame::Body(body, share) => self.request(body, share).await,
             Frame::TooLarge(request_id) => {
-                self.promise(Promise::error(request_id, ErrorCode::FrameTooLarge, None)).await;
+                self.promise(Promise::error(request_id, &ErrorCode::FrameTooLarge.into(), None)).await;
                 false
             }
             Frame::Slow(request_id) => {
-                self.promise(Promise::error(request_id, ErrorCode::FrameTimeout, None)).await;
+                let seconds = self.shared.limits.frame_time_max.as_secs();
+                let error = Error::new(ErrorCode::FrameTimeout).detail(format!("a frame may take {seconds} seconds"));
+                self.promise(Promise::error(request_id, &error, None)).await;
                 false
             }
             Frame::End => false,
@@ -150,7 +151,7 @@ impl Reader {
             Ok(request) => request,
             Err(refused) => {
                 if let Some(request_id) = refused.request_id {
-                    self.promise(Promise::error(request_id, refused.error.code(), Some(share))).await;
+                    self.promise(Promise::error(request_id, &refused.error, Some(share))).await;
                 }
                 return false;
             }
@@ -284,7 +285,7 @@ mod tests {
             let mut answer = Vec::new();
             served.client.read_to_end(&mut answer).await.unwrap();
             let response = wire::WireResponse::decode(&answer[4..]).unwrap();
-            let expected = docdb_protocol::Error::new(ErrorCode::FrameTimeout);
+            let expected = Error::new(ErrorCode::FrameTimeout);
             assert_eq!((response.request_id, response.outcome()), (0, Err(expected)));
             assert_eq!(begun.elapsed(), limits.frame_time_max);
         }

@@ -117,7 +117,7 @@ impl Plan {
 /// Starts what need not wait and promises its answer.
 pub(crate) fn start(plan: Plan, request_id: u64, store: &Store, outstanding: &Outstanding, share: Share) -> Promise {
     match plan {
-        Plan::Refused(error) => Promise::error(request_id, error.code(), Some(share)),
+        Plan::Refused(error) => Promise::error(request_id, &error, Some(share)),
         Plan::Write { writes: Writes { operations, slots }, .. } if operations.is_empty() => {
             let response = slots.merge(Ok(Reply::Executed(Vec::new())));
             Promise::ready(Answer::Response(response).encode(request_id), Some(share))

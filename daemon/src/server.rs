@@ -192,6 +192,6 @@ async fn accept_until(stop: impl Future<Output = ()>, listener: &UnixListener, s
 /// Sends one client too many its error, or the part of it that the socket takes at once.
 fn refuse(stream: &UnixStream) {
     let mut bytes = Vec::new();
-    wire::encode_error(0, ErrorCode::TooManyConnections, &mut bytes);
+    wire::encode_error(0, &ErrorCode::TooManyConnections.into(), &mut bytes);
     let _ = stream.try_write(&bytes);
 }

@@ -232,6 +232,18 @@ impl Error {
         self.context.as_deref()
     }
 
+    /// What its context says of the cause, without what whoever asked knows: the file, the byte, and the detail.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let context = self.context()?;
+        let file = context.file.as_ref().map(|file| format!("file {file:?}"));
+        let offset = context.offset.map(|offset| format!("byte {offset}"));
+        let place: Vec<String> = file.into_iter().chain(offset).collect();
+        let place = Some(place.join(", ")).filter(|place| !place.is_empty());
+        let parts: Vec<String> = place.into_iter().chain(context.detail.clone()).collect();
+        Some(parts.join(": ")).filter(|reason| !reason.is_empty())
+    }
+
     /// Whether it is about one document, and says which.
     #[must_use]
     pub fn names_document(&self) -> bool {

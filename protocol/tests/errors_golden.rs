@@ -70,5 +70,7 @@ fn no_text_is_a_document() {
     for code in ErrorCode::ALL {
         assert!(!code.text().is_empty());
         assert!(json::validate(code.text().as_bytes()).is_err(), "{code:?}");
+        // Nor with a reason behind it.
+        assert!(json::validate(format!("{}: 1", code.text()).as_bytes()).is_err(), "{code:?}");
     }
 }

@@ -140,7 +140,7 @@ fn one_failed_op_gives_its_status_and_several_give_parts() {
 #[test]
 fn an_error_is_its_text_alone() {
     let mut answer = Vec::new();
-    encode_error(5, ErrorCode::DocNotFound, &mut answer);
+    encode_error(5, &ErrorCode::DocNotFound.into(), &mut answer);
     assert_eq!(&answer[..], [&bytes("1f000000 0500000000000000 02 12000000")[..], b"document not found"].concat());
 }
 

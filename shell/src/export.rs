@@ -12,6 +12,8 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use docdb_protocol::{CollectionName, DatabaseId, DocumentId, Error, ErrorCode};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::backend::{Backend, texts_not_shown};
 use crate::entry;
@@ -96,9 +98,12 @@ impl Export<'_> {
             let page = backend.scan(self.database, self.collection, from.as_ref())?;
             next = page.next();
             for (id, bytes) in page.documents {
-                let Some(bytes) = bytes else {
-                    self.skip(Error::new(ErrorCode::CorruptRecord).document(id), left_out)?;
-                    continue;
+                let bytes = match bytes {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        self.skip(error.document(id), left_out)?;
+                        continue;
+                    }
                 };
                 self.check(&id, &bytes)?;
                 let (before, behind): (&[u8], &[u8]) = match (self.how.array, count) {
@@ -155,18 +160,33 @@ impl Export<'_> {
         Err(Error::new(ErrorCode::InvalidRequest).collection(self.collection.as_str()).document(id).detail(detail))
     }
 
-    /// Gives the file its name. Without `--force` a file that appeared meanwhile is left alone too: a
-    /// link is refused where a rename would replace.
+    /// Gives the file its name. Without `--force` a file that appeared meanwhile is left alone too.
     fn install(&self, unfinished: &Path) -> io::Result<()> {
         if self.how.force {
             fs::rename(unfinished, self.file)?;
         } else {
-            fs::hard_link(unfinished, self.file)?;
-            fs::remove_file(unfinished)?;
+            rename_to_free(unfinished, self.file)?;
         }
         let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
+}
+
+/// Renames, and replaces nothing.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can do it in one step, nor every kernel.
+        Err(Errno::INVAL | Errno::NOSYS) => claim_and_rename(from, to),
+        renamed => Ok(renamed?),
+    }
+}
+
+/// Takes the name by an empty file, which only succeeds where there is none, and replaces that one.
+fn claim_and_rename(from: &Path, to: &Path) -> io::Result<()> {
+    drop(OpenOptions::new().write(true).create_new(true).open(to)?);
+    fs::rename(from, to).inspect_err(|_| {
+        let _ = fs::remove_file(to);
+    })
 }
 
 /// Beside the file, so that the rename stays within one file system.
@@ -178,4 +198,28 @@ fn unfinished_name(file: &Path) -> PathBuf {
 
 fn failed(code: ErrorCode, file: &Path, error: &io::Error) -> Error {
     Error::new(code).detail(format!("{}: {error}", file.display()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+mod tests {
+    use super::*;
+
+    /// An export once needed a file system with links.
+    #[test]
+    fn a_finished_file_gets_its_name_without_a_link_and_replaces_nothing() {
+        for rename in [rename_to_free, claim_and_rename] {
+            let directory = tempfile::tempdir().unwrap();
+            let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+            fs::write(&from, "new").unwrap();
+            fs::write(&to, "precious").unwrap();
+            assert_eq!(rename(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&to).unwrap(), b"precious");
+            fs::remove_file(&to).unwrap();
+            rename(&from, &to).unwrap();
+            assert_eq!((fs::read(&to).unwrap(), from.exists()), (b"new".to_vec(), false));
+            rename(&from, &to.with_extension("other")).unwrap_err();
+            assert!(!to.with_extension("other").exists(), "no empty file is left");
+        }
+    }
 }

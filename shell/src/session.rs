@@ -179,7 +179,6 @@ impl Session {
         limit: u64,
     ) -> Result<(), Error> {
         let database = self.database()?;
-        let corrupt = || Error::new(ErrorCode::CorruptRecord).collection(collection.as_str());
         let mut listed = 0;
         let mut next = Some(from.cloned().map_or(Bound::Unbounded, Bound::Included));
         while let Some(from) = next {
@@ -198,10 +197,10 @@ impl Session {
                 }
                 listed += 1;
                 match document {
-                    Some(document) => {
+                    Ok(document) => {
                         self.output.line(&[format!("{}\t", entry::json(&id)).as_bytes(), &document].concat())?;
                     }
-                    None => self.output.error(&corrupt().document(id)),
+                    Err(error) => self.output.error(&error.collection(collection.as_str()).document(id)),
                 }
             }
             if page.texts {

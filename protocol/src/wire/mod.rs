@@ -13,7 +13,7 @@
 //! response  u64 request id | u8 status | u32 length, data
 //!
 //! Execute   u32 count | count x (u32 length, bytes)
-//! Scan      u8 more | u32 count | count x (u64 document id | u32 length, bytes)
+//! Scan      u8 end | u32 count | count x (u64 document id | u32 length, bytes)
 //! Stats     u64 databases | u64 open | u64 transactions | u64 log bytes | u64 memory bytes
 //! OpenDB    u64 database id
 //! ```
@@ -26,7 +26,7 @@
 //! | 4 | Stats | | 4 | delete |
 //! | 7 | ListCollections | database id | 7 | patch |
 //! | 8 | ListDBs | | | |
-//! | 64 | Scan (ours) | database id, op 0's collection and first document id | | |
+//! | 64 | Scan (not the ancestor's) | database id, op 0's collection and first document id | | |
 //!
 //! A worked example, the awkward case included: the read of `_default/7` names its collection in full
 //! where an empty name would mean the same, and carries an empty payload.
@@ -57,7 +57,7 @@ pub mod stats;
 pub use frame::{FrameReader, RefusedFrame};
 pub use request::{Command, RefusedRequest, WireAction, WireOp, WireRequest};
 pub use response::{
-    Status, WireResponse, encode_error, encode_executed, encode_ok, encode_response, encode_result, part_outcome,
-    status_of,
+    Status, TOO_LONG_ADVICE, WireResponse, encode_error, encode_executed, encode_ok, encode_response, encode_result,
+    error_text, part_outcome, status_of,
 };
-pub use scan::{ScanReply, ScanReplyBuilder};
+pub use scan::{ScanReply, ScanReplyBuilder, Scanned};

@@ -54,15 +54,8 @@ impl<'a> Cursor<'a> {
         self.bytes(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// A `u32` and as many bytes; `None` when it is `nothing`.
-    pub(super) fn bytes_u32_unless(&mut self, nothing: u32) -> Result<Option<&'a [u8]>, Error> {
-        match self.u32()? {
-            length if length == nothing => Ok(None),
-            length => self.bytes(usize::try_from(length).unwrap_or(usize::MAX)).map(Some),
-        }
-    }
-
-    fn bytes(&mut self, length: usize) -> Result<&'a [u8], Error> {
+    /// As many bytes.
+    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Error> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.cut_short())?;
         self.rest = rest;
         Ok(taken)

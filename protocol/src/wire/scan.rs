@@ -1,14 +1,15 @@
-//! The answer to Scan, our own command: a page of a collection, in the order of document ids.
+//! The answer to Scan, which the ancestor does not know: a page of a collection, in the order of document ids.
 //!
-//! A page holds about 1 MiB, yet always one document if there is one, so a reader always gets on. The
-//! next page begins at the last id of this one plus one. Of ids that are texts it says only that there are some. A damaged document stands in its place without its
-//! bytes: the page names it, and goes on behind it.
+//! A page holds about 1 MiB, yet always one document if there is one, so a reader always gets on. The next page begins at
+//! the last id of this one plus one. Of ids that are texts it says only that there are some. A document that is damaged,
+//! or too long for a frame, stands in its place without its bytes: the page names it, and goes on behind it.
 //!
 //! It never orders or filters: the documents are those it was given, as they were given.
 
 use crate::error::Error;
-use crate::limits::SCAN_REPLY_BYTES_MAX;
+use crate::limits::{FRAME_BODY_BYTES_MAX, SCAN_REPLY_BYTES_MAX};
 use crate::wire::read::Cursor;
+use crate::wire::response::HEADER_BYTES as RESPONSE_HEADER_BYTES;
 
 /// There are documents behind the page's last one.
 const MORE: u8 = 1;
@@ -28,6 +29,23 @@ const DOCUMENT_HEADER_BYTES: usize = 8 + 4;
 /// Stands for the length of a damaged document; no document is as long.
 const DAMAGED: u32 = u32::MAX;
 
+/// Stands for the length of a document that a frame cannot hold.
+const TOO_LONG: u32 = u32::MAX - 1;
+
+/// The longest document that a page can hold, alone.
+const DOCUMENT_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX - RESPONSE_HEADER_BYTES - HEADER_BYTES - DOCUMENT_HEADER_BYTES;
+
+/// What a page has of one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scanned<'a> {
+    /// Its bytes.
+    Document(&'a [u8]),
+    /// It is damaged.
+    Damaged,
+    /// It is there, and too long for a frame.
+    TooLong,
+}
+
 /// A page, its documents borrowed from the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanReply<'a> {
@@ -39,8 +57,8 @@ pub struct ScanReply<'a> {
     pub texts: bool,
     /// Whether documents are withheld until there is space to make them durable.
     pub withheld: bool,
-    /// The documents; `None` for one that is damaged.
-    pub documents: Vec<(u64, Option<&'a [u8]>)>,
+    /// The documents.
+    pub documents: Vec<(u64, Scanned<'a>)>,
 }
 
 impl<'a> ScanReply<'a> {
@@ -60,7 +78,12 @@ impl<'a> ScanReply<'a> {
         let mut documents = Vec::with_capacity(count);
         for _ in 0..count {
             let id = cursor.u64()?;
-            documents.push((id, cursor.bytes_u32_unless(DAMAGED)?));
+            let scanned = match cursor.u32()? {
+                DAMAGED => Scanned::Damaged,
+                TOO_LONG => Scanned::TooLong,
+                length => Scanned::Document(cursor.bytes(usize::try_from(length).unwrap_or(usize::MAX))?),
+            };
+            documents.push((id, scanned));
         }
         cursor.end()?;
         Ok(ScanReply { more, lost, texts, withheld, documents })
@@ -102,15 +125,20 @@ impl ScanReplyBuilder {
     /// there are more and answers false, from then on always.
     ///
     /// # Panics
-    /// When `bytes` are longer than a document can be.
+    /// Never: what a frame cannot hold has a length that can be written.
     pub fn push(&mut self, id: u64, document: Option<&[u8]>) -> bool {
-        let bytes = document.unwrap_or_default();
+        let is_too_long = document.is_some_and(|bytes| bytes.len() > DOCUMENT_BYTES_MAX);
+        let bytes = document.filter(|_| !is_too_long).unwrap_or_default();
         let full = self.data.len() + DOCUMENT_HEADER_BYTES + bytes.len() > SCAN_REPLY_BYTES_MAX;
         if self.more || (full && self.count > 0) {
             self.more = true;
             return false;
         }
-        let length = document.map_or(DAMAGED, |bytes| u32::try_from(bytes.len()).expect("a document's length fits"));
+        let length = match document {
+            None => DAMAGED,
+            Some(_) if is_too_long => TOO_LONG,
+            Some(bytes) => u32::try_from(bytes.len()).expect("what fits into a frame has a length that fits"),
+        };
         self.data.extend_from_slice(&id.to_le_bytes());
         self.data.extend_from_slice(&length.to_le_bytes());
         self.data.extend_from_slice(bytes);
@@ -161,7 +189,7 @@ mod tests {
         let reply = ScanReply::decode(&data).unwrap();
         assert!(reply.more);
         assert_eq!(reply.documents.len(), 10);
-        assert_eq!(reply.documents[9], (9, Some(document.as_slice())));
+        assert_eq!(reply.documents[9], (9, Scanned::Document(&document)));
     }
 
     #[test]
@@ -196,9 +224,31 @@ mod tests {
         page.withheld();
         let data = page.finish();
         assert_eq!(data[HEADER_BYTES + 13 + 8..][..4], [0xff; 4]);
-        assert_eq!(
-            ScanReply::decode(&data).unwrap(),
-            ScanReply { more: false, lost: true, texts: true, withheld: true, documents: documents.to_vec() }
-        );
+        let documents = vec![(1, Scanned::Document(b"1")), (2, Scanned::Damaged), (3, Scanned::Document(b"3"))];
+        let expected = ScanReply { more: false, lost: true, texts: true, withheld: true, documents };
+        assert_eq!(ScanReply::decode(&data).unwrap(), expected);
+    }
+
+    /// Such a document once made its page an error, and kept every document behind it from a reader.
+    #[test]
+    fn a_document_too_long_for_a_frame_is_named_and_the_page_goes_on_behind_it() {
+        let mut page = ScanReplyBuilder::new();
+        let long = vec![b'1'; DOCUMENT_BYTES_MAX + 1];
+        for (id, document) in [(1, &b"1"[..]), (2, &long), (3, b"3")] {
+            assert!(page.push(id, Some(document)));
+        }
+        let data = page.finish();
+        let documents = vec![(1, Scanned::Document(b"1")), (2, Scanned::TooLong), (3, Scanned::Document(b"3"))];
+        let expected = ScanReply { more: false, lost: false, texts: false, withheld: false, documents };
+        assert_eq!(ScanReply::decode(&data).unwrap(), expected);
+        // The longest that fits, fits.
+        let mut page = ScanReplyBuilder::new();
+        assert!(page.push(1, Some(&long[1..])));
+        let mut frame = Vec::new();
+        crate::wire::encode_ok(1, &page.finish(), &mut frame);
+        assert_eq!(frame.len(), 4 + FRAME_BODY_BYTES_MAX);
+        let response = crate::wire::WireResponse::decode(&frame[4..]).unwrap();
+        let reply = ScanReply::decode(response.outcome().unwrap()).unwrap();
+        assert_eq!(reply.documents, [(1, Scanned::Document(&long[1..]))]);
     }
 }

@@ -92,10 +92,10 @@ impl Backend for Embedded {
             match entry {
                 Ok((id, document)) => {
                     page_bytes += document.len();
-                    page.documents.push((id, Some(document.bytes().to_vec())));
+                    page.documents.push((id, Ok(document.bytes().to_vec())));
                 }
                 Err(error) => match error.context().and_then(|context| context.document.clone()) {
-                    Some(id) => page.documents.push((id, None)),
+                    Some(id) => page.documents.push((id, Err(error))),
                     None if error.code() == ErrorCode::CorruptRecord => page.missing.push(Missing::Lost),
                     None => page.missing.push(Missing::Withheld),
                 },

@@ -1,7 +1,7 @@
 //! Where the databases are: behind one trait, opened here or served by a daemon.
 //!
-//! Both answer the same errors by the same codes; a daemon's carry less context, because only the fixed
-//! text crosses the wire. A backend never interprets a document.
+//! Both answer the same errors by the same codes; a daemon's carry less context, because only a text crosses the wire. A
+//! backend never interprets a document.
 
 mod embedded;
 mod socket;
@@ -22,8 +22,8 @@ pub const DOCUMENT_BYTES_PER_REQUEST_MAX: usize = 4 * 1024 * 1024;
 /// Part of a collection, in the order of ids.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The documents, as stored; `None` for one that is damaged.
-    pub documents: Vec<(DocumentId, Option<Vec<u8>>)>,
+    /// The documents, as stored, or why one cannot be shown: it is damaged, or too long for the daemon's protocol.
+    pub documents: Vec<(DocumentId, Result<Vec<u8>, Error>)>,
     /// Whether there are documents behind the last one.
     pub more: bool,
     /// What keeps documents away that are not named, if anything does.

@@ -16,7 +16,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use docdb_protocol::wire::listing::{self, ListedDatabase};
-use docdb_protocol::wire::{Command, FrameReader, ScanReply, WireRequest, WireResponse, part_outcome};
+use docdb_protocol::wire::{
+    Command, FrameReader, ScanReply, Scanned, TOO_LONG_ADVICE, WireRequest, WireResponse, part_outcome,
+};
 use docdb_protocol::{
     CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
     OperationResult, TxId,
@@ -340,7 +342,7 @@ impl Backend for Socket {
             |response| {
                 let page = ScanReply::decode(response.outcome()?)?;
                 let documents = page.documents.into_iter();
-                let documents = documents.map(|(id, bytes)| (DocumentId::Number(id), bytes.map(<[u8]>::to_vec)));
+                let documents = documents.map(|(id, scanned)| (DocumentId::Number(id), shown(scanned)));
                 let missing = [(page.lost, Missing::Lost), (page.withheld, Missing::Withheld)];
                 let missing = missing.into_iter().filter_map(|(is_so, why)| is_so.then_some(why)).collect();
                 Ok(Page { documents: documents.collect(), more: page.more, missing, texts: page.texts })
@@ -350,6 +352,17 @@ impl Backend for Socket {
 
     fn finish(self: Box<Self>) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+fn shown(scanned: Scanned<'_>) -> Result<Vec<u8>, Error> {
+    match scanned {
+        Scanned::Document(bytes) => Ok(bytes.to_vec()),
+        Scanned::Damaged => Err(Error::new(ErrorCode::CorruptRecord)),
+        Scanned::TooLong => {
+            let detail = format!("the document is longer than an answer of the daemon's protocol; {TOO_LONG_ADVICE}");
+            Err(Error::new(ErrorCode::ResponseTooLarge).detail(detail))
+        }
     }
 }
 
