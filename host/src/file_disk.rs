@@ -10,8 +10,8 @@
 //! in their order, because each has to see the names as the ones before left them. Zero-filling runs in pieces, one
 //! at a time over all databases, what is nearly done first.
 //!
-//! A sync that succeeds says that the bytes will be found: it fails when the data directory's path names another
-//! directory by then, or none.
+//! A sync that succeeds says that the bytes will be found: it fails when the path of the data directory, or of the folder
+//! that the file is in, names another directory by then, or none. Each is looked for at most every few milliseconds.
 //!
 //! Never starts a thread, never waits, never retries what failed.
 
@@ -61,7 +61,7 @@ pub enum Worker {
 #[derive(Debug)]
 struct OpenFile {
     file: Arc<File>,
-    _folder: Option<Arc<Folder>>,
+    folder: Option<Arc<Folder>>,
     /// How much was allocated since the last sync: the next one has as much to do.
     unsynced_bytes: u64,
 }
@@ -198,7 +198,7 @@ impl FileDisk {
                 if let (Some(folder), Some(parent)) = (&folder, path.parent()) {
                     self.folders.keep(parent, folder, self.files.len());
                 }
-                let open = OpenFile { file: Arc::new(file), _folder: folder, unsynced_bytes: 0 };
+                let open = OpenFile { file: Arc::new(file), folder, unsynced_bytes: 0 };
                 let earlier = self.files.insert(id, open);
                 assert!(earlier.is_none(), "the engine never uses a file id twice");
             }
@@ -282,8 +282,9 @@ impl Disk for FileDisk {
             DiskOp::Sync { file } => {
                 let open = self.open_file(file);
                 let file = Arc::clone(&open.file);
+                let folder = open.folder.clone();
                 let kind = FileDisk::kind_of(std::mem::take(&mut open.unsynced_bytes));
-                self.push(id, kind, Work::Sync { file });
+                self.push(id, kind, Work::Sync { file, folder });
             }
             DiskOp::List { path, after, limit } => {
                 self.push(id, TaskKind::Name, Work::List { path, after, limit });

@@ -202,3 +202,38 @@ fn a_directory_that_was_removed_or_replaced_acknowledges_nothing_more() {
         assert_eq!(docdb.close().unwrap_err().code(), ErrorCode::FileOpen, "way {number}");
     }
 }
+
+/// A database's folder that was removed or replaced under an open database was not noticed: what it acknowledged was lost.
+#[test]
+fn a_folder_that_was_removed_or_replaced_acknowledges_nothing_more() {
+    let moved = |folder: &Path| std::fs::rename(folder, folder.with_extension("away")).unwrap();
+    let removed = |folder: &Path| std::fs::remove_dir_all(folder).unwrap();
+    let replaced = |folder: &Path| {
+        std::fs::rename(folder, folder.with_extension("away")).unwrap();
+        std::fs::create_dir(folder).unwrap();
+    };
+    let ways: [&dyn Fn(&Path); 3] = [&moved, &removed, &replaced];
+    for (number, way) in ways.iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let (hears, alerts) = std::sync::mpsc::channel();
+        let on_alert: docdb::AlertHook = std::sync::Arc::new(move |alert| {
+            let _ = hears.send(alert.to_string());
+        });
+        let docdb = DocDb::open_with(&data, Options { on_alert: Some(on_alert), ..Options::default() }).unwrap();
+        let [lost, other] = ["lost", "other"].map(|name| docdb.database(name).unwrap().collection("c").unwrap());
+        lost.create_bytes(1, b"{}").unwrap();
+        way(&data.join("db/lost"));
+        // The folder is looked for every few milliseconds.
+        let refused = (4_u64..).find_map(|id| lost.create_bytes(id, b"{}").err()).unwrap();
+        assert_eq!(refused.code(), ErrorCode::OutcomeUnknown, "way {number}: {refused}");
+        let alert = alerts.recv().unwrap();
+        assert!(alert.starts_with("database \"lost\": ") && alert.contains("removed or replaced"), "{alert}");
+        lost.create_bytes(3, b"{}").expect_err("and no other one");
+        assert!(lost.get(1).unwrap().is_some(), "what is in memory can still be read");
+        // Other databases are not concerned.
+        other.create_bytes(1, b"{}").unwrap();
+        drop((lost, other));
+        drop(docdb);
+    }
+}

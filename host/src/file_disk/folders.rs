@@ -6,9 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use docdb_engine::DiskPath;
+use rustix::io::{Errno, retry_on_intr};
+
+use super::ground::{Identity, LookedAt};
 
 /// Directories right below the data directory that stay open: there is one, `db`.
 const TOP_MAX: usize = 4;
@@ -21,11 +25,31 @@ const CLOSED_MAX: usize = 64;
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Folder(pub(super) OwnedFd);
+pub(super) struct Folder {
+    directory: OwnedFd,
+    /// What it was opened as.
+    pub(super) path: DiskPath,
+    pub(super) identity: Identity,
+    /// When its path was compared with it last.
+    pub(super) looked_at: LookedAt,
+    /// Whether the engine itself renamed or removed it: its path says nothing of it any more.
+    moved: AtomicBool,
+}
+
+impl Folder {
+    pub(super) fn new(directory: OwnedFd, path: DiskPath) -> Result<Folder, Errno> {
+        let identity = retry_on_intr(|| rustix::fs::fstat(&directory))?.into();
+        Ok(Folder { directory, path, identity, looked_at: LookedAt::default(), moved: AtomicBool::new(false) })
+    }
+
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved.load(Ordering::Relaxed)
+    }
+}
 
 impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.directory.as_fd()
     }
 }
 
@@ -73,6 +97,7 @@ impl Folders {
             .collect();
         for path in gone {
             let Some(folder) = self.known.remove(&path).and_then(|folder| folder.upgrade()) else { continue };
+            folder.moved.store(true, Ordering::Relaxed);
             self.top.retain(|other| !Arc::ptr_eq(other, &folder));
             self.recent.retain(|other| !Arc::ptr_eq(other, &folder));
         }

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::folders::Folder;
 use super::kernel::Kernel;
 
 /// Descriptors kept back: the file of a next segment, its folder, a catalog, and one more.
 const DESCRIPTORS_RESERVED: usize = 4;
 
-/// While files are synced one after the other, the data directory is looked for this often: looking takes longer than
-/// all else that DocDB does for a commit.
+/// While files are synced one after the other, the data directory and a file's folder are looked for this often: looking
+/// takes longer than all else that DocDB does for a commit.
 const LOOKED_FOR_EVERY: Duration = Duration::from_millis(20);
 
 /// Which file it is, among all that exist at the same time.
@@ -77,23 +78,26 @@ fn names(path: &Path, expected: Identity) -> Result<(), Errno> {
     }
 }
 
+/// When a directory was looked for last, in nanoseconds since the [`Ground`] was made; zero for never.
+#[derive(Debug, Default)]
+pub(super) struct LookedAt(AtomicU64);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Ground {
     pub(super) kernel: Arc<dyn Kernel>,
     root: OwnedFd,
     place: Option<Root>,
-    /// The beginning of the time that `looked_at_ns` counts.
+    /// The beginning of the time that [`LookedAt`] counts.
     began: Instant,
-    /// When the data directory was looked for last; zero for never.
-    looked_at_ns: AtomicU64,
+    looked_at: LookedAt,
     reserve: Mutex<Vec<OwnedFd>>,
 }
 
 impl Ground {
     pub(super) fn new(kernel: Arc<dyn Kernel>, root: OwnedFd, place: Option<Root>) -> Ground {
-        let (began, looked_at_ns) = (Instant::now(), AtomicU64::new(0));
-        let ground = Ground { kernel, root, place, began, looked_at_ns, reserve: Mutex::default() };
+        let (began, looked_at) = (Instant::now(), LookedAt::default());
+        let ground = Ground { kernel, root, place, began, looked_at, reserve: Mutex::default() };
         // Where there are none, the first operation that needs them is refused and says so.
         let _ = ground.fill_reserve();
         ground
@@ -108,15 +112,24 @@ impl Ground {
         self.place.as_ref().map_or(Ok(()), Root::check)
     }
 
-    /// As [`Ground::check`], unless that was done [a moment ago](LOOKED_FOR_EVERY).
-    pub(super) fn check_now_and_then(&self) -> Result<(), Errno> {
+    /// As [`Ground::check`], and the same of the folder that the synced file is in, unless that was done
+    /// [a moment ago](LOOKED_FOR_EVERY). In a folder that was removed or replaced nobody will find the file.
+    pub(super) fn check_now_and_then(&self, folder: Option<&Folder>) -> Result<(), Errno> {
+        let Some(root) = &self.place else { return Ok(()) };
+        self.now_and_then(&self.looked_at, || root.check())?;
+        // What the engine moved itself is where the engine knows it to be.
+        let Some(folder) = folder.filter(|folder| !folder.has_moved()) else { return Ok(()) };
+        self.now_and_then(&folder.looked_at, || names(&root.path.join(folder.path.as_str()), folder.identity))
+    }
+
+    fn now_and_then(&self, looked_at: &LookedAt, look: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
         let now_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let looked_at_ns = self.looked_at_ns.load(Ordering::Relaxed);
+        let looked_at_ns = looked_at.0.load(Ordering::Relaxed);
         if looked_at_ns != 0 && Duration::from_nanos(now_ns.saturating_sub(looked_at_ns)) < LOOKED_FOR_EVERY {
             return Ok(());
         }
-        self.check()?;
-        self.looked_at_ns.store(now_ns.max(1), Ordering::Relaxed);
+        look()?;
+        looked_at.0.store(now_ns.max(1), Ordering::Relaxed);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub(super) fn open(
         None => None,
         Some(parent) if folder.as_deref().is_some_and(|folder| is_at(ground, folder, &parent)) => folder,
         Some(parent) => match open_directory(ground, &parent, goes_on) {
-            Ok(folder) => Some(Arc::new(Folder(folder))),
+            Ok(folder) => Some(Arc::new(Folder::new(folder, parent)?)),
             Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => return Err(errno),
             // The file's own opening says what is wrong.
             Err(_) => None,
@@ -76,7 +76,7 @@ pub(super) fn make_directory(ground: &Ground, path: &DiskPath) -> Result<Arc<Fol
     ground.fill_reserve()?;
     ground.kernel.make_directory(ground.root(), spelled(path), DIRECTORY_MODE)?;
     match open_directory(ground, path, false) {
-        Ok(folder) => Ok(Arc::new(Folder(folder))),
+        Ok(folder) => Ok(Arc::new(Folder::new(folder, path.clone())?)),
         Err(errno) => {
             // As if nothing had been asked. One that stays is a leftover that the engine knows how to treat.
             let _ = ground.kernel.unlink(ground.root(), spelled(path), AtFlags::REMOVEDIR);
@@ -182,17 +182,14 @@ pub(super) fn sync_directory(
         ground.kernel.sync_directory(folder.as_fd())?;
         return Ok(None);
     }
-    let folder = Arc::new(Folder(open_directory(ground, path, true)?));
+    let folder = Arc::new(Folder::new(open_directory(ground, path, true)?, path.clone())?);
     ground.kernel.sync_directory(folder.as_fd())?;
     Ok(Some(folder))
 }
 
 /// Whether the path names this directory. Folders of databases are removed and made anew under the same name.
 fn is_at(ground: &Ground, folder: &Folder, path: &DiskPath) -> bool {
-    let (Ok(open), Ok(named)) = (retry_on_intr(|| rustix::fs::fstat(folder)), stat(ground, spelled(path))) else {
-        return false;
-    };
-    Identity::from(open) == Identity::from(named)
+    stat(ground, spelled(path)).is_ok_and(|named| Identity::from(named) == folder.identity)
 }
 
 pub(super) fn free_space(ground: &Ground) -> Result<DiskReply, Errno> {

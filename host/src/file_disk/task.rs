@@ -58,7 +58,7 @@ pub(super) enum Work {
     Write { file: Arc<File>, offset: u64, buffers: Vec<Buffer> },
     Allocate { file: Arc<File>, offset: u64, bytes: u64 },
     Length { file: Arc<File> },
-    Sync { file: Arc<File> },
+    Sync { file: Arc<File>, folder: Option<Arc<Folder>> },
     List { path: DiskPath, after: Arc<str>, limit: u32 },
     Rename { from: DiskPath, to: DiskPath, replace: bool },
     Link { from: DiskPath, to: DiskPath },
@@ -154,10 +154,10 @@ fn run(ground: &Ground, work: Work, change: &mut Option<Change>) -> Result<DiskR
             let stat = retry_on_intr(|| rustix::fs::fstat(&file))?;
             Ok(DiskReply::Length(u64::try_from(stat.st_size).map_err(|_| Errno::IO)?))
         }
-        Work::Sync { file } => {
+        Work::Sync { file, folder } => {
             // Not repeated when it fails: what a failed sync covered is unknown for ever.
             ground.kernel.sync_file(file.as_fd())?;
-            ground.check_now_and_then()?;
+            ground.check_now_and_then(folder.as_deref())?;
             Ok(DiskReply::Done)
         }
         Work::List { path, after, limit } => names::list(ground, &path, &after, limit),
