@@ -1,11 +1,11 @@
-//! Captured conversations with the ancestor, byte for byte: what its clients send is understood, what
-//! they expect is what we answer, and our own client says the same.
+//! Captured conversations with the ancestor, byte for byte: what its clients send is understood, what they expect is what is
+//! answered, and DocDB's own client says the same.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests, like a test, fails where it stands")]
 
 use docdb_protocol::wire::{
-    Command, FrameReader, ScanReply, Status, WireAction, WireOp, WireRequest, WireResponse, encode_error,
-    encode_executed, encode_response, part_outcome,
+    Command, FrameReader, ScanReply, ScanReplyBuilder, Status, WireAction, WireOp, WireRequest, WireResponse,
+    encode_error, encode_executed, encode_ok, encode_response, part_outcome,
 };
 use docdb_protocol::{
     Action, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation,
@@ -277,4 +277,28 @@ fn a_request_that_cannot_be_sent_is_refused_and_leaves_nothing_behind() {
     let error = request(vec![op(WireAction::Create, b"", &large)]).encode(&mut out).unwrap_err();
     assert_eq!(error.code(), ErrorCode::PayloadTooLarge);
     assert_eq!(out, b"before");
+}
+
+/// The messages of FORMAT.md: what each `>` line asks, and what each `<` line answers.
+#[test]
+fn the_examples_of_the_format_page_are_what_is_written() {
+    let text = include_str!("../../FORMAT.md");
+    let messages = |mark: &str| -> Vec<Vec<u8>> {
+        text.lines().filter_map(|line| line.trim_start().strip_prefix(mark)).map(bytes).collect()
+    };
+    let (requests, answers) = (messages("> "), messages("< "));
+    assert_eq!((requests.len(), answers.len()), (2, 2));
+    let read = [operation(Action::Read)];
+    assert_eq!(encoded(&WireRequest::execute(3, DatabaseId::FIRST, &read).unwrap()), requests[0]);
+    let mut answer = Vec::new();
+    encode_executed(3, &[Ok(OperationReply::Document(Document::parse(b"{\"a\":1}").unwrap()))], &mut answer);
+    assert_eq!(answer, answers[0]);
+    let books = CollectionName::parse("books").unwrap();
+    assert_eq!(encoded(&WireRequest::scan(4, DatabaseId::FIRST, &books, 0)), requests[1]);
+    let mut page = ScanReplyBuilder::new();
+    assert!(page.push(5, Some(b"{}")) && page.push(6, None));
+    page.texts();
+    let mut answer = Vec::new();
+    encode_ok(4, &page.finish(), &mut answer);
+    assert_eq!(answer, answers[1]);
 }

@@ -164,7 +164,7 @@ impl ScanReplyBuilder {
     /// The data of the response.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
-        // What is lost is reported at the end, where it would have been missed.
+        // A client learns of losses with the last page, when it has had all that is there.
         let bit = |bit: u8, is_set: bool| if is_set { bit } else { 0 };
         let end = bit(LOST, self.lost) | bit(TEXTS, self.texts) | bit(WITHHELD, self.withheld);
         self.data[0] = if self.more { MORE } else { end };
