@@ -1,6 +1,6 @@
 //! Answers: ready ones, and promises of ones that the engine still owes.
 //!
-//! Owns how operations decoded by us and operations answered by the engine become one reply again. It
+//! Owns how operations that the daemon refused and operations that the engine answered become one reply again. It
 //! never changes an error and never re-encodes a document.
 
 use docdb_protocol::wire;
@@ -24,7 +24,7 @@ pub(crate) struct Promise {
 
 enum State {
     Ready(Vec<u8>),
-    /// The engine answers; what we refused ourselves is merged in.
+    /// The engine answers; what the daemon refused is merged in.
     Waiting {
         request_id: u64,
         waiting: Waiting,
@@ -41,7 +41,7 @@ pub(crate) struct Slots(Vec<Option<OperationResult>>);
 pub(crate) enum Answer {
     /// As the engine gave it.
     Response(Response),
-    /// Data of our own making.
+    /// Data that the daemon made.
     Data(Result<Vec<u8>, Error>),
 }
 
@@ -86,8 +86,8 @@ impl Slots {
         Slots(slots)
     }
 
-    /// Puts the engine's results where ours are missing. A request that failed as a whole, when it had
-    /// several operations, failed for each that the engine was given: ours keep their own errors.
+    /// Puts the engine's results where the daemon refused nothing. A request that failed as a whole, when it had
+    /// several operations, failed for each that the engine was given: the others keep their own errors.
     pub(crate) fn merge(self, response: Response) -> Response {
         let Slots(slots) = self;
         if slots.is_empty() {

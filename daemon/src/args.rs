@@ -18,6 +18,9 @@ use crate::server::Config;
 The socket has mode 0660: access is given by its owner and group. SIGTERM or SIGINT stops the daemon in
 order: nothing new is taken, what was taken is answered, everything is synced and closed.
 
+A client that has begun a request has 30 seconds to send the rest of it. Then it is answered that the frame was not
+finished in time, and is cut; so is one that takes no answers for as long.
+
 Exit codes: 0 stopped in order, 1 wrong usage, 2 the data directory or the socket cannot be opened,
 3 stopped, but the data directory could not be closed in order (what was acknowledged is safe)."
 )]

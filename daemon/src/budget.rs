@@ -1,6 +1,6 @@
 //! Bytes in flight: a share of the connection's allowance and a share of the whole server's.
 //!
-//! Owns the counters. A [`Share`] gives its bytes back when it is dropped, so whoever holds the bytes
+//! Owns the counters. A [`Share`] gives its bytes back when it is dropped, so the code that holds the bytes
 //! holds the share. What all connections together may hold has two halves, so that neither can use the
 //! other up:
 //!
@@ -12,7 +12,7 @@
 //!
 //! Waiting never becomes a deadlock. Nobody waits for *whole* while holding a share: a request's share is
 //! dropped before its answer's is asked for. Requests that arrive do hold bytes while they wait for more;
-//! so bytes for one whole message are kept for the *turn*: whoever has it needs nothing further, and a
+//! so bytes for one whole message are kept for the *turn*: the request that has it needs nothing further, and a
 //! client that lets it wait is cut when its time for the frame is over.
 
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub(crate) async fn serve(stream: UnixStream, shared: Shared, budget: Budget) {
 }
 
 /// Throws away what the client sent behind its last frame, so that it sees an orderly end rather than a reset
-/// that could take our last answer with it. Bounded: what comes later is not waited for.
+/// that could take the last answer with it. Bounded: what comes later is not waited for.
 fn discard(reading: &OwnedReadHalf) {
     const PIECES_MAX: usize = 64;
     let mut piece = [0; 16 * 1024];

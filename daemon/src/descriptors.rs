@@ -4,14 +4,16 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Standard streams, the runtime's, the sockets that are listened on, `LOCK`, the data directory, what is kept back.
-const OWN: u64 = 24;
+/// Standard streams, the runtime's, the sockets that are listened on, `LOCK`, the data directory, what is kept back: with
+/// fewer the daemon does not start.
+pub const DESCRIPTORS_MIN: u64 = 24;
 
-/// Raises the process's limit of descriptors to the highest that it may have.
-pub fn raise_descriptor_limit() {
+/// Raises the process's limit of descriptors to the highest that it may have, and says what it is.
+pub fn raise_descriptor_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // A limit that cannot be raised is one to live with.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(current), maximum });
+    limit()
 }
 
 /// How many descriptors this process may have now.
@@ -24,7 +26,7 @@ pub(crate) fn limit() -> u64 {
 /// process does not need for itself, and at least one.
 #[must_use]
 pub(crate) fn connections_max(limit: u64) -> usize {
-    usize::try_from(limit.saturating_sub(OWN) / 2).unwrap_or(usize::MAX).max(1)
+    usize::try_from(limit.saturating_sub(DESCRIPTORS_MIN) / 2).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -42,7 +44,7 @@ mod tests {
     #[test]
     fn the_limit_is_raised_to_the_hard_one() {
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        raise_descriptor_limit();
-        assert!(limit() == hard || limit() > 0, "{hard}");
+        assert!(raise_descriptor_limit() == hard || limit() > 0, "{hard}");
+        assert_eq!(limit(), raise_descriptor_limit());
     }
 }

@@ -21,6 +21,6 @@ mod socket;
 mod store;
 
 pub use args::Args;
-pub use descriptors::raise_descriptor_limit;
+pub use descriptors::{DESCRIPTORS_MIN, raise_descriptor_limit};
 pub use limits::Limits;
 pub use server::{Config, Server, Stopped};

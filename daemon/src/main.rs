@@ -21,7 +21,16 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    docdbd::raise_descriptor_limit();
+    // The runtime panics where it lacks one.
+    let descriptors = docdbd::raise_descriptor_limit();
+    if descriptors < docdbd::DESCRIPTORS_MIN {
+        let needed = docdbd::DESCRIPTORS_MIN;
+        eprintln!(
+            "{PROGRAM}: cannot start: at most {descriptors} files may be open (ulimit -n); it needs {needed}, two for each open \
+             database, and one for each connection"
+        );
+        return ExitCode::from(CANNOT_OPEN);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -80,7 +80,7 @@ fn execute(request: &WireRequest<'_>) -> Result<Plan, Error> {
     Ok(Plan::Write { database, writes: Writes::of(steps) })
 }
 
-/// Steps without reads: what the engine is to do, and what we refused ourselves.
+/// Steps without reads: what the engine is to do, and what the daemon refused.
 #[derive(Debug)]
 pub(crate) struct Writes {
     operations: Vec<Operation>,

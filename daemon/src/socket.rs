@@ -80,7 +80,7 @@ fn refuse_unless_replaceable(path: &Path) -> io::Result<()> {
         let text = format!("{} exists and is not a socket", path.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    // Our own directory is locked, so a live listener belongs to a daemon of another one.
+    // This data directory is locked, so a live listener belongs to the daemon of another one.
     if UnixStream::connect(path).is_ok() {
         let text = format!("another process is listening on {}", path.display());
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
@@ -90,9 +90,9 @@ fn refuse_unless_replaceable(path: &Path) -> io::Result<()> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours =
+        let is_own =
             fs::symlink_metadata(&self.path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
-        if ours {
+        if is_own {
             // A leftover does no harm: the next start replaces it.
             let _ = fs::remove_file(&self.path);
         }

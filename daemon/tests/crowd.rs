@@ -51,7 +51,7 @@ fn a_daemon_with_few_descriptors_takes_fewer_connections_and_goes_on() {
     assert!(up_to < LIMIT as usize, "{}", daemon.first_line);
     let mut writer = daemon.connect();
     let db = writer.open("a");
-    // As many as there is room for, each of them served; one more is told so, again and again.
+    // As many as there is room for, each of them served; one more is refused, again and again.
     let mut others: Vec<Client> = (1..up_to).map(|_| daemon.connect()).collect();
     for other in &mut others {
         assert_eq!(other.open("a"), db);
@@ -59,7 +59,7 @@ fn a_daemon_with_few_descriptors_takes_fewer_connections_and_goes_on() {
     for _ in 0..up_to * 2 {
         assert_eq!(daemon.connect().receive().text(), "too many connections");
     }
-    // Two rotations of the log of 64 MiB, and other databases as far as they find room.
+    // Two rotations of the log of 64 MiB, and other databases while they find room.
     let document = [b"\"".to_vec(), vec![b'x'; 15 * 1024 * 1024], b"\"".to_vec()].concat();
     for id in 0..10 {
         assert_eq!(writer.ask(&one(id, db, WireAction::Create, b"", id, &document)).parts(), [b""], "document {id}");
@@ -77,4 +77,21 @@ fn a_daemon_with_few_descriptors_takes_fewer_connections_and_goes_on() {
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(said.contains("fewer connections than configured") && !said.contains("ReadOnly"), "{said}");
     drop(UnixStream::connect(dir.path().join("data.sock")).unwrap_err());
+}
+
+/// The runtime once panicked where it had no descriptor.
+#[test]
+fn a_daemon_without_descriptors_says_how_many_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    for limit in [6, 12, 23] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" --data-dir \"$1\"")]);
+        let said = limited
+            .args([env!("CARGO_BIN_EXE_docdbd").as_ref(), dir.path().join("data").as_os_str()])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(2), "{limit}: {text}");
+        assert!(text.contains(&format!("at most {limit} files")) && text.contains("it needs 24"), "{limit}: {text}");
+    }
 }

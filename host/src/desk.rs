@@ -146,7 +146,7 @@ impl Outside for Desk {
 
     fn stopped(&mut self) {
         self.stopped = true;
-        // The engine has answered everybody by now; whoever it forgot must not sleep for ever.
+        // The engine has answered everybody by now; a caller that it forgot must not sleep for ever.
         self.refuse_all(&Error::new(ErrorCode::PoolStopped));
     }
 }

@@ -208,8 +208,8 @@ impl DocDb {
     }
 
     /// Answers what is pending, closes every database, and frees the directory for others. Handles that
-    /// are left answer [`ErrorCode::PoolStopped`]. Dropping the last handle does the same, but cannot
-    /// tell of trouble.
+    /// are left answer [`ErrorCode::PoolStopped`]. Dropping the last handle does the same, but
+    /// reports no error.
     ///
     /// # Errors
     /// [`ErrorCode::PoolStopped`] when the engine had stopped on an internal error before;

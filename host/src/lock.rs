@@ -1,8 +1,8 @@
-//! The data directory's door: is it ours, is it free, can we read its format?
+//! The data directory's door: is it DocDB's, is it free, and does this version know its format?
 //!
 //! Owns the file `LOCK`, held exclusively while the process uses the directory. The order is: look,
 //! changing nothing; make the directory if there is none; lock; read the catalog's version. Nothing
-//! else in the directory is touched before the lock is held, and a directory that is not ours never is.
+//! else in the directory is touched before the lock is held, and a directory that is not DocDB's never is.
 //!
 //! `LOCK` is never removed: a process that had it open would lock a file that nobody else can find.
 
@@ -23,7 +23,7 @@ const LOCK: &str = "LOCK";
 /// Names the databases; only a data directory of DocDB has one.
 const CATALOG: &str = "catalog";
 /// What else may lie in a data directory that has no catalog yet, or none any more.
-const OUR_NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", LOCK];
+const NAMES: [&str; 5] = [CATALOG, "catalog.new", "catalog.damaged", "db", LOCK];
 
 /// Behind the magic stand the length of the header and the version.
 const CATALOG_VERSION_END: usize = CATALOG_MAGIC.len() + 2 * size_of::<u32>();
@@ -41,7 +41,7 @@ pub(crate) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Looks at `path`, makes it if needed, locks it, and checks that its format is one we know.
+    /// Looks at `path`, makes it if needed, locks it, and checks that this version knows its format.
     pub(crate) fn take(path: &Path, program: &str, kernel: &dyn Kernel) -> Result<DirectoryLock, Error> {
         look(path)?;
         check_format(path)?;
@@ -51,7 +51,7 @@ impl DirectoryLock {
             make(path, kernel)?;
         }
         let lock = lock(path, program)?;
-        // Again, since another process may have been at work until the lock was ours.
+        // Again, since another process may have been at work until this one had the lock.
         look(path)?;
         check_format(path)?;
         Ok(lock)
@@ -63,13 +63,13 @@ impl DirectoryLock {
     }
 }
 
-/// Changes nothing; refuses a directory in which anything lies that is not ours.
+/// Changes nothing; refuses a directory in which anything lies that is not DocDB's.
 fn look(path: &Path) -> Result<(), Error> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            return Err(not_ours(path, "it is not a directory"));
+            return Err(foreign_directory(path, "it is not a directory"));
         }
         Err(error) => return Err(failed(path, "read the directory", &error)),
     };
@@ -77,26 +77,26 @@ fn look(path: &Path) -> Result<(), Error> {
     for entry in entries {
         let name = entry.map_err(|error| failed(path, "read the directory", &error))?.file_name();
         if name == CATALOG {
-            // One whose magic is damaged is still ours when the databases' folder stands beside it.
+            // One whose magic is damaged is still DocDB's when the databases' folder stands beside it.
             let catalog = path.join(CATALOG);
-            return if is_file(&catalog)? && (names_us(&catalog)? || path.join("db").is_dir()) {
+            return if is_file(&catalog)? && (is_catalog(&catalog)? || path.join("db").is_dir()) {
                 Ok(())
             } else {
-                Err(not_ours(path, "its file \"catalog\" is not DocDB's"))
+                Err(foreign_directory(path, "its file \"catalog\" is not DocDB's"))
             };
         }
         if name == LOCK && !is_lock(&path.join(LOCK))? {
-            // Another foreign name says more to whoever reads the error.
+            // An error that names another foreign file says more.
             foreign.get_or_insert(name);
             continue;
         }
-        if !OUR_NAMES.iter().any(|ours| name == *ours) {
+        if !NAMES.iter().any(|own| name == *own) {
             foreign = Some(name);
         }
     }
     match foreign {
         None => Ok(()),
-        Some(name) => Err(not_ours(path, &format!("it has no catalog, but holds {name:?}"))),
+        Some(name) => Err(foreign_directory(path, &format!("it has no catalog, but holds {name:?}"))),
     }
 }
 
@@ -107,7 +107,7 @@ fn is_file(path: &Path) -> Result<bool, Error> {
 }
 
 /// Whether a catalog's magic stands in either copy of its header.
-fn names_us(catalog: &Path) -> Result<bool, Error> {
+fn is_catalog(catalog: &Path) -> Result<bool, Error> {
     let read = || {
         let file = File::open(catalog)?;
         let mut magic = [0; CATALOG_MAGIC.len()];
@@ -130,7 +130,7 @@ fn is_lock(lock: &Path) -> Result<bool, Error> {
     read().map_err(|error| failed(lock, "read the lock", &error))
 }
 
-fn not_ours(path: &Path, why: &str) -> Error {
+fn foreign_directory(path: &Path, why: &str) -> Error {
     Error::new(ErrorCode::NotADataDirectory).detail(format!(
         "{}: {why}; nothing was changed; give an empty directory, or one that does not exist yet",
         path.display()
@@ -155,11 +155,11 @@ fn make(path: &Path, kernel: &dyn Kernel) -> Result<(), Error> {
     sync(parent, kernel).map_err(|errno| failed(parent, "sync the directory", &errno.into()))
 }
 
-/// The name of a directory that is there already may not be durable: whoever made it may have died before it was.
+/// The name of a directory that is there already may not be durable: the process that made it may have died before it was.
 fn keep_name(path: &Path, kernel: &dyn Kernel) -> Result<(), Error> {
     let parent = path.join("..");
     match sync(&parent, kernel) {
-        // Whoever may not look into the directory above has to see to the name; ours is what lies below it.
+        // A process that may not read the directory above cannot sync it: its user has to make the name durable.
         Ok(()) | Err(Errno::ACCESS | Errno::PERM) => Ok(()),
         Err(errno) => Err(failed(&parent, "sync the directory", &errno.into())),
     }

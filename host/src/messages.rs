@@ -2,7 +2,7 @@
 //!
 //! Foreign code may take its time, panic, ask again, or drop the last handle. So it is called without the
 //! engine's lock, and only by a thread that holds no operation of the disk and that nobody waits for: the
-//! messenger (see `core/threads.rs`), or whoever called [`crate::DocDb::submit`] and is answered at once.
+//! messenger (see `core/threads.rs`), or the thread that called [`crate::DocDb::submit`], where the answer is there at once.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -13,7 +13,7 @@ pub type AlertHook = Arc<dyn Fn(&Alert) + Send + Sync>;
 pub struct Options {
     /// The engine's own settings: sizes and bounds. A `seed` of zero is replaced by one taken from the clock.
     pub engine: docdb_engine::Options,
-    /// Written into `LOCK`, so that whoever finds the directory in use learns by whom.
+    /// Written into `LOCK`, so that the refusal to another process names the program that has the directory.
     pub program: String,
     /// Called with every alert, by a thread that DocDB has for such calls or by one that submits. While it runs,
     /// answers to what was submitted wait, but nothing of the disk does. It may drop the last handle.

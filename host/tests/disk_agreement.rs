@@ -20,7 +20,7 @@ use support::{Direct, path};
 
 /// Few names, so that they collide; `a/x` needs `a` to be a directory.
 const NAMES: [&str; 7] = ["a", "b", "c", "a/x", "a/y", "b/x", "b/y/z"];
-/// Where names of ours may be changed without a directory ending up in itself.
+/// Where names of the test may be changed without a directory ending up in itself.
 const LEAVES: [&str; 5] = ["c", "a/x", "a/y", "b/x", "b/y/z"];
 /// Offsets and lengths around sectors and pages, where off-by-ones live.
 const POSITIONS: [u64; 8] = [0, 1, 511, 512, 513, 4095, 4096, 10_000];

@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use support::{Direct, path};
 
-/// Linux refuses to sync what no device stores, so whoever is not refused has not asked.
+/// Linux refuses to sync what no device stores, so a call that is not refused has not been made.
 #[test]
 fn a_sync_asks_the_kernel() {
     let (pipe, _writer) = std::io::pipe().unwrap();

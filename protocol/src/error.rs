@@ -232,7 +232,7 @@ impl Error {
         self.context.as_deref()
     }
 
-    /// What its context says of the cause, without what whoever asked knows: the file, the byte, and the detail.
+    /// The file, the byte and the detail of its context. Its database, collection and document the client knows that asked.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         let context = self.context()?;

@@ -1,7 +1,7 @@
 //! Commands: one line of bytes to one of a closed list.
 //!
 //! Owns the grammar. A document is the rest of the line, without the blanks around it, byte for byte;
-//! it is not looked at here except for the two prefixes of the ancestor's shell that we refuse by name.
+//! it is not looked at here except for the two prefixes of the ancestor's shell that are refused by name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -15,8 +15,11 @@ const USAGE: u8 = 1;
 const CANNOT_OPEN: u8 = 2;
 const COMMAND_FAILED: u8 = 3;
 
+/// Standard streams, the terminal's, the data directory's with those kept back, and the first open database.
+const DESCRIPTORS_MIN: u64 = 20;
+
 fn main() -> ExitCode {
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -25,6 +28,13 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    if descriptors < DESCRIPTORS_MIN {
+        eprintln!(
+            "error: OutOfResources: at most {descriptors} files may be open (ulimit -n); docdbsh needs {DESCRIPTORS_MIN}, and two for \
+             each open database"
+        );
+        return ExitCode::from(CANNOT_OPEN);
+    }
     let interrupt = Interrupt::default();
     let backend = match open(&args, &interrupt) {
         Ok(backend) => backend,
@@ -51,10 +61,11 @@ fn main() -> ExitCode {
     if session.finish() > seen { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }
 }
 
-/// To the highest that the process may have: each open database takes some. Where that is not enough, a refusal says so.
-fn raise_descriptor_limit() {
+/// To the highest that the process may have, which it says.
+fn raise_descriptor_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(current), maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 fn open(args: &Args, interrupt: &Interrupt) -> Result<Box<dyn Backend>, Error> {

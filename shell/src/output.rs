@@ -13,7 +13,7 @@ pub(crate) struct Output {
     errors: Box<dyn Write>,
     /// Whether a person watches, for whom progress is shown.
     pub(crate) watched: bool,
-    /// Whether nobody reads the results any more: whoever did has seen enough, and nothing more is to be done.
+    /// Whether nobody reads the results any more: then the shell runs no further command.
     pub(crate) closed: bool,
     /// How many commands failed.
     pub(crate) failures: u64,

@@ -63,7 +63,7 @@ impl Session {
                     self.open = None;
                 }
                 self.output.error(&error);
-                // Whoever read the results has gone, and with it the reason to run the rest.
+                // Where nobody reads the results any more, there is no reason to run the rest.
                 if self.output.closed { Next::Exit } else { Next::Command }
             }
         }
@@ -166,7 +166,7 @@ impl Session {
         let mut results = self.backend.execute(database, vec![operation])?;
         let missing = || Err(Error::new(ErrorCode::InvalidFrame).detail("no result"));
         results.pop().unwrap_or_else(missing).map_err(|error| {
-            // Over the socket an error comes without context; here we know what it was about.
+            // Over the socket an error does not say which document it is about.
             if error.names_document() { error } else { error.document(&target.id) }
         })
     }

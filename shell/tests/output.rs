@@ -61,3 +61,20 @@ fn a_list_whose_reader_has_seen_enough_ends() {
     let said = String::from_utf8_lossy(&ran.stderr).replace("there are more: .list --from 21\n", "");
     assert_eq!((ran.status.code(), said.as_str()), (Some(3), ""));
 }
+
+/// It once panicked, or named a file where there was only too little of something.
+#[test]
+fn a_shell_without_descriptors_says_how_many_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    for (limit, code) in [(6, 2), (19, 2), (20, 0)] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$1\" -c '.open a' -c '.create 1 {{}}'")]);
+        let said = limited
+            .args([env!("CARGO_BIN_EXE_docdbsh").as_ref(), dir.path().join("data").as_os_str()])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(code), "{limit}: {text}");
+        assert_eq!(text.contains("docdbsh needs 20"), code == 2, "{limit}: {text}");
+    }
+}

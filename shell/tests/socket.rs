@@ -55,6 +55,39 @@ fn the_same_commands_give_the_same_results_with_a_daemon_and_without() {
     assert!(exported == [b"{\"a\": 1.0}\n", line.repeat(600).as_bytes()].concat());
 }
 
+/// A document that the embedded handle had stored could neither be read through a daemon nor be listed past.
+#[test]
+fn a_document_too_long_for_the_daemon_hides_no_other() {
+    const LONGEST: usize = 16 * 1024 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let (data, file, out) = (dir.path().join("data"), dir.path().join("in"), dir.path().join("out"));
+    let long = format!("\"{}\"", "x".repeat(LONGEST - 2));
+    std::fs::write(&file, format!("{{\"id\":1,\"doc\":1}}\n{{\"id\":2,\"doc\":{long}}}\n{{\"id\":3,\"doc\":3}}\n"))
+        .unwrap();
+    let imported = shell(&[data.to_str().unwrap()], &[".open a", &format!(".import {}", file.display())]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    with_daemon(&data, |socket| {
+        let ask = |command: &str| {
+            let ran = shell(&["--socket", socket.to_str().unwrap()], &[".open a", command]);
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            (ran.status.code(), text(&ran.stdout), text(&ran.stderr))
+        };
+        let (code, _, said) = ask(".read 2");
+        assert!(
+            code == Some(3) && said.contains("response too large, document 2: ") && said.contains("docdbsh DIR"),
+            "{said}"
+        );
+        let (code, listed, said) = ask(".list");
+        assert_eq!((code, listed.as_str()), (Some(3), "1\t1\n3\t3\n"));
+        assert!(said.contains("document 2") && said.contains("docdbsh DIR"), "{said}");
+        let export = format!(".export {} --skip-damaged", out.display());
+        assert_eq!(ask(&export).1, "2 exported\n");
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), "{\"id\":1,\"doc\":1}\n{\"id\":3,\"doc\":3}\n");
+    });
+    // Nothing is lost, and the shell without a daemon shows it.
+    assert!(shell(&[data.to_str().unwrap()], &[".open a", ".read 2"]).stdout == format!("{long}\n").as_bytes());
+}
+
 #[test]
 fn one_plain_document_a_line_has_no_room_for_line_ends() {
     let dir = tempfile::tempdir().unwrap();

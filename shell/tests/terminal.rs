@@ -46,7 +46,7 @@ impl Terminal {
         let (pieces, screen) = channel();
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
-            // The end of the terminal is an error to whoever reads from it.
+            // The end of the terminal is an error to its reader.
             while let Ok(bytes) = reader.read(&mut piece) {
                 if bytes == 0 || pieces.send(piece[..bytes].to_vec()).is_err() {
                     return;

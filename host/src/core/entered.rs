@@ -1,11 +1,11 @@
 //! Being inside the engine's lock, and leaving it properly.
 //!
 //! The lock is released in one way alone: by dropping an [`Entered`]. That asks [`State::errands`] first,
-//! under the lock, calls whoever has to be called right after, and carries in what came to the inbox
+//! under the lock, calls the threads that have work right after, and carries in what came to the inbox
 //! meanwhile. A thread that is to sleep is noted as sleeping before, so nobody sleeps with an errand undone,
-//! and a change of the state needs no thought of whom to tell.
+//! and code that changes the state need not think of whom to wake.
 //!
-//! A thread takes an operation of the disk only when it has nobody to tell; while it has, it goes first.
+//! A thread takes an operation of the disk only when it has nobody to wake; waking goes first.
 //! A panic inside (a bug) fails everyone who waits, so that nobody sleeps for ever.
 
 use std::ops::{Deref, DerefMut};
@@ -127,8 +127,8 @@ impl<'core> Entered<'core> {
         errands.carry_out(self.core);
     }
 
-    /// Looks, without the lock, who found it taken and has put a request into the inbox. If it is taken again, whoever has
-    /// it comes by here too.
+    /// Looks, without the lock, who found it taken and has put a request into the inbox. If it is taken again, the thread
+    /// that has it comes by here too.
     fn look_into_inbox(core: &Core, leaving: Leaving) {
         for _ in 0..EMPTYINGS_MAX {
             if core.inbox.is_empty() || planted!(InboxForgotten) {

@@ -1,8 +1,8 @@
 //! Requests that found the engine's lock taken.
 //!
-//! Whoever holds the lock carries them in, in the order in which they came, so no caller ever queues for
-//! the lock, and the engine's state stays with one processor. Nothing stays behind: whoever puts a request
-//! in tries the lock afterwards, and whoever releases the lock looks in here afterwards.
+//! The thread that holds the lock carries them in, in the order in which they came, so no caller ever queues for
+//! the lock, and the engine's state stays with one processor. Nothing stays behind: a thread that puts a request
+//! in tries the lock afterwards, and a thread that releases the lock looks in here afterwards.
 
 use docdb_protocol::Request;
 

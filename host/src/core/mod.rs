@@ -5,7 +5,7 @@
 //!
 //! A caller carries out what its request leads to itself, as long as operations are queued that
 //! nobody has taken: a single writer appends, syncs and returns without one change of thread. A caller
-//! that finds its operation in other hands parks. Whoever leaves while work is queued calls a lane, and
+//! that finds its operation in other hands parks. A thread that leaves while work is queued calls a lane, and
 //! a lane goes on for as long as it finds work: under load one hot lane drives the disk, and answers
 //! are handed out while the next batch is on its way.
 //!
@@ -75,7 +75,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn handle(&mut self, input: Input) {
-        // Readers let go without a word, so whoever asks looks first.
+        // Readers let go of views without a word, so each request looks first how many bytes they keep.
         if let Some(bytes) = self.desk.pinned_bytes_changed() {
             self.driver.handle(Input::Pinned { bytes }, &mut self.desk);
         }
@@ -173,7 +173,7 @@ impl Core {
 
     /// Starts the messenger, unless there is one.
     fn need_messenger(self: &Arc<Core>) -> Result<(), Error> {
-        // Held throughout: whoever comes second finds a messenger, or tries again.
+        // Held throughout: a second caller finds a messenger, or tries again.
         let mut threads = whole(self.threads.lock());
         if !self.has_messenger.load(Ordering::Acquire) {
             threads.push(threads::start_messenger(self)?);
@@ -196,7 +196,7 @@ impl Core {
                 self.inbox.put(request, waiter);
                 match Entered::at_once(self) {
                     Some(entered) => entered,
-                    // Whoever is inside carries it in.
+                    // The thread inside carries it in.
                     None => {
                         let response = seat.park();
                         seat.leave();

@@ -1,7 +1,7 @@
 //! The directories that are kept open, so that syncing one never needs a descriptor that is not there any more.
 //!
 //! A directory is open for as long as a file in it is; so are the ones right below the data directory, and the few
-//! that were used last. A path may come to name another directory, so whoever uses one compares first: see
+//! that were used last. A path may come to name another directory, so every use compares first: see
 //! [`names::sync_directory`](super::names::sync_directory).
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,7 +1,7 @@
 //! Names below the data directory: opening, making, listing, renaming, linking, removing, syncing.
 //!
 //! Every path is resolved from the directory that was opened once, so that nothing done to the
-//! directories above it can lead us elsewhere; a symbolic link in the last place is refused.
+//! directories above it leads elsewhere; a symbolic link in the last place is refused.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -161,7 +161,7 @@ pub(super) fn unlink(ground: &Ground, path: &DiskPath) -> Result<DiskReply, Errn
     let flags = if is_directory(ground, path) { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     match ground.kernel.unlink(ground.root(), spelled(path), flags) {
         Ok(()) => Ok(DiskReply::Done),
-        // A mount point is as little ours to remove as a folder with something in it.
+        // DocDB removes no mount point, as it removes no folder with something in it.
         Err(Errno::NOTEMPTY | Errno::BUSY) => Err(Errno::EXIST),
         Err(errno) => Err(errno),
     }

@@ -135,7 +135,7 @@ fn run(ground: &Ground, work: Work, change: &mut Option<Change>) -> Result<DiskR
         // The last share of a removed file gives its space back, which takes time: so it happens here.
         Work::Close { file } => {
             drop(file);
-            // Whoever begins something tries again, and says so when it cannot be.
+            // The next operation that begins something tries again, and is refused where it cannot be filled.
             let _ = ground.fill_reserve();
             Ok(DiskReply::Done)
         }

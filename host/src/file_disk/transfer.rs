@@ -12,7 +12,7 @@ use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
 
 use super::kernel::Kernel;
 
-/// One read answers at most this much, so that no request makes us set memory aside without end.
+/// One read answers at most this much, so that no request sets memory aside without end.
 const READ_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// Linux takes at most this many buffers in one call (`UIO_MAXIOV`).

@@ -17,7 +17,7 @@ pub(crate) enum Mistake {
     RestWithErrandsUndone,
     /// Whoever releases the lock does not look who found it taken.
     InboxForgotten,
-    /// Nor does whoever releases it to carry an operation out.
+    /// Nor does a thread that releases it to carry an operation out.
     InboxLeftForWork,
     /// A caller sleeps without saying so.
     ParksUnannounced,

@@ -54,7 +54,7 @@ fn has(documents: &Documents, changes: &[Changed]) -> bool {
         .all(|((collection, id), content)| documents.get(&((*collection).to_owned(), *id)) == content.as_ref())
 }
 
-/// Makes no sync: whoever looks at an image needs none.
+/// Makes no sync: an image that is only looked at needs none.
 #[derive(Debug)]
 struct Careless;
 

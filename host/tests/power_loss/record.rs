@@ -1,7 +1,7 @@
 //! The seam that writes down what is asked of it.
 //!
 //! Owns the record: calls with their bytes, in the order in which they began and ended, and between them what
-//! clients asked and were answered. Files and directories are nodes, told apart by device and inode, so that a call
+//! clients asked and were answered. Files and directories are nodes, known by device and inode, so that a call
 //! on a wrong descriptor is seen as what it is. Syncs are written down and answered, not made.
 
 use std::collections::HashMap;

@@ -26,8 +26,8 @@
 //!
 //! | text | here | `serde_json::Value` | why |
 //! |---|---|---|---|
-//! | a number beyond the range of `f64` (`1e400`, 400 digits) | accepted | refused: number out of range | the grammar sets no range, and we store text |
-//! | exactly 128 open containers | accepted | refused: it stops at 127 | our limit is [`JSON_DEPTH_MAX`], its counter is spent on the 128th |
+//! | a number beyond the range of `f64` (`1e400`, 400 digits) | accepted | refused: number out of range | the grammar sets no range, and DocDB stores text |
+//! | exactly 128 open containers | accepted | refused: it stops at 127 | the limit is [`JSON_DEPTH_MAX`], its counter is spent on the 128th |
 //!
 //! Nothing that is refused here is accepted there. Both accept repeated keys, both refuse lone surrogates,
 //! invalid UTF-8, control characters in strings, a byte order mark and trailing bytes.

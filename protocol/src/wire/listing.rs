@@ -13,7 +13,7 @@ use crate::request::DatabaseInfo;
 const SECONDS_PER_DAY: u64 = 86_400;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
-/// One database as ListDBs tells of it.
+/// One database as ListDBs lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedDatabase {
     /// Its name.

@@ -40,7 +40,7 @@ pub enum Command {
     ListCollections,
     /// The databases.
     ListDatabases,
-    /// Documents of a collection in the order of their ids. Ours; the ancestor does not know it.
+    /// Documents of a collection in the order of their ids. The ancestor does not know it.
     Scan,
     /// Any other number; answered with `InvalidRequest`.
     Unknown(u8),

@@ -167,7 +167,7 @@ impl Socket {
             return take(&response);
         }
         self.connection = None;
-        // Id 0 is never ours: the daemon speaks of the connection as a whole.
+        // The shell asks nothing with id 0: with it the daemon speaks of the connection as a whole.
         response.outcome()?;
         Err(Error::new(ErrorCode::InvalidRequestId).detail(format!("an answer to request {}", response.request_id)))
     }
@@ -182,7 +182,7 @@ impl Socket {
         let ended = || Lost::NotSent(io::ErrorKind::NotConnected.into());
         let connection = self.connection.as_ref().ok_or_else(ended)?;
         let mut stream = Patient::new(&connection.stream, &self.interrupt);
-        // A daemon that refuses us answers before it reads; what it said is worth more than a broken pipe.
+        // A daemon that refuses a connection answers before it reads; what it said is worth more than a broken pipe.
         let sent = stream.write_all(frame);
         let lost = match (receive(&mut stream), sent) {
             (Ok(body), _) => return Ok(body),
