@@ -121,6 +121,11 @@ impl Catalog {
         self.names.get(name).copied()
     }
 
+    /// Whether a database has this name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// Takes a database in. One of the same id makes way for it; one of the same name is not found by it any more.
     pub(crate) fn insert(&mut self, id: DatabaseId, entry: Entry) {
         self.names.insert(entry.name.clone(), id);

@@ -13,7 +13,7 @@ use crate::jobs::slots::Slot;
 
 /// Begins to open a database, or to open it again.
 pub(super) fn open(permit: Permit, common: &Common, turn: &mut Turn<'_>) -> Box<Opening> {
-    let (job, first) = Opening::new(common.subject.clone(), permit, turn.options, turn.io);
+    let (job, first) = Opening::new(common.subject.clone(), permit, turn.options);
     turn.io.submit(common.owner(Slot::Log), first);
     Box::new(job)
 }

@@ -10,8 +10,8 @@
 
 use docdb_protocol::{Error, ErrorCode};
 
-use super::catalog_write::path;
 use super::new_segment::written;
+use super::paths::catalog_path;
 use crate::disk::{DiskError, DiskOp, FileId};
 use crate::io::{DiskResult, Progress, disk_error};
 
@@ -60,6 +60,6 @@ impl CatalogAppend {
 }
 
 fn failed(code: ErrorCode, error: &DiskError) -> Progress<()> {
-    let error: Error = disk_error(code, &path(), error);
+    let error: Error = disk_error(code, &catalog_path(), error);
     Progress::Failed(error)
 }

@@ -11,7 +11,7 @@
 
 use docdb_protocol::{Error, ErrorCode};
 
-use super::catalog_write::path;
+use super::paths::catalog_path;
 use crate::disk::{DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 
@@ -34,7 +34,7 @@ enum Step {
 
 impl CatalogSync {
     pub(crate) fn new(file: FileId, cause: Error) -> (CatalogSync, DiskOp) {
-        let first = DiskOp::Open { file, path: path(), mode: OpenMode::Read };
+        let first = DiskOp::Open { file, path: catalog_path(), mode: OpenMode::Read };
         (CatalogSync { file, cause, step: Step::Open }, first)
     }
 
@@ -59,10 +59,10 @@ impl CatalogSync {
             (Step::Close, Ok(_)) => self.go(Step::SyncRoot, DiskOp::SyncDirectory { path: DiskPath::root() }),
             (Step::SyncRoot, Ok(_)) => Progress::Done(()),
             (Step::Open | Step::Close, Err(error)) => {
-                Progress::Failed(disk_error(ErrorCode::FileOpen, &path(), &error))
+                Progress::Failed(disk_error(ErrorCode::FileOpen, &catalog_path(), &error))
             }
             (Step::Sync | Step::SyncRoot, Err(error)) => {
-                Progress::Failed(disk_error(ErrorCode::FileSync, &path(), &error))
+                Progress::Failed(disk_error(ErrorCode::FileSync, &catalog_path(), &error))
             }
         }
     }

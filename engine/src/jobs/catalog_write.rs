@@ -12,6 +12,7 @@
 use docdb_protocol::{Error, ErrorCode};
 
 use super::new_segment::written;
+use super::paths::{catalog_path, new_catalog_path};
 use super::undo::Undo;
 use crate::buffer::Buffer;
 use crate::catalog::Catalog;
@@ -48,7 +49,7 @@ impl CatalogWrite {
     pub(crate) fn new(catalog: &mut Catalog, file: FileId) -> (CatalogWrite, DiskOp) {
         let bytes = Buffer::from(catalog.encode());
         let job = CatalogWrite { bytes, generation: catalog.generation, file, step: Step::UnlinkStale };
-        (job, DiskOp::Unlink { path: new_path() })
+        (job, DiskOp::Unlink { path: new_catalog_path() })
     }
 
     /// How many bytes it writes.
@@ -79,7 +80,7 @@ impl CatalogWrite {
                 self.failed(ErrorCode::FileOpen, &error)
             }
             (Step::UnlinkStale, Ok(_) | Err(_)) => {
-                self.go(Step::Create, DiskOp::Open { file, path: new_path(), mode: OpenMode::CreateNew })
+                self.go(Step::Create, DiskOp::Open { file, path: new_catalog_path(), mode: OpenMode::CreateNew })
             }
             (Step::Create, Ok(_)) => {
                 self.go(Step::Write, DiskOp::Write { file, offset: 0, buffers: vec![self.bytes.clone()] })
@@ -99,7 +100,7 @@ impl CatalogWrite {
     }
 
     fn rename(&mut self) -> Progress<FileId> {
-        self.go(Step::Rename, DiskOp::Rename { from: new_path(), to: path(), replace: true })
+        self.go(Step::Rename, DiskOp::Rename { from: new_catalog_path(), to: catalog_path(), replace: true })
     }
 
     fn go(&mut self, step: Step, op: DiskOp) -> Progress<FileId> {
@@ -108,25 +109,11 @@ impl CatalogWrite {
     }
 
     fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<FileId> {
-        let error: Error = disk_error(code, &path(), error);
+        let error: Error = disk_error(code, &catalog_path(), error);
         let is_renamed = matches!(self.step, Step::SyncRoot);
-        let mut undo = Undo::new(error, if is_renamed { Vec::new() } else { vec![new_path()] });
+        let mut undo = Undo::new(error, if is_renamed { Vec::new() } else { vec![new_catalog_path()] });
         let first = undo.step();
         self.step = Step::Undo { undo, is_open: self.opened().is_some() };
         first
     }
-}
-
-/// Where the catalog is.
-pub(crate) fn path() -> DiskPath {
-    DiskPath::root().join("catalog")
-}
-
-/// Where one that could not be read is kept.
-pub(crate) fn damaged_path() -> DiskPath {
-    DiskPath::root().join("catalog.damaged")
-}
-
-fn new_path() -> DiskPath {
-    DiskPath::root().join("catalog.new")
 }

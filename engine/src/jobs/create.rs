@@ -16,7 +16,7 @@
 use docdb_protocol::{DatabaseName, Error, ErrorCode};
 
 use super::new_segment::{Made, written};
-use super::start::databases_path;
+use super::paths::databases_path;
 use super::undo::Undo;
 use crate::buffer::Buffer;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode, SECTOR_BYTES};
@@ -105,77 +105,101 @@ impl Create {
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
+        match result {
+            Ok(reply) => self.done(reply),
+            Err(error) => self.not_done(&error),
+        }
+    }
+
+    /// The operation of the step was carried out.
+    fn done(&mut self, reply: DiskReply) -> Progress<Made> {
         let file = self.made.file;
-        match (&mut self.step, result) {
-            (Step::MakeDirectory | Step::MakeDirectoryAnew, Ok(_)) => self.create_file(),
-            (Step::MakeDirectory, Err(error)) if error.kind == DiskErrorKind::Exists => {
-                let list = DiskOp::List { path: self.directory.clone(), after: "".into(), limit: LEFTOVERS_MAX };
-                self.go(Step::ListLeftovers, list)
-            }
-            (Step::ListLeftovers, Ok(DiskReply::Names(names))) => match names.as_slice() {
-                [] => self.remove_directory(),
-                [name] if SegmentName::parse(&self.name, name) == Some(SegmentName::Active) => {
-                    let path = self.directory.join(name);
-                    self.go(Step::OpenLeftover, DiskOp::Open { file, path, mode: OpenMode::Read })
-                }
-                [..] => self.refused(),
-            },
-            // Held open until the new file is made under another id; its first batch tells what it is.
-            (Step::OpenLeftover, Ok(_)) => {
-                let offset = SEGMENT_HEADER_BYTES as u64;
-                let bytes = u32::try_from(SECTOR_BYTES).expect("512");
-                self.go(Step::ReadLeftover, DiskOp::Read { file, offset, bytes, bulk: false })
-            }
-            (Step::ReadLeftover, Ok(DiskReply::Data(data))) => {
-                let is_unused = data.as_slice().iter().all(|byte| *byte == 0);
-                self.go(Step::CloseLeftover { is_unused }, DiskOp::Close { file })
-            }
-            (Step::CloseLeftover { is_unused: true }, Ok(_)) => {
-                self.made.file = self.second_file;
-                let path = self.directory.join(&active(&self.name));
-                self.go(Step::UnlinkLeftover, DiskOp::Unlink { path })
-            }
-            (Step::CloseLeftover { is_unused: false }, Ok(_)) => self.refused(),
-            (Step::UnlinkLeftover, Ok(_)) => self.remove_directory(),
-            (Step::RemoveDirectory, Ok(_)) => {
+        match &mut self.step {
+            Step::MakeDirectory | Step::MakeDirectoryAnew => self.create_file(),
+            Step::ListLeftovers => self.leftovers_listed(reply),
+            Step::OpenLeftover => self.read_leftover(),
+            Step::ReadLeftover => self.leftover_read(reply),
+            Step::CloseLeftover { is_unused: true } => self.unlink_leftover(),
+            Step::CloseLeftover { is_unused: false } => self.refused(),
+            Step::UnlinkLeftover => self.remove_directory(),
+            Step::RemoveDirectory => {
                 self.go(Step::MakeDirectoryAnew, DiskOp::MakeDirectory { path: self.directory.clone() })
             }
-            (Step::CreateFile, Ok(_)) => {
+            Step::CreateFile => {
                 self.go(Step::Allocate, DiskOp::Allocate { file, offset: 0, bytes: self.made.file_bytes })
             }
-            (Step::Allocate, Ok(_)) => {
+            Step::Allocate => {
                 let buffers = vec![Buffer::from(self.header.encode())];
                 self.go(Step::WriteHeader, DiskOp::Write { file, offset: 0, buffers })
             }
-            (Step::WriteHeader, Ok(reply)) => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
+            Step::WriteHeader => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
                 Ok(()) => self.go(Step::SyncFile, DiskOp::Sync { file }),
                 Err(error) => self.failed(ErrorCode::FileWrite, &error),
             },
-            (Step::SyncFile, Ok(_)) => {
-                self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() })
-            }
-            (Step::SyncFolder, Ok(_)) => self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() }),
-            (Step::SyncParent, Ok(_)) => Progress::Done(self.made),
-            (Step::ListLeftovers | Step::ReadLeftover, Ok(_)) => {
-                self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
-            }
-            (Step::ListLeftovers | Step::ReadLeftover, Err(error)) => self.failed(ErrorCode::FileRead, &error),
-            (
-                Step::MakeDirectory
-                | Step::MakeDirectoryAnew
-                | Step::OpenLeftover
-                | Step::CloseLeftover { .. }
-                | Step::UnlinkLeftover
-                | Step::RemoveDirectory
-                | Step::CreateFile,
-                Err(error),
-            ) => self.failed(ErrorCode::FileOpen, &error),
-            (Step::Allocate | Step::WriteHeader, Err(error)) => self.failed(ErrorCode::FileWrite, &error),
-            (Step::SyncFile | Step::SyncFolder | Step::SyncParent, Err(error)) => {
-                self.failed(ErrorCode::FileSync, &error)
-            }
-            (Step::Undo { undo, .. }, Ok(_) | Err(_)) => undo.step(),
+            Step::SyncFile => self.go(Step::SyncFolder, DiskOp::SyncDirectory { path: self.directory.clone() }),
+            Step::SyncFolder => self.go(Step::SyncParent, DiskOp::SyncDirectory { path: databases_path() }),
+            Step::SyncParent => Progress::Done(self.made),
+            Step::Undo { undo, .. } => undo.step(),
         }
+    }
+
+    /// The operation of the step failed.
+    fn not_done(&mut self, error: &DiskError) -> Progress<Made> {
+        match &mut self.step {
+            Step::MakeDirectory if error.kind == DiskErrorKind::Exists => self.list_leftovers(),
+            Step::MakeDirectory
+            | Step::MakeDirectoryAnew
+            | Step::OpenLeftover
+            | Step::CloseLeftover { .. }
+            | Step::UnlinkLeftover
+            | Step::RemoveDirectory
+            | Step::CreateFile => self.failed(ErrorCode::FileOpen, error),
+            Step::ListLeftovers | Step::ReadLeftover => self.failed(ErrorCode::FileRead, error),
+            Step::Allocate | Step::WriteHeader => self.failed(ErrorCode::FileWrite, error),
+            Step::SyncFile | Step::SyncFolder | Step::SyncParent => self.failed(ErrorCode::FileSync, error),
+            Step::Undo { undo, .. } => undo.step(),
+        }
+    }
+
+    fn list_leftovers(&mut self) -> Progress<Made> {
+        let list = DiskOp::List { path: self.directory.clone(), after: "".into(), limit: LEFTOVERS_MAX };
+        self.go(Step::ListLeftovers, list)
+    }
+
+    fn leftovers_listed(&mut self, reply: DiskReply) -> Progress<Made> {
+        let DiskReply::Names(names) = reply else { return self.no_answer() };
+        match names.as_slice() {
+            [] => self.remove_directory(),
+            [name] if SegmentName::parse(&self.name, name) == Some(SegmentName::Active) => {
+                let path = self.directory.join(name);
+                self.go(Step::OpenLeftover, DiskOp::Open { file: self.made.file, path, mode: OpenMode::Read })
+            }
+            [..] => self.refused(),
+        }
+    }
+
+    /// Where its first batch would stand, a segment that was never used holds zeros.
+    fn read_leftover(&mut self) -> Progress<Made> {
+        let offset = SEGMENT_HEADER_BYTES as u64;
+        let bytes = u32::try_from(SECTOR_BYTES).expect("512");
+        self.go(Step::ReadLeftover, DiskOp::Read { file: self.made.file, offset, bytes, bulk: false })
+    }
+
+    fn leftover_read(&mut self, reply: DiskReply) -> Progress<Made> {
+        let DiskReply::Data(data) = reply else { return self.no_answer() };
+        let is_unused = data.as_slice().iter().all(|byte| *byte == 0);
+        self.go(Step::CloseLeftover { is_unused }, DiskOp::Close { file: self.made.file })
+    }
+
+    fn unlink_leftover(&mut self) -> Progress<Made> {
+        self.made.file = self.second_file;
+        let path = self.directory.join(&active(&self.name));
+        self.go(Step::UnlinkLeftover, DiskOp::Unlink { path })
+    }
+
+    /// The disk answered something else than was asked.
+    fn no_answer(&mut self) -> Progress<Made> {
+        self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
     }
 
     /// Somebody's data, for all that is known: not touched.

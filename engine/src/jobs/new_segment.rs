@@ -70,8 +70,15 @@ pub(crate) struct NewSegment {
     directory: DiskPath,
     database: DatabaseName,
     made: Made,
-    step: Step,
-    failed: Option<Failure>,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// The operation of this step is in flight.
+    Making(Step),
+    /// It failed.
+    Undoing(Failure),
 }
 
 /// The failure whose traces are being removed.
@@ -82,7 +89,7 @@ struct Failure {
     undo: Undo,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// A `next` without a valid header may be left of an attempt that failed.
     UnlinkStale,
@@ -103,8 +110,76 @@ enum Step {
     Promote,
     /// The last one: what follows will be acknowledged on the strength of this name.
     SyncPromoted,
-    /// After a failure: while the active segment has its name, `next` is no part of the log.
-    Undo,
+}
+
+impl Step {
+    /// Whether a header may have been written by now, even if the step failed.
+    fn may_have_header(self) -> bool {
+        match self {
+            Step::UnlinkStale | Step::TakeSpare | Step::Create | Step::Allocate | Step::WriteTail | Step::SyncTail => {
+                false
+            }
+            Step::WriteHeader
+            | Step::SyncHeader
+            | Step::SyncNext
+            | Step::Seal
+            | Step::SyncSealed
+            | Step::Promote
+            | Step::SyncPromoted => true,
+        }
+    }
+
+    /// Whether the new file has been opened before this step.
+    fn has_file(self) -> bool {
+        match self {
+            Step::UnlinkStale | Step::TakeSpare | Step::Create => false,
+            Step::Allocate
+            | Step::WriteTail
+            | Step::SyncTail
+            | Step::WriteHeader
+            | Step::SyncHeader
+            | Step::SyncNext
+            | Step::Seal
+            | Step::SyncSealed
+            | Step::Promote
+            | Step::SyncPromoted => true,
+        }
+    }
+
+    /// Whether the spare may still have its own name when this step has failed.
+    fn may_have_spare(self) -> bool {
+        match self {
+            Step::UnlinkStale | Step::TakeSpare => true,
+            Step::Create
+            | Step::Allocate
+            | Step::WriteTail
+            | Step::SyncTail
+            | Step::WriteHeader
+            | Step::SyncHeader
+            | Step::SyncNext
+            | Step::Seal
+            | Step::SyncSealed
+            | Step::Promote
+            | Step::SyncPromoted => false,
+        }
+    }
+
+    /// Whether the active segment has its name for certain when this step has failed: then `next` is no part of the log.
+    fn leaves_active(self) -> bool {
+        match self {
+            Step::UnlinkStale
+            | Step::TakeSpare
+            | Step::Create
+            | Step::Allocate
+            | Step::WriteTail
+            | Step::SyncTail
+            | Step::WriteHeader
+            | Step::SyncHeader
+            | Step::SyncNext
+            | Step::Seal => true,
+            Step::SyncSealed | Step::Promote | Step::SyncPromoted => false,
+        }
+    }
 }
 
 impl NewSegment {
@@ -115,18 +190,18 @@ impl NewSegment {
             file: spare.file,
             file_bytes: spare.file_bytes,
         });
-        let job = NewSegment { plan, directory, database, made, step: Step::UnlinkStale, failed: None };
+        let job = NewSegment { plan, directory, database, made, state: State::Making(Step::UnlinkStale) };
         (job, DiskOp::Unlink { path })
     }
 
     /// Of a job that failed: whether it came to writing a header.
     pub(crate) fn failed_before_header(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.at < Step::WriteHeader)
+        self.failure().is_some_and(|failure| !failure.at.may_have_header())
     }
 
     /// Of a job that failed: of what there was too little.
     pub(crate) fn shortage(&self) -> Option<Shortage> {
-        match self.failed.as_ref()?.kind {
+        match self.failure()?.kind {
             DiskErrorKind::NoSpace => Some(Shortage::Space),
             DiskErrorKind::Shortage | DiskErrorKind::Transient => Some(Shortage::Passing),
             DiskErrorKind::NotFound
@@ -146,14 +221,35 @@ impl NewSegment {
 
     /// The file to close when the job has failed, if it came to be opened.
     pub(crate) fn opened(&self) -> Option<FileId> {
-        let step = self.failed.as_ref().map_or(self.step, |failed| failed.at);
-        (self.plan.spare.is_some() || step > Step::Create).then_some(self.made.file)
+        let step = match &self.state {
+            State::Making(step) => *step,
+            State::Undoing(failure) => failure.at,
+        };
+        (self.plan.spare.is_some() || step.has_file()).then_some(self.made.file)
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        match &self.state {
+            State::Making(_) => None,
+            State::Undoing(failure) => Some(failure),
+        }
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Made> {
-        match (self.step, result) {
+        match (&mut self.state, result) {
+            (State::Making(step), result) => {
+                let step = *step;
+                self.make(step, result)
+            }
+            (State::Undoing(failure), Ok(_) | Err(_)) => failure.undo.step(),
+        }
+    }
+
+    /// Carries on behind `step`.
+    fn make(&mut self, step: Step, result: DiskResult) -> Progress<Made> {
+        match (step, result) {
             (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {
-                self.failed(ErrorCode::FileOpen, &error)
+                self.failed(step, ErrorCode::FileOpen, &error)
             }
             (Step::UnlinkStale, Ok(_) | Err(_)) if self.plan.spare.is_some() => {
                 let from = self.directory.join(&spare(&self.database));
@@ -174,13 +270,13 @@ impl NewSegment {
                 let expected = self.plan.tail.as_ref().map_or(0, |tail| tail.bytes);
                 match written(&reply, expected) {
                     Ok(()) => self.go(Step::SyncTail, DiskOp::Sync { file: self.made.file }),
-                    Err(error) => self.failed(ErrorCode::FileWrite, &error),
+                    Err(error) => self.failed(step, ErrorCode::FileWrite, &error),
                 }
             }
             (Step::SyncTail, Ok(_)) => self.write_header(),
             (Step::WriteHeader, Ok(reply)) => match written(&reply, SEGMENT_HEADER_BYTES as u64) {
                 Ok(()) => self.go(Step::SyncHeader, DiskOp::Sync { file: self.made.file }),
-                Err(error) => self.failed(ErrorCode::FileWrite, &error),
+                Err(error) => self.failed(step, ErrorCode::FileWrite, &error),
             },
             (Step::SyncHeader, Ok(_)) => {
                 self.go(Step::SyncNext, DiskOp::SyncDirectory { path: self.directory.clone() })
@@ -193,16 +289,15 @@ impl NewSegment {
             }
             (Step::SyncPromoted, Ok(_)) => Progress::Done(self.made),
             (Step::TakeSpare | Step::Create | Step::Seal | Step::Promote, Err(error)) => {
-                self.failed(ErrorCode::FileOpen, &error)
+                self.failed(step, ErrorCode::FileOpen, &error)
             }
             (Step::Allocate | Step::WriteTail | Step::WriteHeader, Err(error)) => {
-                self.failed(ErrorCode::FileWrite, &error)
+                self.failed(step, ErrorCode::FileWrite, &error)
             }
             (
                 Step::SyncTail | Step::SyncHeader | Step::SyncNext | Step::SyncSealed | Step::SyncPromoted,
                 Err(error),
-            ) => self.failed(ErrorCode::FileSync, &error),
-            (Step::Undo, Ok(_) | Err(_)) => self.undo(),
+            ) => self.failed(step, ErrorCode::FileSync, &error),
         }
     }
 
@@ -211,7 +306,7 @@ impl NewSegment {
     }
 
     fn go(&mut self, step: Step, op: DiskOp) -> Progress<Made> {
-        self.step = step;
+        self.state = State::Making(step);
         Progress::Submit(op)
     }
 
@@ -246,21 +341,18 @@ impl NewSegment {
         self.go(Step::Promote, DiskOp::Rename { from: self.next(), to, replace: false })
     }
 
-    fn failed(&mut self, code: ErrorCode, error: &DiskError) -> Progress<Made> {
+    fn failed(&mut self, at: Step, code: ErrorCode, error: &DiskError) -> Progress<Made> {
         let kind = error.kind;
         let error: Error = disk_error(code, &self.next(), error);
-        let mut removed = if self.step <= Step::Seal { vec![self.next()] } else { Vec::new() };
-        if self.step <= Step::TakeSpare && self.plan.spare.is_some() {
-            // Nobody else knows of it any more, and it may be the space that is wanted.
+        let mut removed = if at.leaves_active() { vec![self.next()] } else { Vec::new() };
+        if at.may_have_spare() && self.plan.spare.is_some() {
+            // No job knows of it any more, and it may be the space that is wanted.
             removed.push(self.directory.join(&spare(&self.database)));
         }
-        self.failed = Some(Failure { at: self.step, kind, undo: Undo::new(error, removed) });
-        self.step = Step::Undo;
-        self.undo()
-    }
-
-    fn undo(&mut self) -> Progress<Made> {
-        self.failed.as_mut().expect("set by the failure that led here").undo.step()
+        let mut undo = Undo::new(error, removed);
+        let first = undo.step();
+        self.state = State::Undoing(Failure { at, kind, undo });
+        first
     }
 }
 

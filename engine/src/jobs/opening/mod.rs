@@ -31,6 +31,7 @@
 //! it is withheld, neither shown nor passed over, for it may be gone after the next crash. When there is space, the
 //! database is opened again, from the start.
 
+mod log_files;
 mod read;
 mod subject;
 mod survey;
@@ -40,14 +41,13 @@ use docdb_protocol::{Error, ErrorCode};
 use super::new_segment::{Made, NewSegment, Plan, SEGMENT_BYTES_SMALLEST, Shortage};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
-use crate::log::{
-    Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, SegmentName, Tail, active, encoded_bytes, next, sealed,
-};
+use crate::log::{Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, Tail, active, encoded_bytes, next, sealed};
 use crate::options::Options;
 use crate::view::View;
+use log_files::{Live, LogFiles};
 use read::ReadLog;
 pub(crate) use subject::Subject;
-use survey::{Found, Segment, Survey};
+use survey::{Found, Survey};
 
 /// An open database.
 #[derive(Clone, Debug)]
@@ -89,11 +89,9 @@ pub(crate) struct Opening {
     subject: Subject,
     options: Options,
     step: Step,
-    /// The segments of the log, once they are surveyed.
-    segments: Vec<Segment>,
+    /// The files of the log, once they are surveyed.
+    files: LogFiles,
     spare: Option<DiskPath>,
-    /// The largest epoch of any header in the folder, one that is no part of the log included.
-    epoch_max: u64,
     recovered: Option<Recovered>,
     /// What is shown of a damaged log.
     damaged: Option<(View, Error)>,
@@ -109,11 +107,10 @@ pub(crate) struct Opening {
 #[derive(Clone, Debug)]
 struct Recovered {
     tail: Tail,
+    /// The new segment's.
     epoch: u64,
-    /// The epoch of the segment that the new one follows.
-    seal: u64,
-    /// Whether that one is called `next` still.
-    is_next: bool,
+    /// The segment that the new one follows.
+    live: Live,
 }
 
 #[derive(Clone, Debug)]
@@ -138,11 +135,11 @@ enum Step {
 }
 
 impl Opening {
-    pub(crate) fn new(subject: Subject, permit: Permit, options: &Options, io: &mut Io) -> (Opening, DiskOp) {
+    pub(crate) fn new(subject: Subject, permit: Permit, options: &Options) -> (Opening, DiskOp) {
         let (step, first) = match permit {
             Permit::WriteIfThereIsSpace => (Step::FindSpace, DiskOp::FreeSpace),
             Permit::Write | Permit::ReadAlone(_) => {
-                let (survey, first) = Survey::new(subject.clone(), options.listed_names_max, io);
+                let (survey, first) = Survey::new(subject.clone(), options.listed_names_max);
                 (Step::Survey(Box::new(survey)), first)
             }
         };
@@ -151,9 +148,8 @@ impl Opening {
             subject,
             options: options.clone(),
             step,
-            segments: Vec::new(),
+            files: LogFiles::default(),
             spare: None,
-            epoch_max: 0,
             recovered: None,
             damaged: None,
             said_again: Vec::new(),
@@ -165,16 +161,8 @@ impl Opening {
 
     /// `memory_bytes_free` is what all other databases leave of the limit.
     pub(crate) fn step(&mut self, result: DiskResult, memory_bytes_free: u64, io: &mut Io) -> Progress<Opened> {
-        let smallest = self.options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST);
         match (&mut self.step, result) {
-            (Step::FindSpace, Ok(DiskReply::Space(bytes))) if bytes < smallest => {
-                self.failed(ErrorCode::FileWrite, &DiskError::new(DiskErrorKind::NoSpace))
-            }
-            // A disk that does not say may have space.
-            (Step::FindSpace, Ok(_) | Err(_)) => {
-                let (survey, first) = Survey::new(self.subject.clone(), self.options.listed_names_max, io);
-                self.go(Step::Survey(Box::new(survey)), first)
-            }
+            (Step::FindSpace, result) => self.space_found(&result),
             (Step::Survey(job), result) => match job.step(result, io) {
                 Progress::Submit(op) => Progress::Submit(op),
                 Progress::Done(found) => self.read(found, io),
@@ -209,11 +197,9 @@ impl Opening {
                     if let Some(file) = job.opened() {
                         io.close(file);
                     }
-                    if job.failed_before_header() && job.shortage() == Some(Shortage::Space) {
-                        let smaller = job.smaller(&self.options);
-                        return self.no_space(smaller, error, io);
-                    }
-                    Progress::Failed(error)
+                    let is_full = job.failed_before_header() && job.shortage() == Some(Shortage::Space);
+                    let smaller = job.smaller(&self.options);
+                    if is_full { self.no_space(smaller, error, io) } else { Progress::Failed(error) }
                 }
             },
             // What could not be removed now is superseded at the next opening too.
@@ -226,7 +212,21 @@ impl Opening {
         }
     }
 
-    /// What was replayed so far takes up in memory.
+    fn space_found(&mut self, result: &DiskResult) -> Progress<Opened> {
+        let smallest = self.options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST);
+        match result {
+            Ok(DiskReply::Space(bytes)) if *bytes < smallest => {
+                self.failed(ErrorCode::FileWrite, &DiskError::new(DiskErrorKind::NoSpace))
+            }
+            // A disk that does not say may have space.
+            Ok(_) | Err(_) => {
+                let (survey, first) = Survey::new(self.subject.clone(), self.options.listed_names_max);
+                self.go(Step::Survey(Box::new(survey)), first)
+            }
+        }
+    }
+
+    /// Bytes of memory that what was replayed so far takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let reading = if let Step::Read(job) = &self.step { job.memory_bytes() } else { 0 };
         let replayed = self.recovered.as_ref().map(|recovered| &recovered.tail.view);
@@ -244,22 +244,10 @@ impl Opening {
     }
 
     fn read(&mut self, found: Found, io: &mut Io) -> Progress<Opened> {
-        let Found { mut segments, spare } = found;
-        let epochs = segments.iter().flat_map(|segment| match segment.name {
-            SegmentName::Sealed(number) => [segment.header.map(|header| header.epoch), Some(number)],
-            SegmentName::Active | SegmentName::Next | SegmentName::Spare => {
-                [segment.header.map(|header| header.epoch), None]
-            }
-        });
-        self.epoch_max = epochs.flatten().max().unwrap_or(0);
-        let is_active = |segment: &Segment| segment.name == SegmentName::Active;
-        let next_counts = !segments.iter().any(is_active);
-        if !next_counts {
-            segments.retain(|segment| segment.name != SegmentName::Next);
-        }
-        self.segments = segments.clone();
+        let Found { segments, spare } = found;
+        self.files = LogFiles::new(segments);
         self.spare = spare;
-        let (job, first) = ReadLog::new(self.subject.clone(), segments, &self.options, io);
+        let (job, first) = ReadLog::new(self.subject.clone(), self.files.segments.clone(), &self.options, io);
         self.step = Step::Read(Box::new(job));
         self.replaying(first, io)
     }
@@ -276,32 +264,25 @@ impl Opening {
         if let Step::Read(job) = &self.step {
             self.said_again = job.superseded().cloned().collect();
         }
-        for segment in &self.segments {
-            // The active and the sealed ones got their names after their headers were durable.
-            if segment.header.is_none() && segment.name != SegmentName::Next {
-                replay.unreadable(segment.path.as_str());
-            }
+        for path in self.files.unreadable() {
+            replay.unreadable(path.as_str());
         }
-        let is_live = |segment: &&Segment| matches!(segment.name, SegmentName::Active | SegmentName::Next);
-        let live = self.segments.iter().find(is_live).and_then(|segment| Some((segment.name, segment.header?.epoch)));
+        let live = self.files.live();
         if live.is_none() {
             replay.unreadable(self.path(&active(&self.subject.name)).as_str());
         }
         let mut tail = replay.finish();
-        let is_unwritable = |segment: &&Segment| segment.header.is_some_and(|header| !header.is_writable);
-        if let Some(segment) = self.segments.iter().find(is_unwritable) {
+        if let Some(path) = self.files.unwritable() {
             let detail = "a later version wrote it, and only that one may write to it; it can be read";
-            let error = Error::new(ErrorCode::NewerFormat).file(segment.path.as_str()).detail(detail);
-            tail.damage.get_or_insert(error);
+            tail.damage.get_or_insert_with(|| Error::new(ErrorCode::NewerFormat).file(path.as_str()).detail(detail));
         }
-        let Some((name, seal)) = live.filter(|_| tail.damage.is_none()) else {
+        let Some(live) = live.filter(|_| tail.damage.is_none()) else {
             let lost = || Error::new(ErrorCode::CorruptRecord).file(self.subject.directory.as_str());
             let error = tail.damage.take().unwrap_or_else(lost);
             self.damaged = Some((tail.view, error.database(self.subject.name.as_str())));
             return self.sync_damaged(io);
         };
-        let is_next = name == SegmentName::Next;
-        self.recovered = Some(Recovered { tail, epoch: 0, seal, is_next });
+        self.recovered = Some(Recovered { tail, epoch: 0, live });
         if let Permit::ReadAlone(error) = &self.permit {
             let error = error.clone();
             return self.unwritten(error);
@@ -313,10 +294,7 @@ impl Opening {
     }
 
     fn sync_damaged(&mut self, io: &mut Io) -> Progress<Opened> {
-        let read = self.segments.iter().filter_map(|segment| Some((segment.header?.epoch, &segment.path)));
-        let last = read.max_by_key(|(epoch, _)| *epoch);
-        let last = last.map(|(_, path)| path.clone());
-        match last {
+        match self.files.newest().cloned() {
             Some(path) => {
                 let file = io.new_file();
                 self.go(Step::OpenDamaged(file), DiskOp::Open { file, path, mode: OpenMode::Read })
@@ -336,7 +314,7 @@ impl Opening {
     }
 
     fn names_or_segment(&mut self, io: &mut Io) -> Progress<Opened> {
-        if self.recovered.as_ref().is_some_and(|recovered| recovered.is_next) {
+        if self.recovered.as_ref().is_some_and(|recovered| recovered.live.is_next) {
             let path = self.subject.directory.clone();
             self.go(Step::SyncNames, DiskOp::SyncDirectory { path })
         } else {
@@ -352,16 +330,10 @@ impl Opening {
     fn new_segment(&mut self, io: &mut Io) -> Progress<Opened> {
         let recovered = self.recovered.as_mut().expect("set when the replay ended");
         // An attempt that failed has used its epoch up.
-        self.epoch_max = io.new_epoch(self.epoch_max);
-        recovered.epoch = self.epoch_max;
+        self.files.epoch_max = io.new_epoch(self.files.epoch_max);
+        recovered.epoch = self.files.epoch_max;
         let start_lsn = recovered.tail.start_lsn();
-        self.superseded.clone_from(&self.said_again);
-        for segment in &self.segments {
-            let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn);
-            if wholly && !self.superseded.contains(&segment.path) {
-                self.superseded.push(segment.path.clone());
-            }
-        }
+        self.superseded = self.files.superseded(start_lsn, &self.said_again);
         let recovered = self.recovered.as_ref().expect("changed just now");
         let tail = recovered.tail.encode(self.subject.id, recovered.epoch);
         let header = io.segment_header(self.subject.id, recovered.epoch, start_lsn, self.subject.created_at);
@@ -371,9 +343,9 @@ impl Opening {
         let tail_bytes = tail.as_ref().map_or(0, |tail| tail.bytes);
         let needed_bytes = SEGMENT_HEADER_BYTES as u64 + tail_bytes + proof_bytes;
         let (file, file_bytes) = (io.new_file(), self.file_bytes_max);
-        let plan = Plan { header, tail, seal: recovered.seal, spare: None, file, file_bytes, needed_bytes };
+        let plan = Plan { header, tail, seal: recovered.live.epoch, spare: None, file, file_bytes, needed_bytes };
         // By now the last segment is called NAME.wal and about to be sealed under its epoch.
-        let sealed_path = self.path(&sealed(&self.subject.name, recovered.seal));
+        let sealed_path = self.path(&sealed(&self.subject.name, recovered.live.epoch));
         let current = [self.path(&active(&self.subject.name)), self.path(&next(&self.subject.name))];
         let renamed = self.superseded.iter_mut().filter(|path| current.contains(path));
         renamed.for_each(|path| *path = sealed_path.clone());
@@ -421,54 +393,4 @@ impl Opening {
 }
 
 #[cfg(test)]
-mod tests {
-    use docdb_protocol::{DatabaseId, DatabaseName};
-
-    use super::*;
-    use crate::clock::WallTime;
-    use crate::disk::{DiskErrorKind, DiskReply};
-
-    /// What a sealed segment held is unknown without its header, even where another begins at the very first byte.
-    #[test]
-    fn a_sealed_segment_without_a_header_is_damage() {
-        let (id, name, created_at) = (DatabaseId::FIRST, DatabaseName::parse("a").unwrap(), WallTime(0));
-        let directory = DiskPath::root().join("a");
-        let path = |name: String| directory.join(&name);
-        let segment = |name, path, header| Segment { name, path, length: 4096, header };
-        let header = crate::log::SegmentHeader {
-            directory: crate::log::DirectoryId::NONE,
-            database: id,
-            epoch: 2,
-            start_lsn: Lsn(0),
-            created_at,
-            is_writable: true,
-        };
-        let last = segment(SegmentName::Active, path(active(&name)), Some(header));
-        let lost = segment(SegmentName::Sealed(1), path(sealed(&name, 1)), None);
-        let open = |segments| {
-            let (name, directory, log_end) = (name.clone(), directory.clone(), Lsn(0));
-            let mut io = Io::default();
-            let subject = Subject { id, name, directory, created_at, log_end };
-            let (mut job, _) = Opening::new(subject, Permit::Write, &Options::default(), &mut io);
-            job.segments = segments;
-            let first = job.replayed(Replay::new(id, log_end, 0, 4096), &mut io);
-            assert!(matches!(first, Progress::Submit(_)), "{first:?}");
-            job
-        };
-        let mut whole = open(vec![last.clone()]);
-        let next = whole.step(Ok(DiskReply::Done), u64::MAX, &mut Io::default());
-        assert!(
-            matches!(next, Progress::Submit(DiskOp::Open { mode: OpenMode::CreateNew, .. })),
-            "it goes on: {next:?}"
-        );
-        let mut damaged = open(vec![last, lost]);
-        let mut io = Io::default();
-        let synced = damaged.step(Ok(DiskReply::Done), u64::MAX, &mut io);
-        assert!(matches!(synced, Progress::Submit(DiskOp::Sync { .. })), "what is shown is made durable: {synced:?}");
-        // A disk that fails is read all the same.
-        let named = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), u64::MAX, &mut io);
-        assert!(matches!(named, Progress::Submit(DiskOp::SyncDirectory { .. })), "and its names: {named:?}");
-        let shown = damaged.step(Err(DiskError::new(DiskErrorKind::Io)), u64::MAX, &mut io);
-        assert!(matches!(shown, Progress::Done(Opened::Damaged(..))), "{shown:?}");
-    }
-}
+mod tests;

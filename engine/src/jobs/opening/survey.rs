@@ -10,7 +10,9 @@ use docdb_protocol::{Error, ErrorCode};
 use super::subject::Subject;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
-use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::jobs::listing::{Listing, Page};
+use crate::jobs::read_header::{Head, ReadHeader, Reading};
+use crate::log::{SegmentHeader, SegmentName};
 
 /// One segment of the log, or what should be one.
 #[derive(Clone, Debug)]
@@ -31,8 +33,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// A header that is not the one of its file got there by a write that went astray: a sealed segment is named by its
-    /// epoch, and what is not sealed has a larger one than all that are.
+    /// Forgets each header that is not the one of its file, but got there by a write that went astray: a sealed segment is
+    /// named by its epoch, and what is not sealed has a larger one than all that are.
     fn forget_strays(&mut self) {
         let number = |name| if let SegmentName::Sealed(number) = name { Some(number) } else { None };
         let sealed_max = self.segments.iter().filter_map(|segment| number(segment.name)).max();
@@ -50,80 +52,60 @@ impl Found {
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
     subject: Subject,
-    /// One page of the listing.
-    names_max: u32,
     step: Step,
+    /// Names that were listed and not looked at yet.
     names: Vec<Arc<str>>,
-    file: FileId,
-    header: Vec<u8>,
     found: Found,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
-    List,
-    Open,
-    Length,
-    ReadHeader,
+    List(Listing),
+    Open(FileId),
+    Length(FileId),
+    ReadHeader(ReadHeader),
 }
 
 impl Survey {
-    pub(super) fn new(subject: Subject, names_max: u32, io: &mut Io) -> (Survey, DiskOp) {
-        let file = io.new_file();
-        let first = DiskOp::List { path: subject.directory.clone(), after: "".into(), limit: names_max };
-        let (names, header, found) = (Vec::new(), Vec::new(), Found::default());
-        (Survey { subject, names_max, step: Step::List, names, file, header, found }, first)
+    pub(super) fn new(subject: Subject, names_max: u32) -> (Survey, DiskOp) {
+        let (listing, first) = Listing::new(subject.directory.clone(), names_max);
+        (Survey { subject, step: Step::List(listing), names: Vec::new(), found: Found::default() }, first)
     }
 
     pub(super) fn step(&mut self, result: DiskResult, io: &mut Io) -> Progress<Found> {
-        match (self.step, result) {
-            (Step::List, Ok(DiskReply::Names(names))) => {
-                let more = names.len() as u64 == u64::from(self.names_max);
+        match &mut self.step {
+            Step::List(listing) => {
+                let page = listing.step(result);
+                self.listed(page, io)
+            }
+            Step::Open(file) => {
+                let file = *file;
+                self.opened(file, result)
+            }
+            Step::Length(file) => {
+                let file = *file;
+                self.measured(file, result, io)
+            }
+            Step::ReadHeader(read) => match read.step(result) {
+                Reading::More(op) => Progress::Submit(op),
+                Reading::Ended(head) => {
+                    io.close(read.file);
+                    self.read(head, io)
+                }
+            },
+        }
+    }
+
+    fn listed(&mut self, page: Result<Page, DiskError>, io: &mut Io) -> Progress<Found> {
+        match page {
+            Ok(Page { names, more }) => {
                 self.names.extend(names);
-                if more {
-                    let after = self.names.last().cloned().unwrap_or_else(|| "".into());
-                    let path = self.subject.directory.clone();
-                    return self.go(Step::List, DiskOp::List { path, after, limit: self.names_max });
+                match more {
+                    Some(op) => Progress::Submit(op),
+                    None => self.open(io),
                 }
-                self.open(io)
             }
-            (Step::Open, Ok(_)) => self.go(Step::Length, DiskOp::Length { file: self.file }),
-            (Step::Length, Ok(DiskReply::Length(length))) => {
-                self.newest().length = length;
-                self.header.clear();
-                self.read_header()
-            }
-            (Step::ReadHeader, Ok(DiskReply::Data(data))) => {
-                self.header.extend_from_slice(data.as_slice());
-                if !data.is_empty() && self.header.len() < SEGMENT_HEADER_BYTES {
-                    return self.read_header();
-                }
-                let (id, header) = (self.subject.id, SegmentHeader::decode(&self.header));
-                io.close(self.file);
-                // It may be the log of a database that somebody put here: neither read as this one's nor written over.
-                if header.is_some_and(|header| header.directory != io.directory()) {
-                    let detail = "it is of another data directory, and was put here from elsewhere";
-                    let error = Error::new(ErrorCode::CorruptRecord).file(self.newest().path.as_str()).detail(detail);
-                    return Progress::Failed(error.database(self.subject.name.as_str()));
-                }
-                self.newest().header = header.filter(|header| header.database == id);
-                if header.is_none() && SegmentHeader::is_newer(&self.header) {
-                    let error = newer_format(&self.newest().path);
-                    return Progress::Failed(error.database(self.subject.name.as_str()));
-                }
-                self.open(io)
-            }
-            (Step::Open, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
-            (Step::List, Err(error)) => self.failed(ErrorCode::FileRead, &error),
-            (Step::Length | Step::ReadHeader, Err(error)) => {
-                io.close(self.file);
-                self.failed(ErrorCode::FileRead, &error)
-            }
-            (Step::List, Ok(_)) => self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io)),
-            (Step::Length | Step::ReadHeader, Ok(_)) => {
-                io.close(self.file);
-                self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
-            }
+            Err(error) => self.failed(ErrorCode::FileRead, &error),
         }
     }
 
@@ -133,10 +115,10 @@ impl Survey {
             let path = self.subject.directory.join(&file_name);
             match SegmentName::parse(&self.subject.name, &file_name) {
                 Some(name @ (SegmentName::Active | SegmentName::Next | SegmentName::Sealed(_))) => {
-                    self.file = io.new_file();
-                    let open = DiskOp::Open { file: self.file, path: path.clone(), mode: OpenMode::Read };
+                    let file = io.new_file();
+                    let open = DiskOp::Open { file, path: path.clone(), mode: OpenMode::Read };
                     self.found.segments.push(Segment { name, path, length: 0, header: None });
-                    return self.go(Step::Open, open);
+                    return self.go(Step::Open(file), open);
                 }
                 Some(SegmentName::Spare) => self.found.spare = Some(path),
                 None => {}
@@ -146,10 +128,47 @@ impl Survey {
         Progress::Done(std::mem::take(&mut self.found))
     }
 
-    fn read_header(&mut self) -> Progress<Found> {
-        let offset = self.header.len();
-        let bytes = u32::try_from(SEGMENT_HEADER_BYTES - offset).expect("at most 4096");
-        self.go(Step::ReadHeader, DiskOp::Read { file: self.file, offset: offset as u64, bytes, bulk: false })
+    fn opened(&mut self, file: FileId, result: DiskResult) -> Progress<Found> {
+        match result {
+            Ok(_) => self.go(Step::Length(file), DiskOp::Length { file }),
+            Err(error) => self.failed(ErrorCode::FileOpen, &error),
+        }
+    }
+
+    fn measured(&mut self, file: FileId, result: DiskResult, io: &mut Io) -> Progress<Found> {
+        let error = match result {
+            Ok(DiskReply::Length(length)) => {
+                self.newest().length = length;
+                let (read, first) = ReadHeader::new(file);
+                return self.go(Step::ReadHeader(read), first);
+            }
+            Ok(_) => DiskError::new(DiskErrorKind::Io),
+            Err(error) => error,
+        };
+        io.close(file);
+        self.failed(ErrorCode::FileRead, &error)
+    }
+
+    fn read(&mut self, head: Result<Head, DiskError>, io: &mut Io) -> Progress<Found> {
+        match head {
+            // It may be the log of a database that somebody put here: neither read as this one's nor written over.
+            Ok(Head::Header(header)) if header.directory != io.directory() => {
+                let detail = "it is of another data directory, and was put here from elsewhere";
+                let error = Error::new(ErrorCode::CorruptRecord).file(self.newest().path.as_str()).detail(detail);
+                Progress::Failed(error.database(self.subject.name.as_str()))
+            }
+            Ok(Head::Header(header)) => {
+                let id = self.subject.id;
+                self.newest().header = Some(header).filter(|header| header.database == id);
+                self.open(io)
+            }
+            Ok(Head::Nothing) => self.open(io),
+            Ok(Head::Newer) => {
+                let error = newer_format(&self.newest().path);
+                Progress::Failed(error.database(self.subject.name.as_str()))
+            }
+            Err(error) => self.failed(ErrorCode::FileRead, &error),
+        }
     }
 
     /// The segment being looked at.
@@ -176,7 +195,7 @@ mod tests {
     use super::*;
     use crate::buffer::Buffer;
     use crate::clock::WallTime;
-    use crate::log::Lsn;
+    use crate::log::{Lsn, SEGMENT_HEADER_BYTES};
 
     fn header(epoch: u64) -> SegmentHeader {
         SegmentHeader {
@@ -196,7 +215,7 @@ mod tests {
         let (id, created_at, log_end) = (DatabaseId::FIRST, WallTime(0), Lsn(0));
         let subject = Subject { id, name, directory, created_at, log_end };
         let mut io = Io::default();
-        let (mut job, mut op) = Survey::new(subject, 1024, &mut io);
+        let (mut job, mut op) = Survey::new(subject, 1024);
         let mut opened: &[u8] = &[];
         loop {
             let reply = match op {
