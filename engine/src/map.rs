@@ -13,22 +13,16 @@
 //! left with a quarter of the fan-out or less is merged with a neighbour that has room, so that the nodes of a map in
 //! which much was deleted are few.
 
+mod slots;
+
 use std::borrow::Borrow;
-use std::hint::black_box;
-use std::iter::repeat_with;
 use std::sync::Arc;
+
+pub(crate) use slots::Shared;
+use slots::{ROOM, Slots};
 
 /// Halves and quarters of a node are to be something.
 const FANOUT_MIN: usize = 4;
-
-/// A node has room for up to so many entries more than it holds, or for as many again when it grows at its end.
-const ROOM: usize = 4;
-
-/// What a map holds: a clone of it raises a count, or none.
-pub(crate) trait Shared: Clone {
-    /// Reads the count that a clone raises, for the sake of having its cache line; nothing depends on what is read.
-    fn load_count(&self) -> usize;
-}
 
 impl<K, V> Shared for Node<K, V>
 where
@@ -56,124 +50,6 @@ impl<K: Clone + Ord, V: Shared> Node<K, V> {
             Node::Leaf(entries) => entries.len(),
             Node::Inner(children) => children.len(),
         }
-    }
-}
-
-/// Entries in ascending order, and empty slots behind them.
-#[derive(Debug)]
-struct Slots<K, T>(Arc<[Option<(K, T)>]>);
-
-impl<K, T> Clone for Slots<K, T> {
-    fn clone(&self) -> Slots<K, T> {
-        Slots(Arc::clone(&self.0))
-    }
-}
-
-impl<K: Clone + Ord, T: Shared> Slots<K, T> {
-    /// A node of `slots` slots, which are at least as many as there are entries.
-    fn new(entries: impl Iterator<Item = (K, T)>, slots: usize) -> Slots<K, T> {
-        Slots(entries.map(Some).chain(repeat_with(|| None)).take(slots).collect())
-    }
-
-    /// How many slots a node of `len` entries has.
-    fn roomy(len: usize, fanout: usize) -> usize {
-        (len + 1).next_multiple_of(ROOM).min(fanout)
-    }
-
-    fn len(&self) -> usize {
-        self.0.partition_point(Option::is_some)
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &(K, T)> + Clone {
-        self.0.iter().flatten()
-    }
-
-    fn get(&self, at: usize) -> Option<&(K, T)> {
-        self.0.get(at)?.as_ref()
-    }
-
-    /// The slots to be changed: copied first where another map shares them.
-    ///
-    /// Each raise of a count waits for its own cache line, since no processor overlaps them. Plain loads it does
-    /// overlap: so all lines are asked for first.
-    fn own(&mut self) -> &mut [Option<(K, T)>] {
-        if Arc::get_mut(&mut self.0).is_none() {
-            let counts = self.entries().map(|(_, value)| value.load_count());
-            black_box(counts.fold(0, usize::wrapping_add));
-        }
-        Arc::make_mut(&mut self.0)
-    }
-
-    /// How many keys are below `key`.
-    fn below<Q: Ord + ?Sized>(&self, key: &Q) -> usize
-    where
-        K: Borrow<Q>,
-    {
-        self.0.partition_point(|slot| slot.as_ref().is_some_and(|(other, _)| other.borrow() < key))
-    }
-
-    /// As a node's children: the one whose range holds `key`.
-    fn child_of<Q: Ord + ?Sized>(&self, key: &Q) -> usize
-    where
-        K: Borrow<Q>,
-    {
-        self.0[1..].partition_point(|slot| slot.as_ref().is_some_and(|(bound, _)| bound.borrow() <= key))
-    }
-
-    /// As a node's children.
-    fn child(&self, at: usize) -> &T {
-        &self.get(at).expect("an inner node has a child for every key").1
-    }
-
-    /// Puts an entry at its place. What is full already is split: in the middle, or behind the last entry when entries
-    /// arrive in ascending order, so that nodes filled in order stay full.
-    fn insert(&mut self, at: usize, key: K, value: T, fanout: usize) -> Option<(K, Slots<K, T>)> {
-        let (len, entry) = (self.len(), (key, value));
-        if len < self.0.len() {
-            let slots = self.own();
-            slots[len] = Some(entry);
-            slots[at..=len].rotate_right(1);
-            return None;
-        }
-        if len < fanout {
-            let slots = if at == len { (2 * len).min(fanout) } else { 0 }.max(Self::roomy(len + 1, fanout));
-            let (before, behind) = self.own().split_at_mut(at);
-            let (before, behind) =
-                (before.iter_mut().filter_map(Option::take), behind.iter_mut().filter_map(Option::take));
-            *self = Slots::new(before.chain([entry]).chain(behind), slots);
-            return None;
-        }
-        let middle = if at == len { len } else { len / 2 };
-        let mut right = Slots::new(self.entries().skip(middle).cloned(), Self::roomy(len - middle, fanout));
-        if middle < len {
-            *self = Slots::new(self.entries().take(middle).cloned(), Self::roomy(middle, fanout));
-        }
-        let (key, value) = entry;
-        let unsplit = if at < middle {
-            self.insert(at.min(self.len()), key, value, fanout)
-        } else {
-            right.insert(at - middle, key, value, fanout)
-        };
-        assert!(unsplit.is_none(), "half of a node has room for an entry");
-        let (bound, _) = right.get(0).expect("the new entry or those from the middle on are there");
-        Some((bound.clone(), right))
-    }
-
-    /// Takes an entry out, and gives room back that is not needed any more.
-    fn remove(&mut self, at: usize, fanout: usize) -> Option<(K, T)> {
-        let slots = self.own();
-        let removed = slots[at].take();
-        slots[at..].rotate_left(1);
-        let len = self.len();
-        if self.0.len() > len + 2 * ROOM {
-            *self = Slots::new(self.own().iter_mut().filter_map(Option::take), Self::roomy(len, fanout));
-        }
-        removed
-    }
-
-    /// One node of what was two.
-    fn joined(&self, right: impl Iterator<Item = (K, T)>, len: usize, fanout: usize) -> Slots<K, T> {
-        Slots::new(self.entries().cloned().chain(right), Self::roomy(len, fanout))
     }
 }
 
@@ -408,106 +284,4 @@ impl<'map, K: Clone + Ord, V: Shared> Iterator for Range<'map, K, V> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    impl Shared for usize {
-        fn load_count(&self) -> usize {
-            0
-        }
-    }
-
-    /// What the module promises of the shape.
-    fn assert_shape<K: Clone + Ord + std::fmt::Debug, V: Shared>(map: &Map<K, V>) {
-        fn depth<K: Clone + Ord + std::fmt::Debug, V: Shared>(
-            node: &Node<K, V>,
-            is_root: bool,
-            fanout: usize,
-        ) -> usize {
-            assert!(node.len() <= fanout);
-            match node {
-                Node::Leaf(entries) => {
-                    assert!(is_root || entries.len() > 0);
-                    assert!(entries.entries().is_sorted_by(|one, next| one.0 < next.0));
-                    let len = entries.len();
-                    assert!(entries.0.len() <= (2 * len).max(len + 2 * ROOM), "room that nobody needs");
-                    0
-                }
-                Node::Inner(children) => {
-                    assert!(children.len() > usize::from(is_root));
-                    assert!(children.entries().skip(1).is_sorted_by(|one, next| one.0 < next.0));
-                    let depths: Vec<usize> = children.entries().map(|(_, child)| depth(child, false, fanout)).collect();
-                    assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{depths:?}");
-                    depths[0] + 1
-                }
-            }
-        }
-        depth(&map.root, true, map.fanout);
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_the_standard_map_and_leaves_clones_alone(
-            steps in prop::collection::vec((0_u32..300, any::<bool>()), 0..2000),
-            from in 0_u32..300,
-            fanout in 0_usize..70,
-        ) {
-            let (mut ours, mut theirs) = (Map::new(fanout), BTreeMap::new());
-            let half = steps.len() / 2;
-            let mut kept = (ours.clone(), theirs.clone());
-            for (index, (key, is_insert)) in steps.into_iter().enumerate() {
-                if index == half {
-                    kept = (ours.clone(), theirs.clone());
-                }
-                if is_insert {
-                    prop_assert_eq!(ours.insert(key, index), theirs.insert(key, index));
-                } else {
-                    prop_assert_eq!(ours.remove(&key), theirs.remove(&key));
-                }
-                prop_assert_eq!(ours.len(), theirs.len());
-                prop_assert_eq!(ours.get(&key), theirs.get(&key));
-            }
-            for (ours, theirs) in [(&ours, &theirs), (&kept.0, &kept.1)] {
-                prop_assert!(ours.iter().eq(theirs.iter()));
-                prop_assert!(ours.range(&from).eq(theirs.range(from..)));
-                assert_shape(ours);
-            }
-        }
-    }
-
-    #[test]
-    fn holds_many_entries_in_order() {
-        let mut map = Map::new(16);
-        for key in 0..100_000_u64 {
-            map.insert(key, key);
-        }
-        assert!(map.iter().map(|(key, _)| *key).eq(0..100_000));
-        assert_eq!(map.get(&99_999), Some(&99_999));
-        assert_shape(&map);
-    }
-
-    /// Deletions of nearly everything, at random places, once left a node for each entry that stayed.
-    #[test]
-    fn a_map_in_which_much_was_deleted_has_few_nodes() {
-        fn leaves<K: Clone + Ord, V: Shared>(node: &Node<K, V>) -> usize {
-            match node {
-                Node::Leaf(_) => 1,
-                Node::Inner(children) => children.entries().map(|(_, child)| leaves(child)).sum(),
-            }
-        }
-        let mut map = Map::new(16);
-        for key in 0..16_000_u64 {
-            map.insert(key, key);
-        }
-        assert_eq!(leaves(&map.root), 1000, "what is filled in order is full");
-        for key in (0..16_000).filter(|key| key % 16 != 7) {
-            map.remove(&key);
-        }
-        assert_eq!(map.len(), 1000);
-        assert!(leaves(&map.root) <= 250, "{} leaves", leaves(&map.root));
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arbitrary::{Arbitrary, Unstructured};
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, DocumentId, TxId};
 
-use super::batch::BatchHeader;
+use super::batch_header::BatchHeader;
 use super::record::Place;
 use super::*;
 use crate::clock::WallTime;

@@ -4,6 +4,7 @@
 //! submits no operation and decides nothing about durability; the jobs do. The byte tables are in FORMAT.md.
 
 mod batch;
+mod batch_header;
 mod damage;
 mod decoded;
 mod field;

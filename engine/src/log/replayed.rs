@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use docdb_protocol::{DatabaseId, Error};
 
-use super::batch::BatchHeader;
+use super::batch_header::BatchHeader;
 use super::gap::Gap;
 use super::merge::{Merge, Read};
 use super::{Lsn, Payload, Record, RecordKind, Repetition};

@@ -18,7 +18,7 @@
 
 use std::ops::ControlFlow;
 
-use super::batch::BatchHeader;
+use super::batch_header::BatchHeader;
 use super::gap::Gap;
 use super::record::{Place, Record};
 use super::replayed::Replayed;
