@@ -60,7 +60,7 @@ fn record(from: &mut Unstructured<'_>) -> arbitrary::Result<Record> {
     };
     Ok(Record {
         kind,
-        tx: TxId(from.int_in_range(0..=(1 << 63) - 1)?),
+        tx: TxId(from.int_in_range(1..=(1 << 63) - 1)?),
         collection: CollectionId(from.int_in_range(0..=u32::MAX - 1)?),
         document: DocumentId::Number(u64::arbitrary(from)?),
         payload,

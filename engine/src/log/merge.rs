@@ -96,7 +96,7 @@ impl Merge {
     }
 
     fn drop_oldest_segment(&mut self) {
-        let Some(oldest) = self.batches.front().map(|batch| batch.segment) else { return };
+        let oldest = self.batches.front().expect("bytes are counted of batches that are held").segment;
         while let Some(batch) = self.batches.pop_front_if(|batch| batch.segment == oldest) {
             self.bytes -= batch.bytes;
         }

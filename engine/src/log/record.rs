@@ -195,8 +195,9 @@ impl Record {
             Some(kind) if header.reserved_is_zero && kind.may_have_text(header.text_bytes) => kind,
             Some(_) | None => return Decoded::Newer,
         };
-        // Numbers that are never given: the largest collection's, so that there is always a next one.
-        let is_given = header.tx < 1 << 63 && header.collection < u32::MAX;
+        // Numbers that are never given: the largest collection's, so that there is always a next one, and transaction 0,
+        // which is before the first one.
+        let is_given = (1..1 << 63).contains(&header.tx) && header.collection < u32::MAX;
         if !is_given || header.payload_bytes > DOCUMENT_BYTES_MAX {
             return Decoded::Nothing;
         }
@@ -353,6 +354,7 @@ mod tests {
         assert!(matches!(forged(|_| {}), Decoded::Whole(_)));
         assert!(matches!(forged(|bytes| bytes[48..52].fill(0xff)), Decoded::Nothing), "the largest collection");
         assert!(matches!(forged(|bytes| bytes[39] = 0x80), Decoded::Nothing), "a transaction beyond 2^63");
+        assert!(matches!(forged(|bytes| bytes[32..40].fill(0)), Decoded::Nothing), "a transaction before the first");
         assert!(matches!(forged(|bytes| bytes[52] = 1), Decoded::Nothing), "a deletion with a payload");
         assert!(matches!(forged(|bytes| bytes[55] = 2), Decoded::Nothing), "more than a document may be long");
     }

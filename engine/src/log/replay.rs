@@ -57,7 +57,7 @@ impl Replay {
 
     /// Goes on with the bytes that were wanted, or some of them; with none where the file ends.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Want {
-        let Some(mut walk) = self.walk.take() else { return Want::Nothing };
+        let mut walk = self.walk.take().expect("bytes are given only while the replay wants some of a segment");
         walk.take(bytes);
         self.run(walk)
     }

@@ -16,12 +16,17 @@ use crate::options::Options;
 /// A database that was filled up to the limit may be over it by this part of it when its log is replayed.
 const ALLOWANCE: u64 = 16;
 
+/// Why a replay is there.
+const TAKEN_AT_THE_END: &str = "the replay is taken once, when the last segment has been read";
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct ReadLog {
     subject: Subject,
     /// By epoch; those without a header come first.
     segments: Vec<Segment>,
+    /// Of each segment the smallest start of any later one: what it says beyond that exists for no reader.
+    limits: Vec<Option<Lsn>>,
     at: usize,
     file: FileId,
     step: Step,
@@ -45,11 +50,12 @@ impl ReadLog {
         io: &mut Io,
     ) -> (ReadLog, Progress<Replay>) {
         segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
+        let limits = limits(&segments);
         let Options { merge_bytes_max, replay_slice_bytes, memory_bytes_max, map_fanout, .. } = *options;
         let replay = Replay::new(subject.id, subject.log_end, merge_bytes_max, replay_slice_bytes);
         let replay = Some(replay.with_fanout(map_fanout));
         let (file, step) = (io.new_file(), Step::Open);
-        let mut job = ReadLog { subject, segments, at: 0, file, step, replay, memory_bytes_max };
+        let mut job = ReadLog { subject, segments, limits, at: 0, file, step, replay, memory_bytes_max };
         let first = job.open(io);
         (job, first)
     }
@@ -61,12 +67,13 @@ impl ReadLog {
                 let segment = &self.segments[self.at];
                 let header = segment.header.expect("only segments with a header are opened");
                 let bytes = segment.length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
-                let limit = self.limit(self.at);
-                let want = self.replay.as_mut().map(|replay| replay.begin(header, segment.path.as_str(), bytes, limit));
+                let limit = self.limits[self.at];
+                let replay = self.replay.as_mut().expect(TAKEN_AT_THE_END);
+                let want = replay.begin(header, segment.path.as_str(), bytes, limit);
                 self.read(want, memory_bytes_free, io)
             }
             (Step::Read, Ok(DiskReply::Data(data))) => {
-                let want = self.replay.as_mut().map(|replay| replay.take(data.as_slice()));
+                let want = self.replay.as_mut().expect(TAKEN_AT_THE_END).take(data.as_slice());
                 self.read(want, memory_bytes_free, io)
             }
             (Step::Open, Err(error)) => self.failed(ErrorCode::FileOpen, &error),
@@ -88,7 +95,7 @@ impl ReadLog {
     }
 
     fn is_superseded(&self, at: usize) -> bool {
-        let (header, limit) = (self.segments[at].header, self.limit(at));
+        let (header, limit) = (self.segments[at].header, self.limits[at]);
         header.zip(limit).is_some_and(|(header, limit)| header.start_lsn >= limit)
     }
 
@@ -103,11 +110,11 @@ impl ReadLog {
             }
             self.at += 1;
         }
-        Progress::Done(self.replay.take().expect("taken once, at the end"))
+        Progress::Done(self.replay.take().expect(TAKEN_AT_THE_END))
     }
 
     /// Reads what the replay wants of the segment at hand, or goes on to the next.
-    fn read(&mut self, want: Option<Want>, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
+    fn read(&mut self, want: Want, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
         // What shrinks documents is taken beyond the limit, and what was taken has to be opened again.
         let allowed = memory_bytes_free.saturating_add(memory_bytes_free / ALLOWANCE);
         if self.memory_bytes() > allowed {
@@ -115,26 +122,21 @@ impl ReadLog {
             return self.too_large(memory_bytes_free);
         }
         match want {
-            Some(Want::Bytes { offset, bytes }) => {
+            Want::Bytes { offset, bytes } => {
                 self.step = Step::Read;
                 let offset = SEGMENT_HEADER_BYTES as u64 + offset;
                 Progress::Submit(DiskOp::Read { file: self.file, offset, bytes, bulk: true })
             }
-            Some(Want::Newer) => {
+            Want::Newer => {
                 io.close(self.file);
                 self.named(newer_format(&self.segments[self.at].path))
             }
-            Some(Want::Nothing) | None => {
+            Want::Nothing => {
                 io.close(self.file);
                 self.at += 1;
                 self.open(io)
             }
         }
-    }
-
-    /// The smallest start of any later segment: what this one says beyond it exists for no reader.
-    fn limit(&self, at: usize) -> Option<Lsn> {
-        self.segments[at + 1..].iter().filter_map(|segment| Some(segment.header?.start_lsn)).min()
     }
 
     fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Replay> {
@@ -161,6 +163,18 @@ impl ReadLog {
     fn named(&self, error: Error) -> Progress<Replay> {
         Progress::Failed(error.database(self.subject.name.as_str()))
     }
+}
+
+/// See [`ReadLog::limits`]. One pass, since there may be many segments.
+fn limits(segments: &[Segment]) -> Vec<Option<Lsn>> {
+    let mut limits = vec![None; segments.len()];
+    let mut smallest = None;
+    for (limit, segment) in limits.iter_mut().zip(segments).rev() {
+        *limit = smallest;
+        let start = segment.header.map(|header| header.start_lsn);
+        smallest = [smallest, start].into_iter().flatten().min();
+    }
+    limits
 }
 
 #[cfg(test)]
@@ -262,6 +276,19 @@ mod tests {
         let asked = read(&[(segment(1, 0, 4096), batch(1, 0, 0, 1))]);
         assert_eq!(asked.reads, [(4096, 4096), (4096 + 512, 4096 - 512)]);
         assert_eq!(asked.replay.finish().view.documents(), 1);
+    }
+
+    #[test]
+    fn a_segment_counts_up_to_the_smallest_start_of_any_later_one() {
+        let starts = [0, 512, 512, 2048, 1024];
+        let mut segments: Vec<Segment> = (1..).zip(starts).map(|(epoch, start)| segment(epoch, start, 0)).collect();
+        segments[1].header = None;
+        let limits: Vec<Option<u64>> = limits(&segments).into_iter().map(|limit| limit.map(|lsn| lsn.0)).collect();
+        assert_eq!(limits, [Some(512), Some(512), Some(1024), Some(1024), None]);
+        for at in 0..segments.len() {
+            let later = segments[at + 1..].iter().filter_map(|segment| Some(segment.header?.start_lsn.0));
+            assert_eq!(limits[at], later.min());
+        }
     }
 
     /// The first segment is said again by the second, and the end of the second by the third.
