@@ -46,9 +46,9 @@ mod planted {
     #[test]
     fn a_mistake_that_survives_is_named_and_the_code_is_one() {
         // One seed is too few for it.
-        let (code, told) = json(&["--only", "LatchForgotten", "--seeds", "1", "--json"]);
+        let (code, told) = json(&["--only", "LatchForgetsGathered", "--seeds", "1", "--json"]);
         assert_eq!(code, Some(1));
-        assert_eq!(told["survivors"], Value::from(vec!["LatchForgotten"]));
+        assert_eq!(told["survivors"], Value::from(vec!["LatchForgetsGathered"]));
         assert_eq!(told["median_seeds_to_kill"], Value::Null);
     }
 
