@@ -1,4 +1,4 @@
-//! What someone should know although nobody asked.
+//! What an operator should know although no client asked.
 
 use docdb_protocol::{DatabaseName, Error};
 

@@ -113,8 +113,8 @@ mod tests {
         };
         let both = vec![create, read.clone()];
         let alone = waiting(both.clone(), Atomicity::EachAlone, vec![written.clone(), missing()]);
-        let told = codes(alone.given_up(&View::empty(4), &bounds, &lost));
-        assert_eq!(told, Ok(vec![ErrorCode::OutcomeUnknown, ErrorCode::DocNotFound]));
+        let answered = codes(alone.given_up(&View::empty(4), &bounds, &lost));
+        assert_eq!(answered, Ok(vec![ErrorCode::OutcomeUnknown, ErrorCode::DocNotFound]));
         let together = waiting(both, Atomicity::AllOrNothing, vec![written, missing()]);
         assert_eq!(codes(together.given_up(&View::empty(4), &bounds, &lost)), Err(ErrorCode::OutcomeUnknown));
         let only_read = waiting(vec![read], Atomicity::AllOrNothing, vec![missing()]);

@@ -215,13 +215,13 @@ pub enum DiskReply {
     Written(u64),
     /// The file's length in bytes.
     Length(u64),
-    /// Names in a directory, sorted bytewise. Names that are not UTF-8 are left out: none is ours.
+    /// Names in a directory, sorted bytewise. Names that are not UTF-8 are left out: DocDB gives none.
     Names(Vec<Arc<str>>),
     /// Bytes free for this user.
     Space(u64),
 }
 
-/// Why an operation failed, as far as the engine acts on it.
+/// Why an operation failed: the kinds on which the engine acts differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DiskErrorKind {
     /// No such file or directory.

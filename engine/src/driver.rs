@@ -11,11 +11,11 @@ use crate::message::{Input, Output, RequestId};
 use crate::view::View;
 use docdb_protocol::{DatabaseId, Response};
 
-/// Whoever hears what the engine has to say, besides the disk.
+/// What the engine speaks to, besides the disk: its clients, its readers, a timer, an operator.
 ///
 /// A view is published before the responses that rest on it are given.
 pub trait Outside {
-    /// An operation is about to be submitted. Only whoever watches a run cares.
+    /// An operation is about to be submitted. A simulator watches this; nobody else needs it.
     fn submitting(&mut self, id: OpId, op: &DiskOp) {
         let _ = (id, op);
     }
@@ -26,7 +26,7 @@ pub trait Outside {
     fn publish(&mut self, database: DatabaseId, view: Option<View>);
     /// The engine wants [`Input::Timer`] at this time, or soon after; a later call replaces an earlier one.
     fn wake_at(&mut self, time: Instant);
-    /// Someone should know.
+    /// The operator should know this.
     fn alert(&mut self, alert: Alert);
     /// After [`Input::Shutdown`]: everything is answered, durable and closed.
     fn stopped(&mut self);

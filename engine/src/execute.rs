@@ -160,9 +160,10 @@ impl Run<'_> {
         self.rests_on_pending |= newest != durable;
     }
 
-    /// Notes what a refused transaction tells by the operation that it names: all before that one would have been done,
-    /// so of what they would have written, `before` said whether it was there. A put is done either way; of an insertion,
-    /// `before` said the number, which those behind it may name.
+    /// The error of a refused transaction names the operation that was refused, and so says that all before it would have been
+    /// done: that what each of them writes was there, or was not, in the state `before`. The answer waits until that is
+    /// durable. A put says nothing of it, since it is done either way; an insertion says which number `before` had next,
+    /// which later operations may name.
     fn rests_on_writes(&mut self, operations: &[Operation], before: &View) {
         for operation in operations {
             let id = match &operation.action {

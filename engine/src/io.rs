@@ -1,6 +1,6 @@
-//! What the engine's parts want of the world, gathered for [`crate::Engine::poll_output`].
+//! What the engine's parts want done, gathered for [`crate::Engine::poll_output`].
 //!
-//! It numbers operations, files and segments, and remembers whose each operation is, so that a completion
+//! It numbers operations, files and segments, and remembers which job each operation belongs to, so that a completion
 //! finds its job. It decides nothing but these numbers.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,11 +46,11 @@ pub(crate) struct Io {
     owners: BTreeMap<OpId, Owner>,
     operations: u64,
     files: u64,
-    /// The last one given, or that may have been.
+    /// The last epoch that was given, or may have been.
     epoch: u64,
     /// The data directory's.
     directory: DirectoryId,
-    /// The earliest time that whoever is at work asked for.
+    /// The earliest time for which the database at work asked.
     wish: Option<Instant>,
     /// The timer that is on its way.
     wake_at: Option<Instant>,
@@ -80,7 +80,7 @@ impl Io {
         self.epoch
     }
 
-    /// The data directory that all that is written is of.
+    /// The id of the data directory, which every file that is written names.
     pub(crate) fn directory(&self) -> DirectoryId {
         self.directory
     }
@@ -132,12 +132,12 @@ impl Io {
         self.outputs.pop_front()
     }
 
-    /// Whoever is at work asks to be visited at `time` or earlier. The engine hears it from [`Io::take_wish`].
+    /// The database at work asks to be visited at `time` or earlier. [`Io::take_wish`] gives it to the engine.
     pub(crate) fn wake_by(&mut self, time: Instant) {
         self.wish = Some(self.wish.map_or(time, |wish| wish.min(time)));
     }
 
-    /// When whoever was at work just now asked to be visited.
+    /// When the database that was at work just now asked to be visited.
     pub(crate) fn take_wish(&mut self) -> Option<Instant> {
         self.wish.take()
     }

@@ -1,7 +1,7 @@
 //! The deterministic engine of DocDB: a state machine over the [`Disk`] and [`Clock`] traits.
 //!
 //! It has one door: [`Engine::handle`] takes one [`Input`], then [`Engine::poll_output`] is drained.
-//! It owns every decision about what is stored, in which order it becomes durable, and who is told when.
+//! It makes every decision about what is stored, in which order it becomes durable, and when each client is answered.
 //!
 //! It never touches a file, a socket, a thread, a clock or randomness of its own, and its whole
 //! state is plain data that a simulator can clone at any step.

@@ -64,7 +64,7 @@ pub enum Output {
     },
     /// Send [`Input::Timer`] at this time or soon after; replaces an earlier wish.
     WakeAt(Instant),
-    /// Tell someone.
+    /// Report this to the operator.
     Alert(Alert),
     /// The engine has shut down. Nothing follows.
     Stopped,

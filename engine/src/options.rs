@@ -1,4 +1,4 @@
-//! What can be set about an engine. Everything has a default fit for production.
+//! The settings of an engine. Each has a default that is fit for production.
 
 use crate::log::DirectoryId;
 

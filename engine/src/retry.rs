@@ -18,8 +18,8 @@ impl Backoff {
         Backoff { tries: 0 }
     }
 
-    /// How long to wait before the next try: between half the delay and all of it, so that many who
-    /// failed together do not come back together. `None` when it was tried often enough.
+    /// How long to wait before the next try: between half the delay and all of it, so that jobs that
+    /// failed together are not tried again together. `None` when it was tried often enough.
     pub(crate) fn next_delay_ns(&mut self, seed: u64) -> Option<u64> {
         if self.tries == TRIES_MAX {
             return None;

@@ -116,8 +116,8 @@ pub enum Lookup<'view> {
     Found(&'view Document),
     /// There is none.
     Absent,
-    /// What was stored cannot be told: `CorruptRecord`, with what is damaged; or, until it can be made durable, what keeps
-    /// it from that, mostly `DiskFull`.
+    /// The engine cannot say what was stored: `CorruptRecord`, with what is damaged; or, until the document can be made
+    /// durable, what keeps the engine from it, mostly `DiskFull`.
     Damaged(Error),
 }
 

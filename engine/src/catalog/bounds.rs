@@ -7,7 +7,7 @@ use crate::disk::SECTOR_BYTES;
 /// A name is at most 64 bytes.
 const ENTRY_BYTES_MAX: u64 = 42 + 64;
 
-/// Whatever the file says, it says so often.
+/// The file says everything so many times.
 pub(super) const COPIES: usize = 2;
 /// What a change takes up in the file, with both its copies.
 pub(crate) const CHANGE_BYTES: u64 = (COPIES * SECTOR_BYTES) as u64;

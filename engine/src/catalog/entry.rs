@@ -19,11 +19,11 @@ pub(crate) struct Entry {
 pub(crate) struct Closed {
     /// The log reaches at least to here: one that ends earlier is damaged.
     pub(crate) log_end: Lsn,
-    /// `None` from the next opening for writing on, until it is closed again: then nobody knows without opening it.
+    /// `None` from the next opening for writing on, until it is closed again: until then only opening it shows them.
     pub(crate) figures: Option<Figures>,
 }
 
-/// What is told of a database that is closed.
+/// What a listing shows of a database that is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) log_bytes: u64,

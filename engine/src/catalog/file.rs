@@ -23,7 +23,7 @@ impl Catalog {
         if is_whole {
             return Ok(catalog);
         }
-        // Whether they count is not known, but that each was true once is.
+        // These changes may not count any more, but each was true once.
         journal.behind.into_iter().for_each(|change| catalog.apply(change));
         Err(Unreadable::Damaged(Some(Box::new(catalog))))
     }
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(Catalog::decode(&[]), Err(Unreadable::Damaged(None)));
     }
 
-    /// Power failed while a group was being written: those before it count, and it was told to nobody.
+    /// Power failed while a group was being written: the changes before it count, and no client was answered for the group.
     #[test]
     fn the_journal_ends_at_the_first_change_that_is_not_whole() {
         let (bytes, catalog, journal) = changed();

@@ -14,15 +14,15 @@ use crate::log::DirectoryId;
 const EPOCHS_PER_START: u64 = 1_000_000_000;
 /// So that no epoch comes near 2^63.
 const STARTS_MAX: u64 = (1 << 62) / EPOCHS_PER_START;
-/// How many starts a rebuilt catalog allows for that left no segment to tell of them.
+/// So many starts may have left no segment: a rebuilt catalog counts them all as given.
 const STARTS_UNSEEN: u64 = 1_000_000;
-/// How many starts and databases a catalog that is whole may be behind. What tells of more is not of this data directory, and
-/// must not use up the numbers that are left.
+/// A catalog that is whole may be an older one by at most so many starts and databases. A folder whose numbers lie further
+/// ahead is not of this data directory, and must not use up the numbers that are left.
 const BEHIND_MAX: u64 = 1_000_000;
-/// Each process numbers its snapshots in a range of its own, for the reason that holds for segments.
+/// Each process numbers its snapshots in a range of its own too, and for the same reason.
 const GENERATIONS_PER_START: u64 = 1 << 30;
 
-/// Why a catalog cannot be taken as it is.
+/// Why the bytes of a catalog cannot be used as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// A later version wrote it.
@@ -31,7 +31,7 @@ pub(crate) enum Unreadable {
     Damaged(Option<Box<Catalog>>),
 }
 
-/// Up to where numbers may have been given that a catalog does not know of.
+/// The largest numbers that an earlier process can have given without the catalog's knowledge.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
     starts: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// Of a catalog that is lost.
+    /// Where the catalog is lost, any number may have been given.
     pub(crate) const UNKNOWN: Reach = Reach { starts: u64::MAX, databases: u64::MAX };
 
     pub(crate) fn has_epoch(self, epoch: u64) -> bool {
@@ -87,7 +87,7 @@ impl Catalog {
         before * EPOCHS_PER_START
     }
 
-    /// It is whole, but may be an older one.
+    /// How far ahead of this catalog the data directory can be: the catalog is whole, but may be an older one.
     pub(crate) fn reach(&self) -> Reach {
         Reach {
             starts: self.starts.saturating_add(BEHIND_MAX),
@@ -112,7 +112,7 @@ impl Catalog {
         self.next_database = self.next_database.max(id.next().unwrap_or(id));
     }
 
-    /// It was rebuilt from what there is, and there may have been starts that nothing tells of.
+    /// The catalog was rebuilt from the folders. There may have been starts that left nothing in any of them.
     pub(crate) fn allow_for_unseen_starts(&mut self) {
         self.starts = self.starts.saturating_add(STARTS_UNSEEN);
     }

@@ -1,8 +1,9 @@
 //! The bytes of the journal: one change behind the other, each twice, in a sector of its own.
 //!
 //! A change says behind which snapshot it stands, its number, where it is, and how many changes were durable when it was
-//! written. So nothing that was left on the device is taken for a change, and a hole that was durable is told from one that
-//! a power loss tore: changes that are written together may arrive in any order.
+//! written. So no bytes that were left on the device pass for a change. Changes that are written together may reach the device
+//! in any order, so a power loss can leave a hole; a later change that was written when the hole's was durable shows that it
+//! is damage instead.
 //!
 //! FORMAT.md has the table.
 

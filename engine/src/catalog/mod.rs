@@ -5,8 +5,8 @@
 //! another name and renamed into place; what is in the file is never overwritten. If both copies of something are lost,
 //! the databases' own headers name themselves and the catalog is rebuilt from them.
 //!
-//! Invariants: an entry is found by its id and by its name; a change says all of an entry, so that what a later one says
-//! is all that counts.
+//! Invariants: an entry is found by its id and by its name; a change says all of an entry, so that only the last
+//! change of an entry counts.
 
 mod bounds;
 mod entry;

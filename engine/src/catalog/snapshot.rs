@@ -11,7 +11,7 @@ use super::index::{Catalog, Unreadable};
 use crate::disk::SECTOR_BYTES;
 use crate::log::{DirectoryId, Fields, Header, file_header, put_u32, put_u64};
 
-/// The first bytes of the file, read by whoever wants to know whether a directory is a data directory.
+/// The first bytes of the file. A host reads them to see whether a directory is a data directory.
 pub const CATALOG_MAGIC: &[u8; 8] = b"DOCDBCAT";
 /// Where the copies of the header begin in the file.
 pub const CATALOG_HEADER_OFFSETS: [u64; 2] = [0, SECTOR_BYTES as u64];

@@ -68,7 +68,7 @@ impl Database {
         }
     }
 
-    /// Goes on in a new segment: the one that is wanted, or else the first try of one.
+    /// Begins a rotation: the one that waits in `switch` after a failure, or else a new one, at its first try.
     fn switch(&mut self, turn: &mut Turn<'_>) {
         let (open, common) = self.state.open();
         let switch = open.switch.take().unwrap_or_else(|| Switch::new(None, turn.options));
@@ -83,7 +83,8 @@ impl Database {
         // beyond the end of a file could meet a full disk when its outcome can no longer be known.
         if open.log.is_spoiled || !has_room {
             if open.log.used_bytes() == 0 && open.batches.len() == 1 {
-                // It may have grown while an empty segment was made for it. Now it takes no more, and so fits the next.
+                // The batch may have grown while an empty segment was made for it. From now on it takes no more requests, and so
+                // fits the next segment.
                 if let Some(batch) = open.batches.back_mut() {
                     batch.after.get_or_insert_with(|| common.pending.clone());
                 }
@@ -124,7 +125,7 @@ impl Database {
         self.state.phase = Phase::Closed(closed);
     }
 
-    /// Without a log, all that is left to let go of is the spare.
+    /// A database without an open log has only its spare to let go of before it is closed.
     fn maybe_closed(&mut self, turn: &mut Turn<'_>) {
         let is_alone = self.discard_spare(turn);
         if is_alone && self.state.common.is_closing() {
@@ -132,10 +133,10 @@ impl Database {
         }
     }
 
-    /// Sees to it that no spare is left; whether none is. Call it again when the spare had a completion.
+    /// Begins to remove the spare, if there is one, and says whether none is left. Called again when the spare's job has ended.
     fn discard_spare(&mut self, turn: &mut Turn<'_>) -> bool {
         if !self.slots.is_free(Slot::Spare) {
-            // It ends by itself.
+            // The job that makes or removes the spare ends by itself.
             return false;
         }
         let common = &mut self.state.common;

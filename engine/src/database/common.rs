@@ -24,7 +24,7 @@ pub(super) struct Common {
     pub(super) spare: SpareState,
     /// Why it takes no writes any more.
     pub(super) read_only: Option<Error>,
-    /// Set once closing was asked for: whom to answer then.
+    /// Set once a client or the shutdown asked for the closing: the requests to answer when it is recorded.
     pub(super) closing: Option<Vec<RequestId>>,
 }
 
@@ -33,12 +33,12 @@ impl Common {
         self.closing.is_some()
     }
 
-    /// Whose the operations in this slot are.
+    /// The owner of operations that a job in this slot submits.
     pub(super) fn owner(&self, slot: Slot) -> Owner {
         Owner::Database(self.subject.id, slot)
     }
 
-    /// Takes what an opening found for both states.
+    /// Makes the state that an opening found the published and the pending one.
     pub(super) fn found(&mut self, view: View) {
         self.pending = view.clone();
         self.published = view;

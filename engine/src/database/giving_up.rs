@@ -1,8 +1,9 @@
 //! What a database does when even a new segment could not be made.
 //!
-//! Four answers, from the mildest on: make a smaller file, where space is missing; try again soon; refuse what gathered
-//! and stay writable, when it is certain that nothing of it was written and there was too little of something; latch, for
-//! the outcome of what was on its way to the log is unknown then. Reads go on in every case, at what was published.
+//! It does the mildest of four things that fits: make a smaller file, where space is missing; try again soon, where something
+//! else is missing that may return; refuse the requests that gathered and stay writable, where certainly nothing of them was
+//! written; or latch read-only, where nobody knows whether the batch on its way was written. Readers go on seeing what was
+//! published.
 
 use docdb_protocol::Error;
 
@@ -18,7 +19,7 @@ use crate::jobs::new_segment::{NewSegment, Shortage};
 /// How long a proof waits for space to return.
 const PROOF_RETRY_NS: u64 = 1_000_000_000;
 
-/// A new segment that came to nothing.
+/// A rotation whose new segment could not be made.
 pub(super) struct Attempt {
     pub(super) error: Error,
     pub(super) job: Box<NewSegment>,
@@ -28,7 +29,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Chooses among the four answers.
+    /// Does one of the four things.
     pub(super) fn give_up(self, state: &mut State, turn: &mut Turn<'_>) {
         let Attempt { error, job, tail, mut tries } = self;
         if let Some(file) = job.opened() {
@@ -57,7 +58,7 @@ impl Attempt {
             // Nothing was written, so the outcome is known, and what is missing may return.
             let log = &mut open.log;
             log.proof_due = log.proof_due.map(|_| turn.now.monotonic.after(PROOF_RETRY_NS));
-            // What was acknowledged is durable; what is missing is the proof, and an opening does without.
+            // All that was acknowledged is durable. Only the proof is missing, and an opening does without it.
             log.is_spoiled && common.is_closing()
         } else {
             turn.io.alert(Some(&common.subject.name), AlertKind::ReadOnly(error.clone()));
@@ -72,7 +73,7 @@ impl Attempt {
     }
 }
 
-/// Gives up everything pending: it leaves memory, and whoever waits for it gets an error. The outcome
+/// Gives up everything pending: it leaves memory, and the clients that wait for it get an error. The outcome
 /// of `in_flight` is unknown; the batches behind it were never written.
 fn refuse_gathered(open: &mut Open, common: &mut Common, cause: &Error, in_flight: Option<Batch>, io: &mut Io) {
     common.pending = common.published.clone();

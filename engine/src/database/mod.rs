@@ -1,8 +1,8 @@
 //! One open database: its phases, what gathers in it, and when it opens and closes.
 //!
-//! `state` is what its jobs change, `job` the table of them; `advance` begins them, `requests` is what clients ask. A batch
-//! goes its way in `commit`, and on in a new segment in `rotation`; `pace` says when, and `giving_up` is what happens when
-//! that is impossible.
+//! `state` is what its jobs change, and `job` the table of them; `advance` begins them, and `requests` runs what clients ask.
+//! `commit` writes a batch, and `rotation` goes on in a new segment; `pace` says when a batch waits for more requests, and
+//! `giving_up` says what happens when no new segment can be made.
 //!
 //! Invariants: one batch is on its way to the log at a time, so all below its Lsn is durable; the
 //! published state is durable; the pending state is the published one plus the batches in their order.
@@ -102,7 +102,7 @@ impl Database {
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        // Readers may go on seeing what an opening without space came to.
+        // While a database is opened again after an opening without space, readers still hold what that one showed.
         let opening = if let Some(Job::Opening(job)) = self.slots.get(Slot::Log) { job.memory_bytes() } else { 0 };
         opening + self.state.common.pending.memory_bytes()
     }
@@ -147,7 +147,7 @@ impl Database {
         self.state.common.closing.take().unwrap_or_default()
     }
 
-    /// Whether everything is durable and no file is open: what is left is to record it.
+    /// What the closing stores, once everything is durable and no file is open: the engine records it.
     pub(crate) fn closed(&self) -> Option<Closed> {
         match &self.state.phase {
             Phase::Closed(closed) => Some(*closed),
@@ -155,7 +155,7 @@ impl Database {
         }
     }
 
-    /// Why it could not be opened: what is left is to tell those who wait, and to forget it.
+    /// Why it could not be opened: the engine answers those who wait, and forgets the database.
     pub(crate) fn failed(&self) -> Option<Error> {
         match &self.state.phase {
             Phase::Failed(error) => Some(error.clone()),

@@ -24,7 +24,7 @@ pub(super) struct Open {
     pub(super) pace: Pace,
     /// Set where writing has to go on in a new segment.
     pub(super) switch: Option<Switch>,
-    /// Whether the log took a batch since it was last seen to that a spare is prepared.
+    /// Whether the log took a batch since [`Database::advance`](super::Database::advance) last asked whether a spare is due.
     pub(super) has_grown: bool,
 }
 
@@ -127,7 +127,7 @@ impl Open {
         }
     }
 
-    /// Until when the next batch waits for those who were answered just now; `None` when it is written now.
+    /// Until when the next batch waits for the clients that were answered just now; `None` when it is written now.
     pub(super) fn gathers_until(&self, now: Now, common: &Common) -> Option<Instant> {
         let batch = self.batches.front()?;
         // A batch that is frozen takes no more, and a closing waits for nobody.

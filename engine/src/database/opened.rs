@@ -1,6 +1,6 @@
 //! What an opening (`jobs/opening/`) makes of a database.
 //!
-//! It publishes what was found, or says why nothing was. Whoever waits is answered by the database.
+//! It publishes what was found, or says why nothing was. The database answers the clients that wait.
 
 use super::common::Common;
 use super::open::{Log, Open};

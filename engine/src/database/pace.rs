@@ -1,17 +1,18 @@
 //! When a batch that could be written waits for more.
 //!
-//! Whoever was answered just now often asks again at once. Where several asked together, the next batch waits for them,
+//! A client that was answered just now often asks again at once. Where several asked together, the next batch waits for them,
 //! but only for a small part of what a batch takes: one sync then carries all of them, instead of every other one half.
 //! A lone writer never waits, nobody waits twice, and where waiting has not paid the next batches do without.
 //!
-//! Owns the time of the batch in flight, and whom the next one waits for. Decides nothing about what a batch holds.
+//! It owns the time at which the batch in flight began, and how many requests the next one waits for. It decides
+//! nothing about what a batch holds.
 
 use crate::clock::Instant;
 
 /// A batch waits for at most this part of the time that the last one took.
 const GATHER_FRACTION: u64 = 4;
 
-/// After waiting in vain again and again, so many batches at most are written without.
+/// However often waiting was in vain, at most so many batches in a row are written without waiting.
 const SKIPPED_MAX: u32 = 64;
 
 /// See the module.
@@ -23,7 +24,7 @@ pub(super) struct Pace {
     gather: Option<Gather>,
     /// How many batches do not wait, because waiting was in vain.
     skips: u32,
-    /// How many were the last time.
+    /// How many batches did not wait after the last time that waiting was in vain.
     skipped: u32,
 }
 

@@ -12,7 +12,7 @@ use crate::jobs::opening::Permit;
 use crate::jobs::slots::Slot;
 use crate::message::RequestId;
 
-/// What a request may take.
+/// How much a request may take into memory, and whether it may write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room<'error> {
     /// Bytes that this database may take into memory, all of its own included.
@@ -107,7 +107,7 @@ impl Database {
     }
 }
 
-/// Says of a refusal for want of memory that readers have a part in it.
+/// Adds to each refusal for want of memory that readers hold a part of it.
 fn name_readers(results: &mut Result<Vec<OperationResult>, Error>, pinned_bytes: u64) {
     let errors: Vec<&mut Error> = match results {
         Ok(results) => results.iter_mut().filter_map(|result| result.as_mut().err()).collect(),

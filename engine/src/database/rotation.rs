@@ -35,7 +35,7 @@ impl Rotation {
         let place = BatchPlace { database: subject.id, epoch, start_lsn: log.end, lsn: log.end, watermark: log.end };
         let encoded = tail.as_ref().map(|batch| encode(place, log.before.as_ref(), &batch.records));
         let header = turn.io.segment_header(subject.id, epoch, log.end, subject.created_at);
-        // A failure calls for a file now; only a rotation can wait for a spare, and it has.
+        // After a failure a file is needed at once. A rotation for want of room has waited for a spare that was being made.
         let spare = common.spare.take();
         let file_bytes = log.segment.file_bytes.min(tries.file_bytes_max);
         // One batch never spans segments: the file has room for the tail, or else for what is written next, and its proof.

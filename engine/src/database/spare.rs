@@ -1,6 +1,6 @@
 //! The spare of one database: a segment prepared ahead of need, and removed when nobody needs it any more.
 //!
-//! It has a life and a slot beside the log's, so a database is not closed before its spare is gone. A spare that fails is
+//! Its jobs have a slot beside the log's, and a database is not closed before its spare is gone. A spare that fails is
 //! reported, and tried again behind the next rotation; nothing else depends on it.
 
 use crate::jobs::spare::Spare;

@@ -30,7 +30,7 @@ pub(super) enum Phase {
     ReadOnly,
     /// The same, for want of space: the next write opens it again.
     Unwritten {
-        /// Set once an opening found no space: whoever waits to write is refused with it.
+        /// Set once an opening found no space: the writes that wait are refused with it.
         refusal: Option<Error>,
     },
     /// Nothing is open any more.

@@ -23,7 +23,7 @@ use crate::jobs::catalog_write::CatalogWrite;
 use crate::jobs::slots::Slot;
 use crate::options::Options;
 
-/// Who waits for the catalog to be durable.
+/// Who waits for the catalog to be durable, in the order in which they are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Waiter {
     /// Every client: for the catalog that was found, the first one of a directory, or a rebuilt one.

@@ -1,8 +1,7 @@
-//! The databases that are open, or on their way to it or from it, with what is counted over all of them, and which of them
-//! is to be visited when.
+//! The databases that are open, opening or closing, the totals over all of them, and when each is to be visited.
 //!
 //! Invariants: a database changes in [`OpenDatabases::touch`] alone, which counts it anew, so that the totals are the sum over
-//! all at any time; whoever asked for a time stands in the queue under that time or an earlier one. Nothing here looks at
+//! all at any time; a database that asked for a time stands in the queue under that time or an earlier one. Nothing here looks at
 //! all databases at a request, a completion or a timer: what one of them costs does not depend on how many are open.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,10 +34,10 @@ struct Counted {
 /// What is counted over all databases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Figures {
-    /// Bytes in memory, told or not.
+    /// Bytes in memory of every database, reported or not.
     memory_bytes: u64,
-    /// What is told: of databases that are open and that a durable catalog names.
-    told: Stats,
+    /// What the engine reports: of databases that are open and that a durable catalog names.
+    reported: Stats,
 }
 
 impl OpenDatabases {
@@ -63,9 +62,9 @@ impl OpenDatabases {
         self.unsettled.len()
     }
 
-    /// Figures of the databases that are told of; how many there are in the catalog is not known here.
+    /// Figures of the databases that the engine reports; how many there are in the catalog is not known here.
     pub(super) fn stats(&self) -> Stats {
-        self.total.told
+        self.total.reported
     }
 
     /// Bytes in memory of all databases but one.
@@ -142,12 +141,13 @@ impl OpenDatabases {
         self.timers.len()
     }
 
-    /// The earliest time that anybody asked for.
+    /// The earliest time that a database asked for.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// That nothing was counted wrong: the totals are the sums, and whoever is in the queue knows it. Only tests pay for it.
+    /// Asserts that nothing was counted wrong: the totals are the sums, and each database that asked for a time stands in the
+    /// queue. Only tests pay for it.
     pub(super) fn check(&self) {
         let mut total = Figures::default();
         for (id, counted) in &self.databases {
@@ -162,7 +162,7 @@ impl OpenDatabases {
 impl Figures {
     fn of(database: &Database, is_settled: bool) -> Figures {
         let memory_bytes = database.memory_bytes();
-        let told = if is_settled && database.is_open() {
+        let reported = if is_settled && database.is_open() {
             Stats {
                 databases: 0,
                 databases_open: 1,
@@ -173,16 +173,16 @@ impl Figures {
         } else {
             Stats::default()
         };
-        Figures { memory_bytes, told }
+        Figures { memory_bytes, reported }
     }
 
     fn replace(&mut self, before: Figures, after: Figures) {
         let add = |total: &mut u64, before: u64, after: u64| *total = *total - before + after;
         add(&mut self.memory_bytes, before.memory_bytes, after.memory_bytes);
-        add(&mut self.told.databases_open, before.told.databases_open, after.told.databases_open);
-        add(&mut self.told.transactions, before.told.transactions, after.told.transactions);
-        add(&mut self.told.log_bytes, before.told.log_bytes, after.told.log_bytes);
-        add(&mut self.told.memory_bytes, before.told.memory_bytes, after.told.memory_bytes);
+        add(&mut self.reported.databases_open, before.reported.databases_open, after.reported.databases_open);
+        add(&mut self.reported.transactions, before.reported.transactions, after.reported.transactions);
+        add(&mut self.reported.log_bytes, before.reported.log_bytes, after.reported.log_bytes);
+        add(&mut self.reported.memory_bytes, before.reported.memory_bytes, after.reported.memory_bytes);
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let mut io = Io::default();
         let mut open = hundred(&mut io);
         let id = |number| DatabaseId::new(number).unwrap();
-        // Who asks again for a later time is visited at the earlier one, and says then what is left.
+        // A database that asks again, for a later time, is visited at the earlier one.
         open.touch(id(1), &mut io, |_, io| io.wake_by(Instant(500)));
         open.touch(id(90), &mut io, |_, io| io.wake_by(Instant(5)));
         open.remove(id(2));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_the_sum_of_those_that_a_catalog_names() {
+    fn what_is_reported_is_the_sum_of_those_that_a_catalog_names() {
         let mut io = Io::default();
         let mut open = hundred(&mut io);
         assert_eq!((open.stats().databases_open, open.unsettled()), (50, 50));

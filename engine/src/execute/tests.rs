@@ -60,7 +60,7 @@ fn a_transaction_reads_the_state_that_its_writes_are_decided_against() {
     let operations = [read.clone(), refused];
     let executed = execute(&mut pending, &published, &operations, Atomicity::EachAlone, &bounds);
     assert!(executed.records.is_empty() && executed.rests_on_pending);
-    // Whoever only reads waits for nothing, and sees what is durable.
+    // A request that only reads waits for nothing, and sees what is durable.
     let executed = execute(&mut pending, &published, &[read], Atomicity::AllOrNothing, &bounds);
     let read = executed.results.expect("nothing stands against it").remove(0);
     assert_eq!(read.expect("it is there"), OperationReply::Document(document("1")));

@@ -5,8 +5,8 @@
 //! sync the file                 only now are they durable
 //! ```
 //!
-//! A failure leaves the file as it is: it is never written or synced again, and whoever waits gets a catalog that is written
-//! anew.
+//! A failure leaves the file as it is: it is never written or synced again, and the catalog is written anew for those
+//! who wait.
 
 use docdb_protocol::{Error, ErrorCode};
 

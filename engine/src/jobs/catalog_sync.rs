@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It takes no space. A sync that failed in an earlier process is not made good by it, which only writing the catalog
-//! again would do; whoever only reads is better off with what can be read.
+//! again would do; a client that only reads is better off with what can be read.
 
 use docdb_protocol::{Error, ErrorCode};
 

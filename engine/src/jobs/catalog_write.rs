@@ -57,7 +57,7 @@ impl CatalogWrite {
         self.bytes.len() as u64
     }
 
-    /// What changes have to say that stand behind it.
+    /// The snapshot's number, which each change behind it repeats.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }

@@ -1,8 +1,8 @@
 //! Making the folder and first segment of a new database.
 //!
 //! ```text
-//! make db/NAME                      one that is there may be left of a creation that never reached the catalog:
-//!                                   its file is removed, and it itself, and it is made anew
+//! make db/NAME                      a folder that is there may be left of a creation that the catalog never named:
+//!                                   its file and the folder are removed, and the folder is made anew
 //! create NAME.wal, zero-fill, write its header, sync it
 //! sync db/NAME, sync db             every directory up to the data directory
 //! ```
@@ -24,7 +24,7 @@ use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, active};
 use crate::options::Options;
 
-/// A creation leaves one file; one more is looked at so that a second is noticed.
+/// A creation leaves one file. Two names are asked for, so that a second file is noticed.
 const LEFTOVERS_MAX: u32 = 2;
 
 /// See the module.
@@ -42,7 +42,7 @@ pub(crate) struct Create {
 #[derive(Clone, Debug)]
 enum Step {
     MakeDirectory,
-    /// After what was there was removed.
+    /// The folder that was left is removed.
     MakeDirectoryAnew,
     ListLeftovers,
     OpenLeftover,
@@ -202,7 +202,7 @@ impl Create {
         self.failed(ErrorCode::FileRead, &DiskError::new(DiskErrorKind::Io))
     }
 
-    /// Somebody's data, for all that is known: not touched.
+    /// Refuses a folder that may hold somebody's data, and does not touch it.
     fn refused(&self) -> Progress<Made> {
         let detail = "the folder holds files of a database that the catalog does not know; move it away";
         Progress::Failed(Error::new(ErrorCode::FileOpen).file(self.directory.as_str()).detail(detail))

@@ -2,7 +2,7 @@
 //!
 //! A job is an enum of steps, each named after the one effect it waits for. It advances only on a
 //! completion, has one operation in flight, and ends in [`crate::io::Progress::Done`] or `Failed`. It never
-//! answers a client: whoever started it does, once it is done.
+//! answers a client: the room that began it does, once it is done.
 //!
 //! Which jobs may run together are two tables, which are held against each job that begins (`slots`): that of a database in
 //! `database/job.rs`, and that of the data directory in `engine/job.rs`. Databases do not wait for each other.

@@ -28,7 +28,7 @@ use crate::options::Options;
 /// would be so many that their names alone weigh more than what is in them.
 pub(crate) const SEGMENT_BYTES_SMALLEST: u64 = 64 * 1024;
 
-/// What there was too little of.
+/// Something that there was too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shortage {
     /// Space on the device.
@@ -77,7 +77,7 @@ pub(crate) struct NewSegment {
 enum State {
     /// The operation of this step is in flight.
     Making(Step),
-    /// It failed.
+    /// A step failed, and what the job has made is being removed.
     Undoing(Failure),
 }
 
@@ -245,7 +245,7 @@ impl NewSegment {
         }
     }
 
-    /// Carries on behind `step`.
+    /// Carries on when the operation of `step` has ended.
     fn make(&mut self, step: Step, result: DiskResult) -> Progress<Made> {
         match (step, result) {
             (Step::UnlinkStale, Err(error)) if error.kind != DiskErrorKind::NotFound => {

@@ -1,6 +1,6 @@
-//! Removing what a failed job has left, before anybody is told that it failed.
+//! Removing what a failed job has left, before the job reports its failure.
 //!
-//! A full disk is why: half-made files would keep it full. What cannot be removed is removed by the next
+//! On a full disk, half-made files would keep it full. What cannot be removed is removed by the next
 //! job that makes the same file, so nothing is done about a removal that fails too.
 //!
 //! Only a job knows which of its files are no part of anything; it names them. Nothing else is removed.

@@ -1,8 +1,8 @@
 //! A batch: what one sync makes durable.
 //!
 //! It begins on a sector boundary with a header that says where it stands, up to where the log was
-//! durable when it was written, and which operations the batch before it held, so that damage to
-//! that one names its documents. Its records follow.
+//! durable when it was written, and which operations the batch before it held, so that a replay can
+//! name the documents of a batch that is damaged. Its records follow.
 
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, DocumentId, TxId};
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     /// A header that repeats two operations, a new collection among them, with `change` made to its bytes and a
-    /// checksum that is right as far as the header says that it goes.
+    /// checksum that is right for the length that the header says.
     fn forged(change: impl Fn(&mut Vec<u8>)) -> Decoded<BatchHeader> {
         let name = record(RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap()));
         let before = Repetition::of(Lsn(0), &[name, create(10)]);

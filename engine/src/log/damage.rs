@@ -1,15 +1,15 @@
 //! Parts of a log that are missing, until it is known what they held.
 //!
-//! The batch behind a missing part repeats the operations of the batch before it, so that part waits for the next header
-//! that can be read, in this segment or in a later one, and for what that one says:
+//! The batch behind a missing part repeats the operations of the batch before it. So a missing part waits for the next header
+//! that can be read, in this segment or in a later one. That header says where the batch stood whose operations it repeats:
 //!
-//! | the batch it repeats stands | of the missing part |
+//! | that batch stood | of the missing part |
 //! |---|---|
 //! | before it | nothing is lost: it held no operations |
 //! | in it | what is before that batch has no name; of the batch, each operation is restored or marked |
 //! | behind it, or nowhere | nothing has a name |
 //!
-//! What has no name withholds everything older.
+//! Where a part is lost without names, the view answers nothing older than it: it may have been replaced there.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +25,11 @@ use crate::view::{Content, Key, Version};
 /// damage goes on from the end of one segment to the beginning of the next.
 const GAPS_MAX: usize = 2;
 
-/// What an operation is known by.
+/// By what a salvaged record is found to be the one that a batch repeats.
 type Known = (TxId, CollectionId, DocumentId, RecordKind, u32);
 
 impl Replayed {
-    /// A part is missing; what it held, a batch behind it may tell.
+    /// A part is missing. It waits for a batch behind it that repeats what it held.
     pub(super) fn wait_for_name(&mut self, gap: Gap) {
         self.note_damage(&gap.file, gap.file_offset, gap.from);
         if self.gaps.len() >= GAPS_MAX {
@@ -44,11 +44,11 @@ impl Replayed {
         self.gaps.iter().map(Gap::salvaged_bytes).sum()
     }
 
-    /// A batch was found that repeats `before`: settles the missing parts that this tells of.
+    /// A batch was found that repeats `before`: settles the missing parts in which, or behind which, that batch stood.
     pub(super) fn hear(&mut self, before: &Repetition) {
-        let told = self.gaps.iter().position(|gap| before.lsn < gap.to).unwrap_or(self.gaps.len());
-        let settled: Vec<Gap> = self.gaps.drain(told..).collect();
-        // The parts before those that are told of held something else.
+        let first = self.gaps.iter().position(|gap| before.lsn < gap.to).unwrap_or(self.gaps.len());
+        let settled: Vec<Gap> = self.gaps.drain(first..).collect();
+        // What the parts before these held, no header repeats any more.
         if !settled.is_empty() {
             self.hear_no_more();
         }
@@ -64,7 +64,7 @@ impl Replayed {
         }
     }
 
-    /// Nothing will tell what the missing parts held.
+    /// No header will repeat what the missing parts held.
     pub(super) fn hear_no_more(&mut self) {
         for gap in std::mem::take(&mut self.gaps) {
             self.lose_gap(&gap, gap.to);

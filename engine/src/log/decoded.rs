@@ -5,7 +5,7 @@
 pub(crate) enum Decoded<T> {
     /// It is there, and its checksums are right.
     Whole(T),
-    /// The bytes end before it does: so many are needed, from its first one on, to tell more.
+    /// The bytes end before it does: to know more, a reader needs so many, from its first one on.
     Begun(usize),
     /// A later version wrote it: its checksum and its place are right, and what it says is unknown here. It is no
     /// damage and no torn tail.

@@ -42,8 +42,8 @@ impl<'bytes> Fields<'bytes> {
         Some(u64::from_le_bytes(*taken))
     }
 
-    /// A number that is counted on from: none below 2^63 can overflow in the life of a disk, and no writer
-    /// of ours gets beyond.
+    /// A number that the engine counts on from. Below 2^63 it cannot overflow in the life of a disk, and DocDB writes none
+    /// beyond.
     pub(crate) fn count(&mut self) -> Option<u64> {
         self.u64().filter(|number| *number < 1 << 63)
     }

@@ -4,8 +4,8 @@
 //! magic, 8 bytes | length of the header | version | features to read | features to write | the directory's id | ... | CRC32
 //! ```
 //!
-//! The checksum stands at the header's end, which its length says, and covers all before it: a header of a later version can be
-//! told from damage however long it is. What stands between these fields and the checksum is the file's own.
+//! The checksum stands at the header's end, which its length says, and covers all before it: a reader knows
+//! a header of a later version from a damaged one, however long it is. What stands between these fields and the checksum is the file's own.
 
 use super::{Fields, put_u32, put_u64};
 
@@ -128,7 +128,7 @@ pub(crate) mod tests {
         assert!(matches!(decode(MAGIC, &changed(VERSION_AT)), Header::Newer));
         assert!(matches!(decode(MAGIC, &changed(TO_READ_AT)), Header::Newer));
         assert!(matches!(decode(MAGIC, &changed(TO_WRITE_AT)), Header::Readable { is_writable: false, .. }));
-        // One that is longer is read as far as this version knows it.
+        // Of a longer one this version reads the fields that it knows.
         let longer = encode(MAGIC, DirectoryId(7), b"own, and more");
         assert!(matches!(decode(MAGIC, &longer), Header::Readable { is_writable: true, .. }));
     }

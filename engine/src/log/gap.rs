@@ -1,4 +1,4 @@
-//! A missing part of the log, as it waits until it is known what it held.
+//! A missing part of the log, which waits for a header that says what it held.
 
 use super::Lsn;
 use super::record::Record;

@@ -1,8 +1,8 @@
 //! Writing the last, small segments of a log again as one.
 //!
 //! Every opening goes on in a new segment, so that many short sessions would leave many small files
-//! for ever. What is kept here is the end of the log, in whole segments, as far as it is proven and small;
-//! the new segment begins with it and supersedes those segments. Every batch keeps its Lsn, so nothing that
+//! for ever. Kept here are the last segments whose batches are proven, up to a number of bytes together; the new
+//! segment begins with their batches and supersedes them. Every batch keeps its Lsn, so nothing that
 //! names a place in the log becomes wrong.
 //!
 //! Invariant: the batches follow one another without a gap, and the first one opens its segment.

@@ -3,7 +3,7 @@
 use docdb_protocol::DatabaseName;
 
 /// What a file of the folder is to the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentName {
     /// `NAME.wal`: the one that is written.
     Active,
@@ -25,8 +25,7 @@ impl SegmentName {
             ".spare" => Some(SegmentName::Spare),
             _ => {
                 let number: u64 = rest.strip_prefix('.')?.parse().ok()?;
-                // `wal.01` or `wal.+1` would name another file than the one we would write, and no epoch of
-                // ours gets as far as 2^63.
+                // DocDB would write neither `wal.01` nor `wal.+1`, and gives no epoch beyond 2^63.
                 (number < 1 << 63 && rest == format!(".{number}")).then_some(SegmentName::Sealed(number))
             }
         }
@@ -67,6 +66,6 @@ mod tests {
         for file in none {
             assert_eq!(parse(file), None, "{file}");
         }
-        assert_eq!(parse(&sealed(&database, 1 << 63)), None, "no epoch of ours gets as far");
+        assert_eq!(parse(&sealed(&database, 1 << 63)), None, "no epoch is as large");
     }
 }

@@ -1,4 +1,4 @@
-//! Stories of the log: what is torn, what is damaged, and what may be told apart.
+//! Stories of the log: what is torn, what is damaged, and how a replay distinguishes them.
 
 use std::ops::Bound;
 
@@ -222,7 +222,7 @@ fn a_lost_proof_loses_no_operation() {
     let proof = writer.starts[1];
     writer.bytes[proof..proof + 512].fill(0);
     let tail = replay(0, &writer.bytes);
-    assert!(tail.damage.is_some(), "it is told");
+    assert!(tail.damage.is_some(), "the damage is reported");
     assert!(tail.view.damage().is_empty(), "what follows names the batch before the proof, which is there");
     assert_eq!(read(&tail.view, 1), Ok(Some("1".to_owned())));
     assert_eq!(read(&tail.view, 2), Ok(Some("2".to_owned())));
@@ -415,7 +415,7 @@ pub(crate) fn example(name: &str) -> Vec<u8> {
     bytes.collect()
 }
 
-/// What is written begins with the example; zeros alone follow, as far as nothing else is said.
+/// The bytes begin with the example of FORMAT.md, and all behind it are zero.
 pub(crate) fn assert_example(name: &str, written: &[u8]) {
     let bytes = example(name);
     let lines = written.chunks(16).enumerate();

@@ -7,14 +7,14 @@
 //!     otherwise it is damage -> salvage the records up to the next whole batch, and go on there
 //! ```
 //!
-//! Whoever reads the file gives one slice at a time and is told which bytes come next, so the work between two
-//! reads is that of one slice, and of the one record or header that ends in it. Damage is read a second time, for
+//! The walk says which bytes it wants next, and the job that reads the file gives it one slice at a time. So the work between
+//! two reads is that of one slice, and of the one record or header that ends in it. Damage is read a second time, for
 //! salvaging, rather than held until it is known to be damage.
 //!
 //! Memory: a slice and the record or header that it ends in the middle of; the records of one batch, most of which the
 //! state has too; behind the first gap the places of all batches that follow in the segment.
 //!
-//! It never judges what damage means for the state: that is the replay's.
+//! It never judges what damage means for the state: the replay does.
 
 use std::ops::ControlFlow;
 
@@ -135,7 +135,7 @@ impl Walk {
         }
     }
 
-    /// Goes on as far as the bytes at hand allow.
+    /// Goes on until it needs bytes that are not at hand.
     pub(super) fn run(&mut self, replay: &mut Replayed) -> Want {
         loop {
             let next = match std::mem::replace(&mut self.step, Step::Batch) {

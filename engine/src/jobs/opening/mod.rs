@@ -24,8 +24,8 @@
 //!
 //! A damaged log is not written again, but what is shown of it, and what proves the damage, may stand in the
 //! cache alone, so its last segment and its names are synced. Where that fails, or an earlier sync had failed and
-//! this one succeeds in vain, it is shown all the same: whoever rescues data from a failing disk is better off with
-//! what can be read.
+//! this one succeeds in vain, it is shown all the same: an engineer who rescues data from a failing disk is better
+//! off with what can be read.
 //!
 //! An opening that finds no space has written nothing and left nothing. What is proven is shown; what was recovered beyond
 //! it is withheld, neither shown nor passed over, for it may be gone after the next crash. When there is space, the
@@ -56,7 +56,7 @@ pub(crate) enum Opened {
     Writable(Box<Writable>),
     /// Acknowledged data is missing.
     Damaged(View, Error),
-    /// There is no space for a new segment, and nothing was written: what is proven, with why.
+    /// There is no space for a new segment, and nothing was written: the proven state, and the error.
     Unwritten(View, Error),
 }
 
@@ -95,9 +95,9 @@ pub(crate) struct Opening {
     recovered: Option<Recovered>,
     /// What is shown of a damaged log.
     damaged: Option<(View, Error)>,
-    /// What later segments say again, as the reading found it.
+    /// Segments whose whole contents later ones repeat, as the reading found.
     said_again: Vec<DiskPath>,
-    /// What the new segment makes superfluous, once it is there.
+    /// Segments that the new one makes superfluous, once it is durable.
     superseded: Vec<DiskPath>,
     /// A longer file found no space.
     file_bytes_max: u64,
@@ -115,14 +115,14 @@ struct Recovered {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Reading the log costs more than asking whether there is a point in it.
+    /// Asking for space costs less than reading a log that cannot be gone on with.
     FindSpace,
     Survey(Box<Survey>),
     Read(Box<ReadLog>),
     OpenDamaged(FileId),
     /// Only the last segment can have bytes that are not durable: all that the others say was, before it was made.
     SyncDamaged(FileId),
-    /// That it is the last one may be a matter of names.
+    /// Which segment is the last one may depend on names that are not durable.
     SyncDamagedNames,
     /// A spare may be large, and the disk full.
     RemoveSpare,
@@ -182,7 +182,7 @@ impl Opening {
                 self.sync_damaged_names()
             }
             (Step::SyncDamagedNames, Ok(_) | Err(_)) => self.show_damaged(),
-            // Another spare takes its place sooner or later; what matters is that it was tried.
+            // A spare that stays is replaced by the next one: nothing depends on its removal.
             (Step::RemoveSpare, Ok(_) | Err(_)) => self.names_or_segment(io),
             (Step::SyncNames, Ok(_)) => self.promote(),
             (Step::PromoteNext, Ok(_)) => {
@@ -358,7 +358,7 @@ impl Opening {
         let recovered = self.recovered.as_mut().expect("set when the replay ended");
         match smaller {
             Some(file_bytes) => self.file_bytes_max = file_bytes,
-            // What it would make superfluous stays where it is.
+            // The small segments stay as they are.
             None if recovered.tail.merge.start().is_some() => recovered.tail.merge.clear(),
             None => return self.unwritten(error),
         }

@@ -13,7 +13,7 @@ use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{Lsn, Replay, SEGMENT_HEADER_BYTES, Want};
 use crate::options::Options;
 
-/// A database that was filled up to the limit may be over it by this part of it when its log is replayed.
+/// A database that was filled up to the memory limit may exceed it by this part when its log is replayed.
 const ALLOWANCE: u64 = 16;
 
 /// Why a replay is there.
@@ -88,7 +88,7 @@ impl ReadLog {
         }
     }
 
-    /// The segments that say nothing to any reader, all of it being said again by later ones.
+    /// The segments of which later ones repeat everything: no reader needs them.
     pub(super) fn superseded(&self) -> impl Iterator<Item = &DiskPath> {
         let superseded = (0..self.segments.len()).filter(|at| self.is_superseded(*at));
         superseded.map(|at| &self.segments[at].path)

@@ -1,4 +1,4 @@
-//! Which database an opening is about.
+//! The database that an opening opens.
 
 use docdb_protocol::{DatabaseId, DatabaseName};
 

@@ -1,7 +1,7 @@
 //! Asking folders that the catalog does not name for their ids and their epochs.
 //!
 //! ```text
-//! list the folder; sealed segments tell their epochs by their names
+//! list the folder; a sealed segment's name gives its epoch
 //! read the headers of the active segment and of the next one
 //! where those give no id: of sealed ones, the newest first
 //! ```
@@ -138,7 +138,7 @@ impl AskFolders {
     /// Opens the next segment of this folder that has something to say, or goes on to the next folder.
     fn open_segment(&mut self, io: &mut Io) -> Progress<()> {
         match self.folder.segments.pop() {
-            // Its name has told its epoch.
+            // Its name gave its epoch.
             Some((SegmentName::Sealed(_), _)) if self.folder.is_identified => self.next_folder(),
             Some((_, name)) => {
                 let (file, path) = (io.new_file(), self.folder.path.join(&name));
