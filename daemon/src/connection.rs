@@ -201,7 +201,7 @@ async fn write_all(mut writing: OwnedWriteHalf, mut promises: mpsc::Receiver<Pro
         }
         shares.clear();
     }
-    // The client may have gone; there is nobody left to tell.
+    // The client may have gone already.
     let _ = writing.shutdown().await;
 }
 

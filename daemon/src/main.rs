@@ -16,12 +16,12 @@ fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Nobody is left to tell when even this cannot be printed.
+            // Where standard output and error are closed, nothing can be said.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    // The runtime panics where it lacks one.
+    // The runtime panics where it lacks a descriptor.
     let descriptors = docdbd::raise_descriptor_limit();
     if descriptors < docdbd::DESCRIPTORS_MIN {
         let needed = docdbd::DESCRIPTORS_MIN;

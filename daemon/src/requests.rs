@@ -1,7 +1,7 @@
 //! What each command does: the turn from a decoded frame to requests of the engine, and back.
 //!
-//! Reads are served from the published view on the connection's own task; they need no lock of the
-//! engine's and no sync. Writes go to the engine in one request a frame, so that one sync makes them durable
+//! Reads are served from the published view on the connection's own task; they need neither the engine's
+//! lock nor a sync. Writes go to the engine in one request a frame, so that one sync makes them durable
 //! together. In a frame that mixes both, each run of reads waits for the writes in front of it.
 //!
 //! It never validates a document or a name itself; `docdb_protocol` does, once.
@@ -22,7 +22,7 @@ use crate::store::{self, Store};
 /// What a frame asks for, free of the frame's bytes.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// Nothing is left to do but to say so.
+    /// It is refused with this error, and nothing is done.
     Refused(Error),
     /// Writes, which nothing after them has to wait for.
     Write { database: DatabaseId, writes: Writes },
@@ -235,7 +235,7 @@ async fn collections(store: &Store, outstanding: &Outstanding, database: Databas
     Ok(listing::collections_to_json(&names))
 }
 
-/// A damaged document is named in its place: leaving it out would tell that it is not there, and making its page an
+/// A damaged document is named in its place: leaving it out would say that it is not there, and making its page an
 /// error would keep the readable ones behind it from everybody.
 async fn scan(
     store: &Store,

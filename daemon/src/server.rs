@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::socket::{self, SocketFile};
 use crate::store::Store;
 
-/// How long accepting rests after the operating system refused a connection, for lack of descriptors say.
+/// How long accepting rests after the operating system refused a connection, for example for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server serves, and where.

@@ -66,7 +66,7 @@ impl Store {
     }
 }
 
-/// What the operator should know: a database that took itself read-only must not stay unnoticed.
+/// What the operator should know: a database that takes no more writes must not stay unnoticed.
 #[expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
 fn log_alert(alert: &Alert) {
     eprintln!("docdbd {}: alert: {alert}", env!("CARGO_PKG_VERSION"));
@@ -78,7 +78,7 @@ impl Waiting {
         !self.0.is_empty()
     }
 
-    /// The answer. A host that went away without one leaves the outcome unknown, and that is what is said.
+    /// The answer. Where the host ends without one, the outcome is unknown, and the client is answered so.
     pub(crate) async fn response(self) -> Response {
         self.0.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::OutcomeUnknown).detail("the engine stopped")))
     }

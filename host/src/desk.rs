@@ -1,7 +1,7 @@
 //! Where the engine's answers arrive: who waits for what, and who is to be woken once the lock is free.
 //!
 //! Owns the waiting requests, the wake-up time, and the messages. Everything here happens under the
-//! engine's lock; nobody is woken and no foreign code is called from here. Whoever releases the lock takes
+//! engine's lock; nobody is woken and no foreign code is called from here. The thread that releases the lock takes
 //! the [`Outbox`] and empties it with [`Outbox::deliver`]; the messages wait for the messenger.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::views::Views;
 pub(crate) enum Waiter {
     /// A thread that called.
     Caller(Arc<Seat>),
-    /// Whoever gave this function.
+    /// The function that an application submitted with its request.
     Then(Then),
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Owns the data directory's handle, the open files, and the queue of operations. [`Disk::submit`]
 //! only queues, except that a read is answered at once where the page cache holds its bytes and it is not one of
-//! many: those would follow one another without anybody else having a turn. Whoever
-//! has time carries the queue out: [`FileDisk::take`] under the engine's lock, [`Task::run`] without
+//! many: those would follow one another without any other thread having a turn. Callers and lanes
+//! carry the queue out: [`FileDisk::take`] under the engine's lock, [`Task::run`] without
 //! it, [`FileDisk::finish`] under it again.
 //!
 //! Operations on bytes run in any order, beside each other. Operations on names run one at a time and

@@ -1,6 +1,6 @@
 //! A thread that waits for one response.
 //!
-//! Owns the way of a response from the thread that has it to the thread that wants it. Never calls
+//! Owns the handing over of a response, from the thread that has it to the thread that waits for it. Never calls
 //! foreign code.
 
 use std::cell::RefCell;

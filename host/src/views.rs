@@ -1,8 +1,8 @@
 //! The published views: what readers see without ever waiting for the engine.
 //!
-//! Owns one cell a database, and knows which replaced views readers still hold. The engine's lock orders who
-//! publishes. A cell holds the view several times over, each a share of its own with a counter of its own, and a thread always reads the same one: readers on
-//! different processors write to no line of memory that both use. A reader holds a slot's lock only to take
+//! Owns one cell a database, and knows which replaced views readers still hold. The engine's lock orders who publishes. A
+//! cell holds the view several times, each a share of its own with a counter of its own, and a thread always reads
+//! the same one: readers on different processors write to no line of memory that both use. A reader holds a slot's lock only to take
 //! its share. A publisher holds all of them while it replaces the view: nobody sees the old one after
 //! somebody saw the new one.
 
@@ -100,7 +100,7 @@ impl Views {
     pub(crate) fn publish(&self, database: DatabaseId, view: Option<&View>) -> Vec<Arc<View>> {
         let replaced = self.cell(database).swap(view);
         let mut held = self.held();
-        // Whoever took a share before the swap has it by now, and nobody takes one of a replaced view again.
+        // Readers who took a share before the swap have it by now, and no reader takes one of a replaced view again.
         for view in replaced.iter().filter(|view| Arc::strong_count(view) > 1) {
             held.entry(database).or_default().push(Held { view: Arc::downgrade(view), shares: true });
         }

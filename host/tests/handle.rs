@@ -141,6 +141,27 @@ fn a_closed_database_opens_again_at_its_next_use() {
     assert_eq!(read(&database, "c", 2).unwrap(), b"2");
 }
 
+/// Daemon, shell and handle look views up by the same steps, which open what is closed.
+#[test]
+fn a_view_is_looked_up_with_and_without_waiting_and_opens_what_is_closed() {
+    let (_directory, docdb) = fresh();
+    let database = docdb.database("d").unwrap();
+    database.collection("c").unwrap().create_bytes(1, b"1").unwrap();
+    let without_waiting = |id| {
+        let (answers, answer) = mpsc::channel();
+        docdb.submit_view(id, move |view| answers.send(view.map(|view| view.documents())).unwrap());
+        answer.recv().unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(without_waiting(database.id()), Ok(1), "whether it is open or not");
+        database.close().unwrap();
+    }
+    assert_eq!(docdb.view(database.id()).unwrap().documents(), 1);
+    let unknown = docdb::DatabaseId::new(99).unwrap();
+    assert_eq!(without_waiting(unknown).unwrap_err().code(), ErrorCode::DbNotFound);
+    assert_eq!(docdb.view(unknown).unwrap_err().code(), ErrorCode::DbNotFound);
+}
+
 #[test]
 fn writers_and_closers_do_not_block_each_other() {
     let (_directory, docdb) = fresh();

@@ -58,7 +58,7 @@ pub(crate) struct Splitter<R> {
     place: Place,
     /// The line that is being read.
     line: u64,
-    /// Arrays only: whether the opening bracket is behind us, and the closing one.
+    /// Arrays only: whether the opening bracket was read, and the closing one.
     begun: bool,
     ended: bool,
 }

@@ -155,7 +155,7 @@ fn a_script_is_ended_by_the_signal() {
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Whoever runs the tests in the background may have them ignore the signal, and so would the shell.
+    // Tests that run in the background may ignore the signal, and so would the shell that they start.
     let mut shell = Command::new("env")
         .args(["--default-signal=INT", env!("CARGO_BIN_EXE_docdbsh")])
         .arg(dir.path().join("data"))

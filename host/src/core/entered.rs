@@ -59,7 +59,7 @@ pub(super) enum Place {
     Timer,
     /// The messenger, until there is a message.
     Messenger,
-    /// Whoever closes, until all is over.
+    /// A thread that closes the directory, until all is over.
     Closer,
 }
 
@@ -127,8 +127,8 @@ impl<'core> Entered<'core> {
         errands.carry_out(self.core);
     }
 
-    /// Looks, without the lock, who found it taken and has put a request into the inbox. If it is taken again, the thread
-    /// that has it comes by here too.
+    /// Looks, without the lock, for requests in the inbox, whose callers had found the lock taken, and carries them in. Where
+    /// the lock is taken again, the thread that has it does this when it leaves.
     fn look_into_inbox(core: &Core, leaving: Leaving) {
         for _ in 0..EMPTYINGS_MAX {
             if core.inbox.is_empty() || planted!(InboxForgotten) {
@@ -176,8 +176,8 @@ impl<'core> Entered<'core> {
         } else if let Some(state) = self.guard.take() {
             self.release(state, Leaving::ToWork);
         }
-        // Whoever found the lock taken does not wait until the operation is done. A bug may panic there, and the operation
-        // has to come back all the same.
+        // A caller that found the lock taken must not wait until the operation is done. A bug may panic in its request, and
+        // the operation has to come back all the same.
         let looked = if planted!(InboxLeftForWork) {
             Ok(())
         } else {
@@ -275,7 +275,7 @@ impl State {
         is_long && self.lanes_idle + self.lanes_called > 0 && self.phase != Phase::Failed
     }
 
-    /// Whom to call. Whoever asks calls them: they are noted as called.
+    /// Which threads to call. They are noted as called, so the thread that asks has to call them.
     fn errands(&mut self, leaving: Leaving) -> Errands {
         let hands_over = leaving == Leaving::ToWork && self.hands_over();
         let takes_one = match leaving {

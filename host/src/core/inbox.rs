@@ -12,8 +12,8 @@ use crate::sync::{AtomicBool, Mutex, Ordering, fence, whole};
 /// A request, and who waits for its answer.
 pub(super) type Asked = (Request, Waiter);
 
-/// See the module. What is in it is bounded by the threads that call: who submits is refused long before (see
-/// `MESSAGES_WAITING_MAX`), and who asks waits.
+/// See the module. It holds at most one request of each thread that waits for an answer. Requests that are submitted are
+/// refused long before it grows large (see `MESSAGES_WAITING_MAX`).
 #[derive(Default)]
 pub(super) struct Inbox {
     requests: Mutex<Vec<Asked>>,

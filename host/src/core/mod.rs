@@ -65,7 +65,7 @@ pub(crate) struct State {
     timer_sleeps_until: Instant,
     /// Whether the messenger sleeps and has not been called.
     messenger_sleeps: bool,
-    /// Whether everyone was called because it is over.
+    /// Whether every thread was called because the directory is closed.
     over_is_told: bool,
     /// Whether the messenger has ended.
     messenger_is_gone: bool,
@@ -83,7 +83,7 @@ impl State {
         while self.driver.deliver(&mut self.desk) {}
     }
 
-    /// The engine wants nothing more of the time.
+    /// The timer has nothing more to wait for.
     fn nothing_follows(&self) -> bool {
         self.phase == Phase::Failed || self.desk.stopped
     }
@@ -115,7 +115,7 @@ pub(crate) struct Core {
     views: Arc<Views>,
     on_alert: Option<AlertHook>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Whether there is a messenger: only who submits, or hears alerts, needs one.
+    /// Whether there is a messenger: it is needed for requests that are submitted, and for alerts.
     has_messenger: AtomicBool,
     directory: Mutex<Option<DirectoryLock>>,
 }

@@ -55,7 +55,7 @@ fn timer(core: &Core) {
     let mut entered = core.enter();
     while !entered.is_over() {
         if entered.nothing_follows() {
-            // An old wish must not keep the timer awake.
+            // A time that the engine asked for earlier must not keep the timer awake.
             entered.desk.wake_at = None;
         }
         let now = entered.driver.clock.monotonic();

@@ -133,7 +133,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Fills the reserve, or fails as the system does. Whoever begins something calls this first.
+    /// Fills the reserve, or fails as the system does. An operation that begins something calls this first.
     pub(super) fn fill_reserve(&self) -> Result<(), Errno> {
         let mut reserve = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
         while reserve.len() < DESCRIPTORS_RESERVED {

@@ -11,11 +11,11 @@ pub(crate) enum Mistake {
     WishNotPassedOn,
     /// The messenger is not woken for a message.
     MessengerNotCalled,
-    /// Whoever closes is not woken at the end.
+    /// The thread that closes is not woken at the end.
     CloserNotCalled,
     /// A thread sleeps with its errands undone, and they are lost.
     RestWithErrandsUndone,
-    /// Whoever releases the lock does not look who found it taken.
+    /// A thread that releases the lock does not look for requests whose callers found it taken.
     InboxForgotten,
     /// Nor does a thread that releases it to carry an operation out.
     InboxLeftForWork,

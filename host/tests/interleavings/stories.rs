@@ -212,7 +212,7 @@ fn stopping_under_load() {
     }
 }
 
-/// Whoever asks something that needs no disk has its answer while a sync is under way, also when it found the lock taken
+/// A caller that asks something which needs no disk has its answer while a sync is under way, also when it found the lock taken
 /// by the thread that carries the sync out.
 fn nobody_waits_for_anothers_sync() {
     let (running, database) = open(None);
@@ -228,7 +228,7 @@ fn nobody_waits_for_anothers_sync() {
 
 /// It is refused, and the directory is free again, however many threads there were.
 fn threads_run_out_at_the_start() {
-    // One for each lane, one for the timer: this story is told for one number after the other.
+    // One for each lane, one for the timer: this story is run for one number after the other.
     static TOLD: AtomicUsize = AtomicUsize::new(0);
     let threads = TOLD.fetch_add(1, Ordering::Relaxed) % 4;
     world().threads.set(u32::try_from(threads).expect("at most three"));

@@ -14,7 +14,7 @@ use shuttle::thread::{JoinHandle, Thread};
 
 use crate::planted::Mistake;
 
-/// Whoever sleeps for longer sleeps until it is called.
+/// A thread that sleeps for longer sleeps until it is called.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 std::thread_local! {
