@@ -11,7 +11,8 @@ use crate::message::{Output, RequestId};
 impl Engine {
     /// Takes no more requests in a database, and closes it when all is durable.
     pub(super) fn close(&mut self, id: DatabaseId) {
-        self.databases.touch(id, &mut self.io, |database, _| database.close(None));
+        let closing = self.databases.touch(id, &mut self.io, |database, _| database.close(None));
+        closing.expect("stays until its closing is recorded");
     }
 
     /// A client asks to close a database that is closed: its end is recorded by now, unless that failed.

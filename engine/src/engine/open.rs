@@ -98,7 +98,7 @@ impl OpenDatabases {
     /// A durable catalog names it.
     pub(super) fn settle(&mut self, id: DatabaseId, io: &mut Io) {
         self.unsettled.remove(&id);
-        self.touch(id, io, |_, _| ());
+        self.touch(id, io, |_, _| ()).expect("a new database stays until its closing is recorded");
     }
 
     /// The one place where a database changes. `None` when it is not here.

@@ -2,10 +2,11 @@
 //!
 //! It reads nothing and changes no file.
 
-use crate::disk::DiskPath;
-use crate::log::{Lsn, SegmentName};
+use std::collections::BTreeSet;
 
 use super::survey::Segment;
+use crate::disk::DiskPath;
+use crate::log::{Lsn, SegmentName};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -78,10 +79,11 @@ impl LogFiles {
 
     /// What a new segment from `start_lsn` on makes superfluous, besides `said_again`.
     pub(super) fn superseded(&self, start_lsn: Lsn, said_again: &[DiskPath]) -> Vec<DiskPath> {
+        let known: BTreeSet<&DiskPath> = said_again.iter().collect();
         let mut superseded = said_again.to_vec();
         for segment in &self.segments {
             let wholly = segment.header.is_some_and(|header| header.start_lsn >= start_lsn);
-            if wholly && !superseded.contains(&segment.path) {
+            if wholly && !known.contains(&segment.path) {
                 superseded.push(segment.path.clone());
             }
         }
