@@ -4,8 +4,8 @@
 //! costs one reference count, so a batch can keep the state it produced, readers can hold a state
 //! for as long as they like, and a simulator can fork the engine at every step.
 //!
-//! What a change costs is the copy of the nodes above it, and what that costs is the counts it raises: one a value of
-//! the leaf, each on a cache line of its own, and one a child above. So nodes are small ([`crate::Options::map_fanout`])
+//! A change copies the nodes above it, and copying a node raises a count of each thing in it: of each value in a leaf, on a
+//! cache line of its own, and of each child above. So nodes are small ([`crate::Options::map_fanout`])
 //! and each is one allocation, which holds its entries side by side and is found without a header between.
 //!
 //! Invariants: keys are strictly increasing; every leaf hangs at the same depth; no node is empty
@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(crate) use slots::Shared;
 use slots::{ROOM, Slots};
 
-/// Halves and quarters of a node are to be something.
+/// A half and a quarter of a node hold at least one entry.
 const FANOUT_MIN: usize = 4;
 
 impl<K, V> Shared for Node<K, V>

@@ -1,6 +1,6 @@
 //! The entries of the catalog in memory, and the numbers that are never given twice.
 //!
-//! Invariants: an entry is found by its id and by its name; what it says of a number that was given is never taken back.
+//! Invariants: an entry is found by its id and by its name; a number that was given stays given.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use docdb_protocol::{DatabaseId, DatabaseName};
 use super::entry::{Change, Entry};
 use crate::log::DirectoryId;
 
-/// Each process numbers its segments in a range of its own. One that is gone left no trace of its epoch, but its bytes
-/// may still be on the device, and come to light in another of the same epoch.
+/// Each process numbers its segments in a range of its own. A removed segment leaves no trace of its epoch, but its bytes
+/// may still be on the device, and show in another segment of the same epoch.
 const EPOCHS_PER_START: u64 = 1_000_000_000;
 /// So that no epoch comes near 2^63.
 const STARTS_MAX: u64 = (1 << 62) / EPOCHS_PER_START;
@@ -27,7 +27,7 @@ const GENERATIONS_PER_START: u64 = 1 << 30;
 pub(crate) enum Unreadable {
     /// A later version wrote it.
     Newer,
-    /// Something of it is missing. What could be read of it, if anything.
+    /// Something of it is missing; with the entries that could be read, if any.
     Damaged(Option<Box<Catalog>>),
 }
 
@@ -95,7 +95,7 @@ impl Catalog {
         }
     }
 
-    /// A segment of this directory was found. The first one that is decides where the catalog does not.
+    /// A segment of this directory was found. Where the catalog gives no directory, the first such segment decides.
     pub(crate) fn found_directory(&mut self, directory: DirectoryId) {
         if self.directory == DirectoryId::NONE {
             self.directory = directory;

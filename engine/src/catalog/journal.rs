@@ -21,11 +21,11 @@ const KIND_ENTRY: u32 = 1;
 /// What was read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Read {
-    /// Those before the first one of which no copy is whole.
+    /// The changes before the first hole: a change of which no copy is whole.
     pub(super) counted: Vec<Change>,
-    /// Those behind it.
+    /// The changes behind that hole.
     pub(super) behind: Vec<Change>,
-    /// Whether it was durable, and is lost.
+    /// Whether the hole was a durable change, which is lost.
     pub(super) is_damaged: bool,
 }
 

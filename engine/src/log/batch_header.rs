@@ -1,6 +1,6 @@
 //! A batch's header, read back.
 //!
-//! No bytes make it panic, and nothing is gathered on the word of a length that was not checked.
+//! No bytes make it panic, and it gathers nothing by a length that it has not checked.
 
 use docdb_protocol::limits::{DOCUMENT_ID_BYTES_MAX, NAME_BYTES_MAX};
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, TxId};
@@ -96,7 +96,7 @@ impl Fixed {
         })
     }
 
-    /// Whether the header can be as long as it says: nothing is gathered or hashed on the word of a damaged length.
+    /// Whether the header can be as long as it says: nothing is gathered or hashed by a damaged length.
     /// No number that is counted on from comes near 2^63.
     fn is_plausible(&self) -> bool {
         let least = FIXED_BYTES as u64 + u64::from(self.repeated) * REPEATED_BYTES as u64;

@@ -9,7 +9,7 @@
 //! | in it | what is before that batch has no name; of the batch, each operation is restored or marked |
 //! | behind it, or nowhere | nothing has a name |
 //!
-//! Where a part is lost without names, the view answers nothing older than it: it may have been replaced there.
+//! Where a part is lost without names, any older document may have been replaced in it, and the view answers none of them.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::view::{Content, Key, Version};
 /// damage goes on from the end of one segment to the beginning of the next.
 const GAPS_MAX: usize = 2;
 
-/// By what a salvaged record is found to be the one that a batch repeats.
+/// What a salvaged record and a repetition have in common when they are of one operation.
 type Known = (TxId, CollectionId, DocumentId, RecordKind, u32);
 
 impl Replayed {
@@ -44,7 +44,7 @@ impl Replayed {
         self.gaps.iter().map(Gap::salvaged_bytes).sum()
     }
 
-    /// A batch was found that repeats `before`: settles the missing parts in which, or behind which, that batch stood.
+    /// A batch was found that repeats `before`: settles the missing parts that end behind the place where that batch stood.
     pub(super) fn hear(&mut self, before: &Repetition) {
         let first = self.gaps.iter().position(|gap| before.lsn < gap.to).unwrap_or(self.gaps.len());
         let settled: Vec<Gap> = self.gaps.drain(first..).collect();

@@ -171,7 +171,7 @@ impl Record {
         out[start..start + 4].copy_from_slice(&crc32.to_le_bytes());
     }
 
-    /// Whose the record at the front of `bytes` would be; `None` where there are too few bytes to say.
+    /// The database that a record at the front of `bytes` would name; `None` where there are too few bytes to say.
     pub(crate) fn database_of(bytes: &[u8]) -> Option<&[u8; 8]> {
         bytes.get(8..)?.first_chunk()
     }

@@ -75,7 +75,7 @@ impl Replay {
         self.so_far.lose(file, 0, self.so_far.lsn, self.so_far.lsn);
     }
 
-    /// What all that was replayed takes up in memory so far.
+    /// Bytes of memory that what was replayed so far takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.so_far.view.memory_bytes() + self.so_far.waiting_bytes()
     }

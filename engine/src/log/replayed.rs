@@ -27,9 +27,9 @@ pub(super) struct Replayed {
     pub(super) last_proven: Option<Repetition>,
     /// Batches that can be read and are not proven.
     pub(super) unproven: VecDeque<Read>,
-    /// The last of those that are.
+    /// The last batches that are proven.
     pub(super) merge: Merge,
-    /// The missing parts of which it is not known yet what they held.
+    /// Missing parts that wait for a header that says what they held.
     pub(super) gaps: Vec<Gap>,
     pub(super) damage: Damage,
     pub(super) first_damage: Option<Error>,

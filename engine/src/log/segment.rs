@@ -21,7 +21,7 @@ const _: () = assert!(SECOND_COPY_OFFSET.is_multiple_of(SECTOR_BYTES));
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
-    /// The data directory that it is of.
+    /// The data directory to which the file belongs.
     pub(crate) directory: DirectoryId,
     pub(crate) database: DatabaseId,
     /// Larger than that of every segment written before; orders segments.
@@ -30,7 +30,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) start_lsn: Lsn,
     /// When the database was created; kept here too, so that the catalog can be rebuilt.
     pub(crate) created_at: WallTime,
-    /// Whether this version knows all that who writes to it must know.
+    /// Whether this version knows every feature that a writer of the segment must know.
     pub(crate) is_writable: bool,
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Walk {
     bytes: Vec<u8>,
     bytes_at: u64,
     step: Step,
-    /// What stands behind the first gap, once it was looked for.
+    /// The batches behind the first gap, once they were looked for.
     later: Option<Later>,
 }
 
@@ -84,8 +84,8 @@ struct Unfinished {
 struct Later {
     /// Offset, and the largest watermark of this and all that follow; by offset.
     found: Vec<(u64, Lsn)>,
-    /// What the first batch at or beyond the limit repeats. It is no part of the log; but it was written behind what
-    /// stands below the limit, so it names that truly.
+    /// What the first batch at or beyond the limit repeats. That batch is no part of the log; but it was written behind
+    /// what stands below the limit, so what it repeats of that is true.
     beyond: Option<Repetition>,
 }
 
@@ -108,7 +108,7 @@ impl Later {
     }
 }
 
-/// Where a step leads, unless it wants something first.
+/// The next step, or what the walk wants first.
 type Next = ControlFlow<Want, Step>;
 
 impl Walk {
@@ -239,7 +239,7 @@ impl Walk {
         self.gap(torn, replay)
     }
 
-    /// Gathers the records that are whole within a gap. Each says where it stands, so it is known by itself.
+    /// Gathers the records that are whole within a gap. Each says where it stands, so it can be recognised without a header.
     fn salvage(&mut self, mut at: u64, end: u64, mut gap: Gap, next: Option<u64>, replay: &mut Replayed) -> Next {
         let database = replay.database.get().to_le_bytes();
         while at < end {
