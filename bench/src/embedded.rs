@@ -153,7 +153,7 @@ impl Embedded {
         Ok(count as f64 / start.elapsed().as_secs_f64())
     }
 
-    /// Commits one document after another until told, and answers the longest commit in milliseconds.
+    /// Commits one document after another until it is to end, and answers the longest commit in milliseconds.
     pub(crate) fn longest_commit(&mut self, over: &AtomicBool) -> Result<f64, Error> {
         let mut longest = Duration::ZERO;
         let documents = self.database.collection(COLLECTION)?;

@@ -36,7 +36,7 @@ impl RawLog {
 
     /// Writes a group of records, at the start of the file when it does not fit behind the last, and syncs.
     fn append(&mut self, record_bytes: usize, records: usize) -> Result<()> {
-        // Copied together anew each time, as whoever groups records has to.
+        // Copied together anew each time, as a thread that groups records has to.
         self.group.clear();
         for record in 0..records {
             let byte = u8::try_from(record % 251).unwrap_or(0);

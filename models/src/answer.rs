@@ -205,7 +205,7 @@ impl Database {
         })
     }
 
-    /// The states that whoever sent this request may have been shown: those published between then and now.
+    /// The states that the sender of this request may have been shown: those published between then and now.
     fn shown_since(&self, item: &Item) -> RangeInclusive<u64> {
         item.published_at_submit.min(self.published)..=self.published
     }

@@ -99,7 +99,7 @@ impl Database {
         self.acknowledged.max(self.seen)
     }
 
-    /// The newest transaction whose writer was told that it is durable.
+    /// The newest transaction whose writer was acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged

@@ -13,7 +13,7 @@ pub struct Doubtful<'view> {
     pub found: &'view State,
     /// The documents that are reported as damaged.
     pub damaged: &'view BTreeSet<Key>,
-    /// Whether more is missing than the documents named: then whatever is not found cannot be told.
+    /// Whether more is missing than the documents named: then nobody knows of what is not found whether it was there.
     pub is_unnamed: bool,
     /// Whether the opening reported damage, of whatever it may be: then it has changed nothing.
     pub is_read_only: bool,

@@ -147,7 +147,7 @@ fn a_refusal_rests_on_what_is_published() {
     database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
     publish(&mut database, 1);
     database.submit(2, vec![create(2, 2)], Atomicity::EachAlone);
-    // That it got as far as its last operation says that document 2 is there.
+    // That its last operation was reached says that document 2 is there.
     database.submit(3, vec![read(2), create(1, 3)], Atomicity::AllOrNothing);
     database.submit(4, vec![create(2, 3)], Atomicity::EachAlone);
     let third = Err(Error::new(ErrorCode::DocExists).operation(1));

@@ -14,7 +14,7 @@
 //! a failure before the rename:                unlink the table; begin anew, higher
 //! a failed sync of the directory behind it:   write both copies anew, higher
 //! a failed record:                            write it again, in a new segment
-//! a failed sync of the directory is one for all whose names it was to make durable, whoever asked for it
+//! a failed sync of the directory is one for every job whose names it was to make durable
 //!
 //! opening: of manifest and record the higher one counts; replay the log behind it
 //!          before anything is trimmed or a table is added: both copies anew, higher

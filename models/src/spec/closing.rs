@@ -4,21 +4,21 @@
 //! write the catalog anew, at each start, when its journal is full, and when that failed:
 //!     unlink `catalog.new`; create it; write all entries; sync
 //!     rename it over `catalog`; sync the data directory
-//!     now it is durable: tell whoever waits; from now on changes go into its journal
+//!     now it is durable: answer those who wait; from now on changes go into its journal
 //! change an entry:  append what it says now to the journal; sync
-//!     now it is durable: tell whoever waits
+//!     now it is durable: answer those who wait
 //!     either fails -> the file is never written again; write the catalog anew
-//! create a database:  a durable catalog names it before anybody is told that it exists
+//! create a database:  a durable catalog names it before its creation is answered
 //! close it:
 //!     everything that gathered is durable, and proven by a batch of its own
 //!     the entry says where the log ends; write the catalog
-//!     tell whoever waits that it is closed
+//!     answer those who wait for the closing
 //! start:  read `catalog` up to the first change that is not whole; write it anew    what was read may not be durable
 //! open:   a log that ends below the stored end is damaged
 //! ```
 //!
-//! **Invariants.** `catalog` is whole after any crash: the old one or the new one. What was told to exist is in it.
-//! The stored end is never beyond what is durable. Once the closing was told, a log that loses its end is
+//! **Invariants.** `catalog` is whole after any crash: the old one or the new one. A database whose creation was answered is in it.
+//! The stored end is never beyond what is durable. Once the closing was answered, a log that loses its end is
 //! reported as damaged and never opened as if it were shorter.
 //!
 //! **What stands for what.** One database's entry: none, or the end that it stores (zero before the first closing).
@@ -150,9 +150,9 @@ pub struct State {
     pub known: Entry,
     /// A power loss left a catalog without its bytes.
     pub torn: bool,
-    /// Somebody was told that the database exists.
+    /// The creation of the database was answered.
     pub exists: bool,
-    /// Somebody was told that it is closed, with its log ending here, and nothing was opened since.
+    /// Its closing was answered, with its log ending here, and nothing was opened since.
     pub closed: Option<u64>,
     /// The device destroyed the end of the log; it ends here now.
     pub destroyed: Option<u64>,
@@ -186,9 +186,9 @@ pub enum Action {
         /// Whether it is known where its log ends; whatever catalog is written next says so.
         proven: bool,
     },
-    /// Somebody is told that the database exists.
+    /// The creation is answered.
     TellExists,
-    /// Somebody is told that it is closed.
+    /// The closing is answered.
     TellClosed,
     /// The process dies.
     CrashProcess {
@@ -226,7 +226,7 @@ pub enum Broken {
     RootNotSynced,
     /// A catalog that was read is held for durable once the data directory was synced.
     ReadIsDurable,
-    /// A database is told to exist before a durable catalog names it.
+    /// A creation is answered before a durable catalog names the database.
     ToldBeforeCatalog,
     /// A change is held for durable when it is written.
     ChangeNotSynced,
@@ -616,7 +616,7 @@ impl Spec for Closing {
         if state.end < BATCHES {
             actions.push(Action::Grown(state.end + 1));
         }
-        // Whoever opens it was told that it exists.
+        // A client that opens it knows that it exists.
         if state.exists {
             actions.push(Action::Open { found: state.destroyed.unwrap_or(state.end) });
         }
@@ -640,7 +640,7 @@ pub fn the_catalog_is_whole(state: &State) -> bool {
     !state.torn
 }
 
-/// What was told to exist is in the catalog.
+/// A database whose creation was answered is in the catalog.
 #[must_use]
 pub fn what_exists_is_named(state: &State) -> bool {
     !state.exists || state.cached.is_some()

@@ -13,15 +13,15 @@
 //!     publish, acknowledge
 //! the new segment failed as well:
 //!     try again with the same tail, or give the batch up:
-//!     tell its clients "unknown", take no more writes, go on reading
+//!     answer its clients "unknown", take no more writes, go on reading
 //! crash:
-//!     a process: the log reads as far as anything was written, or less
+//!     a process: the log reads up to what was written, or less
 //!     power: it reads to some place between what is durable and what was written
 //!     what was read is durable before it is published         see the specification of opening
 //! ```
 //!
 //! **Invariants.** What was acknowledged, and what any reader was shown, is on the platter, and is there
-//! again after every recovery. Readers see a transaction before its writer is told. Nothing is written behind
+//! again after every recovery. Readers see a transaction before its writer is answered. Nothing is written behind
 //! a batch whose outcome is not known.
 //!
 //! **What stands for what.** Transactions are numbers that grow by one; a batch is a range of them. Of
@@ -89,7 +89,7 @@ pub enum Engine {
         durable: u64,
         /// The last transaction that readers see.
         published: u64,
-        /// Whether a write or sync of the active file failed, as far as the engine remembers.
+        /// Whether a write or sync of the active file failed, as the engine remembers.
         spoiled: bool,
     },
 }
@@ -108,18 +108,18 @@ pub struct Disk {
 /// What somebody knows outside, whom no crash makes forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Told {
-    /// The last transaction whose writer was told that it is written.
+    /// The last transaction whose writer was acknowledged.
     pub acknowledged: u64,
     /// The last transaction that any reader saw.
     pub seen: u64,
-    /// What became of the last batch whose clients were told that its outcome is unknown.
+    /// What became of the last batch whose clients were answered "unknown".
     pub unknown: Unknown,
 }
 
 /// See [`Told::unknown`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unknown {
-    /// Nobody was ever told so.
+    /// No client was ever answered so.
     Never,
     /// It ends with this transaction; no opening has decided it.
     Open(u64),
@@ -136,7 +136,7 @@ pub struct State {
     pub engine: Engine,
     /// What is true.
     pub disk: Disk,
-    /// What was told.
+    /// What was answered and shown.
     pub told: Told,
 }
 
@@ -159,7 +159,7 @@ pub enum Action {
     },
     /// Readers see everything up to this transaction.
     Publish(u64),
-    /// The writer of this transaction is told that it is written.
+    /// The writer of this transaction is acknowledged.
     Acknowledge(u64),
     /// The engine goes on in a new segment.
     Move {
@@ -170,7 +170,7 @@ pub enum Action {
     Moved,
     /// It could not be made.
     MoveFailed,
-    /// What was on its way is given up, and its clients are told that the outcome is unknown.
+    /// What was on its way is given up, and its clients are answered "unknown".
     GiveUp,
     /// The database is closed.
     Close,
@@ -193,7 +193,7 @@ pub enum Action {
 /// A mistake in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Broken {
-    /// Writers are told as soon as the batch is written.
+    /// Writers are acknowledged as soon as the batch is written.
     AckBeforeSync,
     /// Readers see the batch as soon as it is written.
     PublishBeforeSync,
@@ -222,7 +222,7 @@ impl Commit {
         self.broken == Some(broken)
     }
 
-    /// The last transaction that a writer or a reader may be told of.
+    /// The last transaction that may be acknowledged or shown.
     fn showable(&self, phase: Phase, durable: u64, early: Broken) -> u64 {
         match phase {
             Phase::Written(batch) | Phase::Syncing(batch) if self.has(early) => batch.upto,
@@ -429,13 +429,13 @@ fn power(disk: Disk, survives: u64) -> Option<Disk> {
     possible.then_some(Disk { platter: survives, written: survives, failed: false })
 }
 
-/// Nobody was shown or told anything that a crash could take back.
+/// No crash can take back what was shown or acknowledged.
 #[must_use]
 pub fn what_is_told_is_on_the_platter(state: &State) -> bool {
     state.told.seen.max(state.told.acknowledged) <= state.disk.platter
 }
 
-/// Whoever reads sees everything that was ever acknowledged or seen.
+/// A reader sees everything that was ever acknowledged or seen.
 #[must_use]
 pub fn what_was_told_is_there(state: &State) -> bool {
     match state.engine {
@@ -444,7 +444,7 @@ pub fn what_was_told_is_there(state: &State) -> bool {
     }
 }
 
-/// Readers see a transaction before its writer is told.
+/// Readers see a transaction before its writer is answered.
 #[must_use]
 pub fn readers_come_first(state: &State) -> bool {
     state.told.acknowledged <= state.told.seen

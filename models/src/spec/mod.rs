@@ -1,7 +1,7 @@
 //! The protocols of the engine as small state machines, each checked in every state it can reach.
 //!
 //! A specification is three things: a state with what the engine believes, what is true of the disk, and what
-//! was told to whom; a list of actions, the engine's and the world's; and one pure function, [`Spec::step`],
+//! was answered and shown; a list of actions, the engine's and the world's; and one pure function, [`Spec::step`],
 //! that says whether an action may happen in a state and what it leads to. The model checker walks that
 //! function over every order of actions within a scope (`tests/specs`); the simulator feeds it what a real
 //! engine did (`docdb-sim`, `refine`). It is the same function, so what was checked is what the engine
@@ -35,7 +35,7 @@ pub enum Crash {
 
 /// A protocol as a state machine. See the module.
 pub trait Spec: Send + Sync + 'static {
-    /// What the engine believes, what is true, what was told.
+    /// What the engine believes, what is true, what was answered and shown.
     type State: Clone + Debug + PartialEq + Eq + Hash + Send + Sync;
     /// One thing that the engine or the world does.
     type Action: Clone + Debug + PartialEq + Eq + Hash + Send + Sync;

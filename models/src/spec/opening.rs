@@ -20,7 +20,7 @@
 //! **What stands for what.** A [`Mark`] is a place in the log with the last transaction below it. The log is on
 //! the platter up to one mark whatever happens, and may be there up to another: written and not synced, or read
 //! from a cache that a failed sync has left clean without its bytes being written. The world may destroy durable bytes;
-//! only what something claims can be told from a torn tail, so only that is destroyed here.
+//! only what something claims differs from a torn tail, so only that is destroyed here.
 
 use super::{Crash, Spec};
 

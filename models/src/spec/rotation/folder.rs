@@ -1,4 +1,4 @@
-//! The names in a database's folder, as far as going on in a new segment touches them, and one change of them.
+//! The names in a database's folder that going on in a new segment touches, and one change of them.
 //!
 //! It knows what names stand for and which changes concern the same name. What is durable of them, and when they
 //! change, is the rotation's.
