@@ -9,6 +9,11 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// The first segment of an opening is this long; each later one doubles up to the limit.
     pub segment_bytes_min: u64,
+    /// A disk without room for a whole segment gets smaller ones, down to this or to the first segment's length; one with less
+    /// is full. Files in between would be so many that their names alone weigh more than what is in them.
+    pub segment_bytes_smallest: u64,
+    /// One operation zero-fills at most so much of a segment that is prepared ahead of need.
+    pub spare_piece_bytes: u64,
     /// An opening writes the last segments again as one, as long as they hold no more bytes of log than
     /// this together: many short sessions leave few files. Zero leaves all of them as they are.
     pub merge_bytes_max: u64,
@@ -45,6 +50,8 @@ impl Default for Options {
         Options {
             segment_bytes_max: 64 * 1024 * 1024,
             segment_bytes_min: 256 * 1024,
+            segment_bytes_smallest: 64 * 1024,
+            spare_piece_bytes: 1024 * 1024,
             merge_bytes_max: 256 * 1024,
             replay_slice_bytes: 256 * 1024,
             catalog_journal_bytes_min: 64 * 1024,

@@ -114,7 +114,7 @@ pub fn small_options(choices: &mut Choices) -> Options {
         // Full at each change, or soon, or hardly ever. It is no choice of its own: nothing else rests on this bit of the seed.
         catalog_journal_bytes_min: [65536, 1, 4096, 65536][(seed % 4) as usize],
         gather_ns_max: [default.gather_ns_max, default.gather_ns_max, 20_000, 0][(seed / 4 % 4) as usize],
-        segment_bytes_min: 4096,
+        segment_bytes_smallest: 4096,
         segment_bytes_max,
         batch_bytes_max,
         merge_bytes_max,
@@ -127,6 +127,8 @@ pub fn small_options(choices: &mut Choices) -> Options {
         listed_names_max: [default.listed_names_max, 1, 2, 3][choices.weighted("limits/names", &[3, 1, 1, 1])],
         pending_requests_max: [default.pending_requests_max, 4, 7][choices.weighted("limits/requests", &[6, 1, 1])],
         pending_bytes_max: [default.pending_bytes_max, 3_000, 8_000][choices.weighted("limits/bytes", &[6, 1, 1])],
+        segment_bytes_min: [4096, 8192, 16384][choices.weighted("limits/first", &[4, 1, 1])].min(segment_bytes_max),
+        spare_piece_bytes: [default.spare_piece_bytes, 4096, 2048][choices.weighted("limits/piece", &[2, 1, 1])],
     }
 }
 

@@ -43,7 +43,7 @@ impl Database {
         if is_due {
             let options = turn.options;
             let file_bytes = (2 * file_bytes).clamp(options.segment_bytes_min, options.segment_bytes_max);
-            self.slots.begin(Job::MakeSpare(spare_jobs::make(file_bytes, common, turn.io)));
+            self.slots.begin(Job::MakeSpare(spare_jobs::make(file_bytes, common, turn)));
         }
     }
 

@@ -13,9 +13,9 @@ use crate::jobs::spare::{Spare, SpareJob};
 use crate::log::spare;
 
 /// Begins to make one of `file_bytes`.
-pub(super) fn make(file_bytes: u64, common: &Common, io: &mut Io) -> SpareJob {
-    let subject = &common.subject;
-    let (job, first) = SpareJob::new(&subject.directory, &subject.name, io.new_file(), file_bytes);
+pub(super) fn make(file_bytes: u64, common: &Common, turn: &mut Turn<'_>) -> SpareJob {
+    let (subject, io) = (&common.subject, &mut *turn.io);
+    let (job, first) = SpareJob::new(&subject.directory, &subject.name, io.new_file(), file_bytes, turn.options);
     io.submit(common.owner(Slot::Spare), first);
     job
 }

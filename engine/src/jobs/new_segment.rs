@@ -24,10 +24,6 @@ use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::{Encoded, SEGMENT_HEADER_BYTES, SegmentHeader, active, next, sealed, spare};
 use crate::options::Options;
 
-/// A disk without room for a whole segment gets smaller ones, down to this; one with less is full. Files in between
-/// would be so many that their names alone weigh more than what is in them.
-pub(crate) const SEGMENT_BYTES_SMALLEST: u64 = 64 * 1024;
-
 /// Something that there was too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shortage {
@@ -214,7 +210,7 @@ impl NewSegment {
 
     /// Of a job that failed for want of space: how long a file may be tried next; `None` when this one was the smallest.
     pub(crate) fn smaller(&self, options: &Options) -> Option<u64> {
-        let smallest = options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST).max(self.plan.needed_bytes);
+        let smallest = options.segment_bytes_min.min(options.segment_bytes_smallest).max(self.plan.needed_bytes);
         let is_smallest = self.made.file_bytes <= smallest;
         (!is_smallest).then(|| (self.made.file_bytes / 2).max(smallest))
     }

@@ -17,9 +17,7 @@ use super::undo::Undo;
 use crate::disk::{DiskErrorKind, DiskOp, DiskPath, FileId, OpenMode};
 use crate::io::{DiskResult, Progress, disk_error};
 use crate::log::spare;
-
-/// One operation zero-fills at most this much.
-const PIECE_BYTES: u64 = 1024 * 1024;
+use crate::options::Options;
 
 /// A prepared file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +32,8 @@ pub(crate) struct Spare {
 pub(crate) struct SpareJob {
     path: DiskPath,
     spare: Spare,
+    /// One operation zero-fills at most so much.
+    piece_bytes: u64,
     step: Step,
 }
 
@@ -58,10 +58,12 @@ impl SpareJob {
         database: &DatabaseName,
         file: FileId,
         file_bytes: u64,
+        options: &Options,
     ) -> (SpareJob, DiskOp) {
         let path = directory.join(&spare(database));
         let first = DiskOp::Unlink { path: path.clone() };
-        (SpareJob { path, spare: Spare { file, file_bytes }, step: Step::Unlink }, first)
+        let piece_bytes = options.spare_piece_bytes.max(1);
+        (SpareJob { path, spare: Spare { file, file_bytes }, piece_bytes, step: Step::Unlink }, first)
     }
 
     pub(crate) fn step(&mut self, result: DiskResult) -> Progress<Spare> {
@@ -100,7 +102,7 @@ impl SpareJob {
     }
 
     fn allocate(&mut self, from: u64) -> Progress<Spare> {
-        let bytes = PIECE_BYTES.min(self.spare.file_bytes - from);
+        let bytes = self.piece_bytes.min(self.spare.file_bytes - from);
         self.step = Step::Allocate { done_bytes: from + bytes };
         Progress::Submit(DiskOp::Allocate { file: self.spare.file, offset: from, bytes })
     }

@@ -38,7 +38,7 @@ mod survey;
 
 use docdb_protocol::{Error, ErrorCode};
 
-use super::new_segment::{Made, NewSegment, Plan, SEGMENT_BYTES_SMALLEST, Shortage};
+use super::new_segment::{Made, NewSegment, Plan, Shortage};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, Tail, active, encoded_bytes, next, sealed};
@@ -213,7 +213,7 @@ impl Opening {
     }
 
     fn space_found(&mut self, result: &DiskResult) -> Progress<Opened> {
-        let smallest = self.options.segment_bytes_min.min(SEGMENT_BYTES_SMALLEST);
+        let smallest = self.options.segment_bytes_min.min(self.options.segment_bytes_smallest);
         match result {
             Ok(DiskReply::Space(bytes)) if *bytes < smallest => {
                 self.failed(ErrorCode::FileWrite, &DiskError::new(DiskErrorKind::NoSpace))
