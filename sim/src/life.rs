@@ -9,6 +9,8 @@
 mod probe;
 mod settle;
 
+use docdb_protocol::{IfMissing, Request};
+
 use crate::disk::{CrashKind, FaultKind};
 use crate::marks::Mark;
 use crate::oracle::{Violation, opening, progress, settled, space, violation};
@@ -33,6 +35,9 @@ const ROUND_STEPS_MAX: u64 = 3_000;
 /// Crashes in the recoveries from one another.
 const NESTED_CRASHES_MAX: u32 = 3;
 
+/// After so many in a thousand crashes, somebody looks at what there is before anything is opened.
+const LOOKS_PER_MILLE: u64 = 150;
+
 /// The steps that a crash waits for a moment worth crashing in.
 const MOMENT_STEPS_MAX: u32 = 100;
 
@@ -41,12 +46,17 @@ pub(crate) struct Life {
     pub(crate) world: World,
     workload: Workload,
     openings: usize,
+    /// Catalogs of just before somebody asked for a new database.
+    catalogs: Vec<Vec<u8>>,
 }
+
+/// So many of them are kept.
+const CATALOGS_MAX: usize = 3;
 
 impl Life {
     /// The life of a world that is about to begin.
     pub(crate) fn new(world: World, workload: Workload) -> Life {
-        Life { world, workload, openings: 1 }
+        Life { world, workload, openings: 1, catalogs: Vec::new() }
     }
 
     /// Lives it to its end.
@@ -151,7 +161,13 @@ impl Life {
             kind => kind,
         };
         self.world.crash(kind)?;
-        if kind == CrashKind::Power { self.probe() } else { Ok(()) }
+        if kind == CrashKind::Power {
+            self.probe()?;
+        }
+        if self.world.choices.chance("run/look", LOOKS_PER_MILLE) {
+            self.world.request(Request::ListDatabases)?;
+        }
+        Ok(())
     }
 
     /// A shutdown, which a crash may cut short.
@@ -194,10 +210,19 @@ impl Life {
             let request = self.workload.next(&self.world.checker, &mut self.world.choices);
             if let Some(request) = request {
                 self.readers_come_and_go()?;
+                self.keep_catalog(&request);
                 self.world.request(request)?;
             }
         }
         Ok(())
+    }
+
+    /// Somebody may be about to make a database that the catalog does not name yet.
+    fn keep_catalog(&mut self, request: &Request) {
+        let makes = matches!(request, Request::OpenDatabase { if_missing: IfMissing::Create, .. });
+        if makes && self.catalogs.len() < CATALOGS_MAX {
+            self.catalogs.extend(self.world.disk().catalog());
+        }
     }
 
     /// Where memory is tight, readers hold older states now and then.

@@ -176,7 +176,9 @@ impl Workload {
 
     fn write(&mut self, asked: &Asked<'_>, place: &Place, fails: u64, choices: &mut Choices) -> Action {
         let id = place.id.clone();
-        match choices.weighted("workload/write", &[17, 2, 1]) {
+        // Around the last number it is insertions that are refused.
+        let insertions = if self.space.is_at_last_numbers() { 9 } else { 1 };
+        match choices.weighted("workload/write", &[17, 2, insertions]) {
             0 => {
                 let exists = asked.exists(place) ^ choices.chance("workload/fails", fails);
                 match (exists, choices.chance("workload/delete", 250)) {

@@ -103,6 +103,12 @@ impl Failure {
         say(&format!("  {}", self.again));
     }
 
+    /// The same on the error output, at once.
+    pub(crate) fn complain(&self) {
+        complain(&format!("{} (profile {}): {}", self.what, self.profile, self.message));
+        complain(&format!("  {}", self.again));
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({
             "seed": self.seed, "profile": self.profile, "kind": self.kind, "message": self.message,

@@ -131,6 +131,10 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
                     let report = run_seed(seed, false, &setup);
                     let mut total = total.lock().expect("no thread panics while it adds a report");
                     total.add(&report, &setup);
+                    if let Some(failure) = Failure::of(&report, &setup).filter(|_| arguments.time.is_some()) {
+                        // Such a run may be ended before its time, and nobody else has these seeds.
+                        progress.suspend(|| failure.complain());
+                    }
                     match arguments.time {
                         Some(_) => progress.set_position(started.elapsed().as_secs()),
                         None => progress.inc(1),

@@ -21,13 +21,14 @@ const BEFORE_BYTES: u64 = 4096;
 const IDLE_FACTOR: u64 = 100;
 
 /// The names that a catalog has in its life.
-const CATALOG_NAMES: [&str; 2] = ["catalog.new", "catalog"];
+const CATALOG: &str = "catalog";
+const CATALOG_NAMES: [&str; 2] = ["catalog.new", CATALOG];
 
 /// How many sectors at the end of a file may turn together: a small batch, and what proves it.
 const STRETCH_SECTORS: usize = 2;
 
 /// How a batch begins, and where the number of its records stands.
-const BATCH_MAGIC: &[u8] = b"DBAT";
+pub(crate) const BATCH_MAGIC: &[u8] = b"DBAT";
 const BATCH_RECORDS_AT: Range<usize> = 64..68;
 
 /// A place whose bytes are not what was written.
@@ -127,6 +128,27 @@ impl SimDisk {
             && choices.choice("probe/proof", 2) == 1
         {
             self.flip(choices, WHERE, inode, sector + 1);
+        }
+        true
+    }
+
+    /// The bytes of the catalog, as they are seen.
+    pub(crate) fn catalog(&self) -> Option<Vec<u8>> {
+        let (_, inode) = self.named_files().find(|(path, _)| path == CATALOG)?;
+        Some(self.files[&inode].read(0, self.files[&inode].bytes()))
+    }
+
+    /// A catalog of an earlier time lands where today's is; what stands behind it stays. Says whether there is room for it.
+    pub(crate) fn bring_catalog_back(&mut self, earlier: &[u8]) -> bool {
+        let Some((_, inode)) = self.named_files().find(|(path, _)| path == CATALOG) else { return false };
+        let whole = earlier.chunks_exact(SECTOR_BYTES);
+        if self.files[&inode].sectors.len() < whole.len() {
+            return false;
+        }
+        self.note_damage(FaultKind::MisdirectedWrite, inode, 0..earlier.len() as u64);
+        for (number, content) in whole.enumerate() {
+            let content: [u8; SECTOR_BYTES] = content.try_into().expect("a whole sector");
+            self.file_mut(inode).sectors[number].store(Arc::new(content));
         }
         true
     }

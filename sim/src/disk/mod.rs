@@ -14,7 +14,7 @@ use std::hash::Hash as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use docdb_engine::{Buffer, Completion, Disk, DiskError, DiskOp, FileId, OpId};
+use docdb_engine::{Buffer, Completion, Disk, DiskError, DiskErrorKind, DiskOp, FileId, OpId};
 
 use crate::choice::Choices;
 use crate::hash::Hash;
@@ -23,7 +23,7 @@ use names::{InodeId, Names};
 
 pub use crash::{CrashKind, Mood, Names as LostNames, Unit, decide_by, decide_in};
 pub use damage::Damaged;
-pub(crate) use damage::is_proof;
+pub(crate) use damage::{BATCH_MAGIC, is_proof};
 pub use fault::{FaultCounts, FaultKind, FaultSet};
 pub use profile::{NameOrder, Profile};
 
@@ -66,6 +66,8 @@ struct Finished {
     sequence: Sequence,
     op: DiskOp,
     completion: Completion,
+    /// The room that there was, where it was too little.
+    room: Option<u64>,
 }
 
 /// The whole disk as plain data; a clone is a fork of the world.
@@ -222,6 +224,16 @@ impl SimDisk {
         named.is_some_and(|(_, inode)| self.open.values().any(|file| file.inode == inode))
     }
 
+    /// Whether there is a directory of this name, as it is seen.
+    pub(crate) fn has_directory(&self, path: &str) -> bool {
+        self.entries().iter().any(|(found, entry)| found == path && matches!(entry, names::Entry::Directory(_)))
+    }
+
+    /// The room that there was when the operation whose completion is delivered next was refused for want of it.
+    pub(crate) fn room_refused(&self) -> Option<u64> {
+        self.finished.front().and_then(|finished| finished.room)
+    }
+
     /// All names of files, with lengths, as they are seen.
     #[must_use]
     pub fn listing(&self) -> BTreeMap<String, u64> {
@@ -330,13 +342,16 @@ impl SimDisk {
     pub fn run(&mut self, index: usize, choices: &mut Choices) {
         let InFlight { id, sequence, op, uncovered } = self.in_flight.remove(index);
         self.decay(choices);
+        // What fails may change it.
+        let room = self.quota.map(|quota| quota.saturating_sub(self.used()));
         let result = self.perform(sequence, &op, &uncovered, choices);
         if changes(&op) {
             self.effects += 1;
         }
         (&op, &result).hash(&mut self.hash);
+        let room = room.filter(|_| result == Err(DiskErrorKind::NoSpace));
         let completion = Completion { id, result: result.map_err(DiskError::new) };
-        self.finished.push_back(Finished { sequence, op, completion });
+        self.finished.push_back(Finished { sequence, op, completion, room });
     }
 
     fn forget_unreachable(&mut self) {

@@ -12,8 +12,11 @@ use super::{Life, PEACE_STEPS_MAX};
 const PAUSES_BESIDE_HELD: u64 = 8;
 use crate::disk::{CrashKind, FaultKind};
 use crate::marks::Mark;
-use crate::oracle::{Violation, files, progress, settled, space, violation};
+use crate::oracle::{Violation, files, progress, proofs, settled, space, violation};
 use crate::world::Stepped;
+
+/// Whatever waits for its time is tried so often at least: a proof is due some time after its batch, and tried again later.
+const PAUSES: u32 = 8;
 
 const ENDURING: &str = "while something goes on lacking";
 
@@ -32,6 +35,8 @@ impl Life {
         self.drain(SETTLING)?;
         self.world.readers_hold(0)?;
         self.rest(SETTLING)?;
+        files::no_folder_lies_about(self.world.disk(), &self.world.checker, SETTLING)?;
+        proofs::all_is_proven(self.world.disk(), &self.world.checker, SETTLING)?;
         // A file system that shut down fails whatever is asked of it until the machine starts again.
         if !self.world.disk().is_shut_down() && self.has_started()? {
             let blamed = self.world.disk_mut().forgive();
@@ -45,9 +50,11 @@ impl Life {
         }
         self.rest(SETTLING)?;
         if !self.world.disk().is_shut_down() {
-            self.world.checker.rested();
+            let has_failed = self.world.disk().injected() > 0;
+            self.world.checker.rested(has_failed);
         }
         files::nothing_lies_about(self.world.disk(), &self.world.checker, SETTLING)?;
+        proofs::all_is_proven(self.world.disk(), &self.world.checker, SETTLING)?;
         space::few_are_open(self.world.disk(), &self.world.checker, SETTLING)?;
         self.world.disk_mut().set_profile(device);
         Ok(())
@@ -65,8 +72,11 @@ impl Life {
         let which = self.world.choices.choice("endure/lacks", kinds.len() as u64);
         let kind = kinds[usize::try_from(which).expect("below the number of kinds")];
         if kind == FaultKind::NoSpace {
-            self.world.disk_mut().set_profile(device.calmed());
-            let room = 512 * self.world.choices.choice("endure/room", 20);
+            // Near its end the device refuses names and syncs too.
+            self.world.disk_mut().set_profile(device.calmed().with(kind, 1000));
+            // Often less than any segment takes.
+            let most = [20, 8][usize::from(self.world.choices.chance("endure/little", 500))];
+            let room = 512 * self.world.choices.choice("endure/room", most);
             let quota = self.world.disk_mut().used() + room;
             self.world.disk_mut().set_quota(Some(quota));
         } else {
@@ -74,7 +84,7 @@ impl Life {
             self.world.disk_mut().set_quota(None);
         }
         // Where memory is tight nothing is asked beside what waits.
-        let most = if self.world.has_memory_bound() { 1 } else { 3 };
+        let most = if self.world.has_memory_bound() { 1 } else { 4 };
         for _ in 0..self.world.choices.choice("endure/requests", most) {
             self.ask_to_write_all()?;
         }
@@ -82,7 +92,11 @@ impl Life {
             self.ask_to_close_all()?;
         }
         self.drain(ENDURING)?;
-        self.pause(ENDURING)?;
+        for _ in 0..PAUSES {
+            self.pause(ENDURING)?;
+            // What waited for its time is tried.
+            self.world.step(false)?;
+        }
         self.world.mark(Mark::Endured);
         Ok(())
     }

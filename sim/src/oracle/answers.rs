@@ -44,6 +44,10 @@ impl Checker {
                 match response {
                     Ok(Reply::Closed) => {
                         tracked.closing_told |= is_told;
+                        if is_told {
+                            // The catalog has no other.
+                            tracked.closings.drain(..tracked.closings.len().saturating_sub(1));
+                        }
                         tracked.stored = tracked.stored.max(let_go);
                         tracked.let_go = 0;
                         Ok(None)

@@ -1,9 +1,10 @@
 //! How the engine treats its files, judged as it asks: rules that hold whatever a crash would show.
 //!
 //! - A file of which a write, an allocation or a sync failed is never written or synced again: what it holds is unknown.
-//! - A segment is written where space was allocated, so that no full disk is met when an outcome can no longer be known. Only
-//!   a batch that is the first one behind a header may be longer, and so may its proof.
+//! - A segment is written where space was allocated, so that no full disk is met when an outcome can no longer be known.
 //! - An epoch exceeds every other one of its database that the process could know of.
+//! - An active segment that holds a batch is neither removed nor replaced, whoever is said to have its name.
+//! - At rest no folder lies about that a creation made which came to nothing.
 //! - At rest no spare and no `next` lies about that nobody holds, nor a segment that others say again.
 //!
 //! It sees what is asked and what comes back, never the engine's inside, and counts a file from its opening on.
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use docdb_engine::{Buffer, Completion, DiskErrorKind, DiskOp, DiskReply, FileId, OpId};
 
 use super::{Checker, Tracked, Violation, violation};
-use crate::disk::{SimDisk, file_of};
+use crate::disk::{BATCH_MAGIC, FaultKind, SimDisk, file_of};
 use crate::refine::written::{Header, SEGMENT_HEADER_BYTES, bytes_of, header, whole_header};
 
 /// See the module.
@@ -25,6 +26,8 @@ pub(super) struct Files {
     epochs: BTreeMap<String, u64>,
     /// Names that could not be removed.
     kept: BTreeSet<String>,
+    /// Folders of databases that this process made.
+    made: BTreeSet<String>,
     /// Segments that were sealed since their database was opened: what they say may be superseded before the next opening.
     sealed: BTreeSet<String>,
 }
@@ -33,10 +36,7 @@ pub(super) struct Files {
 struct File {
     path: String,
     has_failed: bool,
-    has_header: bool,
     allocated_bytes: u64,
-    /// Where the batch ends that was the first one behind the header.
-    first_end: Option<u64>,
 }
 
 /// What is in flight.
@@ -46,6 +46,7 @@ enum Asked {
     Allocate { file: FileId, end: u64 },
     Sync { file: FileId },
     Unlink { path: String },
+    MakeDirectory { path: String },
 }
 
 impl Files {
@@ -66,8 +67,7 @@ impl Files {
         match op {
             DiskOp::Open { file, path, .. } => {
                 let path = path.as_str().to_owned();
-                let file_new = File { path, has_failed: false, has_header: false, allocated_bytes: 0, first_end: None };
-                self.open.insert(*file, file_new);
+                self.open.insert(*file, File { path, has_failed: false, allocated_bytes: 0 });
             }
             DiskOp::Close { file } => drop(self.open.remove(file)),
             DiskOp::Write { file, offset, buffers } => {
@@ -81,16 +81,20 @@ impl Files {
             DiskOp::Sync { file } => drop(self.in_flight.insert(id, Asked::Sync { file: *file })),
             DiskOp::Unlink { path } => {
                 let path = path.as_str().to_owned();
+                holds_no_batch(&path, disk)?;
                 if let Some(folder) = path.strip_suffix(".wal.next").and_then(folder_of) {
                     self.know(folder, epoch_at(&path, disk));
                 }
                 self.in_flight.insert(id, Asked::Unlink { path });
             }
+            DiskOp::Rename { to, replace: true, .. } => holds_no_batch(to.as_str(), disk)?,
             DiskOp::Rename { from, to, .. } if from.as_str().ends_with(".wal") => {
                 self.sealed.insert(to.as_str().to_owned());
             }
-            DiskOp::MakeDirectory { .. }
-            | DiskOp::Read { .. }
+            DiskOp::MakeDirectory { path } => {
+                self.in_flight.insert(id, Asked::MakeDirectory { path: path.as_str().to_owned() });
+            }
+            DiskOp::Read { .. }
             | DiskOp::Length { .. }
             | DiskOp::List { .. }
             | DiskOp::Rename { .. }
@@ -110,19 +114,14 @@ impl Files {
         disk: &SimDisk,
         is_in_doubt: bool,
     ) -> Result<(), Violation> {
-        let Some(file) = self.open.get_mut(&id).filter(|file| file.path.contains(".wal")) else { return Ok(()) };
+        let Some(file) = self.open.get(&id).filter(|file| file.path.contains(".wal")) else { return Ok(()) };
         if offset == 0 {
-            file.has_header = true;
             let path = file.path.clone();
             let epoch = header(&bytes_of(buffers)).map_or(0, |header| header.epoch);
             return self.epoch_is_new(&path, epoch, disk, is_in_doubt);
         }
         let (end, allocated) = (offset + bytes, file.allocated_bytes);
-        let is_first = offset == SEGMENT_HEADER_BYTES && file.has_header;
-        if is_first {
-            file.first_end = Some(end);
-        }
-        if end > allocated && !is_first && file.first_end != Some(offset) {
+        if end > allocated {
             return violation!("{} has {allocated} bytes and is written up to {end}", file.path);
         }
         Ok(())
@@ -169,7 +168,17 @@ impl Files {
                 self.kept.insert(path);
                 return;
             }
-            (Some(Asked::Unlink { .. }) | None, _) => return,
+            (Some(Asked::MakeDirectory { path }), result) => {
+                if result.is_ok() {
+                    self.made.insert(path);
+                }
+                return;
+            }
+            (Some(Asked::Unlink { path }), _) => {
+                self.made.remove(&path);
+                return;
+            }
+            (None, _) => return,
         };
         if let Some(file) = self.open.get_mut(&file).filter(|_| !is_well) {
             file.has_failed = true;
@@ -179,8 +188,10 @@ impl Files {
 
 impl Checker {
     /// The engine hears of a completion.
-    pub(crate) fn delivered(&mut self, completion: &Completion) {
+    pub(crate) fn delivered(&mut self, completion: &Completion, disk: &SimDisk) {
         self.files.delivered(completion);
+        self.attempts.delivered(completion, disk);
+        self.catalog.delivered(completion);
     }
 }
 
@@ -211,6 +222,23 @@ pub(crate) fn nothing_lies_about(disk: &SimDisk, checker: &Checker, what: &str) 
     Ok(())
 }
 
+/// Of a process at rest, before anybody asks for anything again: a creation that came to nothing left no folder.
+///
+/// # Errors
+/// When one is there, and nobody holds the log in it: nobody was told that there is such a database.
+pub(crate) fn no_folder_lies_about(disk: &SimDisk, checker: &Checker, what: &str) -> Result<(), Violation> {
+    let is_told =
+        |name: &str| checker.databases().iter().any(|tracked| tracked.name.as_str() == name && tracked.id.is_some());
+    for path in checker.files.made.difference(&checker.files.kept) {
+        let Some(name) = path.strip_prefix("db/") else { continue };
+        let is_held = disk.is_open(&format!("{path}/{name}.wal"));
+        if !is_held && !is_told(name) && disk.has_directory(path) {
+            return violation!("{what}: {path} is left of a creation that came to nothing");
+        }
+    }
+    Ok(())
+}
+
 /// What a later segment says again is removed by the opening that made it.
 fn none_is_superseded(disk: &SimDisk, files: &Files, folder: &str, what: &str) -> Result<(), Violation> {
     let headers: Vec<(String, Header)> = disk
@@ -229,8 +257,20 @@ fn none_is_superseded(disk: &SimDisk, files: &Files, folder: &str, what: &str) -
     }
 }
 
+/// What is about to be removed or replaced is no active segment with a batch in it.
+fn holds_no_batch(path: &str, disk: &SimDisk) -> Result<(), Violation> {
+    if !path.ends_with(".wal") || folder_of(path).is_none() || disk.faults().of(FaultKind::StaleRead) > 0 {
+        return Ok(());
+    }
+    let found = disk.beginnings(SEGMENT_HEADER_BYTES + 512).find(|(found, _)| found == path);
+    let holds_batch = found.is_some_and(|(_, bytes)| {
+        bytes.get(SEGMENT_HEADER_BYTES as usize..).is_some_and(|first| first.starts_with(BATCH_MAGIC))
+    });
+    if holds_batch { violation!("{path} holds a batch, and is about to be removed or replaced") } else { Ok(()) }
+}
+
 /// The folder of a file of some database.
-fn folder_of(path: &str) -> Option<&str> {
+pub(super) fn folder_of(path: &str) -> Option<&str> {
     path.strip_prefix("db/")?.split_once('/').map(|(folder, _)| folder)
 }
 

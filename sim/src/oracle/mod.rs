@@ -7,12 +7,15 @@
 //! told, stays; an error that blames the device needs a failure since the process started.
 
 mod answers;
+mod attempts;
+mod catalog;
 mod difference;
 mod doubt;
 mod figures;
 pub(crate) mod files;
 mod ids;
 pub(crate) mod progress;
+pub(crate) mod proofs;
 mod published;
 pub(crate) mod settled;
 pub(crate) mod space;
@@ -27,8 +30,11 @@ use docdb_protocol::{DatabaseId, DatabaseName, IfMissing, Operation, Request, Tx
 
 use crate::disk::SimDisk;
 pub(crate) use answers::written;
+use attempts::Attempts;
+use catalog::CatalogFile;
 pub use difference::{Differs, Place};
 use doubt::Doubt;
+use figures::Counts;
 use files::Files;
 
 /// What an operation may take up besides its document while it waits.
@@ -78,6 +84,10 @@ pub struct Tracked {
     closing_untold: bool,
     /// Whether it went without a closing that was told.
     was_cut_off: bool,
+    /// What the closings had to tell whose figures the catalog may tell after a crash.
+    closings: Vec<Counts>,
+    /// The most memory that readers were told it takes, by the last transaction that they saw.
+    memory_bytes: BTreeMap<u64, u64>,
     /// The last transaction of each batch, in their order.
     batches: Vec<u64>,
     /// Whether the log cannot be written any more.
@@ -169,6 +179,10 @@ pub struct Checker {
     is_unwritten: bool,
     doubt: Doubt,
     files: Files,
+    attempts: Attempts,
+    catalog: CatalogFile,
+    /// The engine's bound for the journal of its catalog.
+    catalog_journal_bytes_min: u64,
 }
 
 impl Checker {
@@ -191,6 +205,8 @@ impl Checker {
             closing_untold: false,
             was_cut_off: true,
             is_damaged: false,
+            closings: Vec::new(),
+            memory_bytes: BTreeMap::new(),
             batches: Vec::new(),
             is_latched: false,
             is_spoiled: false,
@@ -215,6 +231,9 @@ impl Checker {
             is_unwritten: false,
             doubt: Doubt::default(),
             files: Files::default(),
+            attempts: Attempts::default(),
+            catalog: CatalogFile::default(),
+            catalog_journal_bytes_min: 0,
         }
     }
 
@@ -222,6 +241,7 @@ impl Checker {
     pub fn bound(&mut self, options: &Options) {
         self.memory_bytes_max = options.memory_bytes_max;
         self.pinned_bytes = 0;
+        self.catalog_journal_bytes_min = options.catalog_journal_bytes_min;
         self.queue_max = (options.pending_requests_max, options.pending_bytes_max);
     }
 
@@ -338,6 +358,9 @@ impl Checker {
             is_unwritten,
             doubt,
             files: _,
+            attempts: _,
+            catalog: _,
+            catalog_journal_bytes_min: _,
         } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping && !is_unwritten, "the process has just died");
         assert!(!doubt.is_any(), "images are told apart on a disk that can be trusted");
@@ -359,6 +382,8 @@ impl Checker {
                 closes_waiting: _,
                 is_damaged: _,
                 is_missing: _,
+                closings: _,
+                memory_bytes: _,
                 batches: _,
                 is_latched: _,
                 is_spoiled: _,
@@ -376,12 +401,16 @@ impl Checker {
         }
     }
 
-    /// The process has nothing left to do, and nothing fails: what it made durable is proven by now.
-    pub(crate) fn rested(&mut self) {
+    /// The process has nothing left to do, and nothing fails: what it made durable is proven by now. Where nothing failed
+    /// since it started, the catalog says of what is open that the figures of its last closing are over.
+    pub(crate) fn rested(&mut self, has_failed: bool) {
         for tracked in
             self.databases.iter_mut().filter(|tracked| settled::takes_writes(tracked) && !tracked.is_glimpsed)
         {
             (tracked.rested, tracked.begun_since_rest) = (tracked.visible.0, 0);
+            if !has_failed {
+                tracked.closings.clear();
+            }
         }
     }
 
@@ -389,8 +418,16 @@ impl Checker {
     pub fn crashed(&mut self) {
         self.asked.clear();
         self.unclaimed.clear();
+        let is_let_go = |tracked: &&mut Tracked| {
+            let is_closing = self.stopping || tracked.closes_waiting > 0;
+            is_closing && settled::takes_writes(tracked) && !tracked.is_glimpsed
+        };
+        // It may be recorded, and nobody heard of it.
+        for tracked in self.databases.iter_mut().filter(is_let_go) {
+            tracked.closings.push(Counts::of(tracked));
+        }
         (self.stopping, self.is_unwritten) = (false, false);
-        self.files = Files::default();
+        (self.files, self.attempts, self.catalog) = (Files::default(), Attempts::default(), CatalogFile::default());
         for tracked in &mut self.databases {
             tracked.model.crash();
             tracked.opened = false;

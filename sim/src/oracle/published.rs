@@ -5,10 +5,11 @@
 
 use docdb_engine::{Alert, AlertKind, DiskOp, OpId, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
-use docdb_protocol::{CollectionName, DatabaseId};
+use docdb_protocol::{CollectionName, DatabaseId, Error};
 
+use super::figures::Counts;
 use super::views::contents_of;
-use super::{Asked, Checker, Recovered, Violation, violation};
+use super::{Asked, Checker, Recovered, Violation, space, violation};
 use crate::disk::SimDisk;
 
 impl Checker {
@@ -37,6 +38,9 @@ impl Checker {
         };
         let name = tracked.name.clone();
         let Some(view) = view else {
+            if !tracked.is_damaged && !tracked.is_latched && !tracked.is_glimpsed {
+                tracked.closings.push(Counts::of(tracked));
+            }
             if !tracked.is_damaged && !tracked.is_latched && !tracked.is_spoiled {
                 tracked.let_go = tracked.visible.0;
             }
@@ -112,6 +116,7 @@ impl Checker {
         if recovers {
             self.files.opened(name.as_str());
         }
+        self.attempts.shown(name.as_str());
         if recovers && !tracked.is_damaged {
             tracked.whole_from = tracked.read_from;
             tracked.seen_damaged = None;
@@ -121,11 +126,17 @@ impl Checker {
             tracked.seen_damaged = Some((tx, tracked.read_from));
         }
         let newest = tracked.model.newest();
+        tracked.memory_bytes.retain(|tx, _| *tx <= newest);
+        let told = tracked.memory_bytes.entry(tx).or_default();
+        *told = view.memory_bytes().max(*told);
         tracked.batches.retain(|last| *last <= newest);
         tracked.stored = tracked.stored.min(newest);
         tracked.rested = tracked.rested.min(newest);
         if tracked.batches.last().is_none_or(|last| *last < tx) {
             tracked.batches.push(tx);
+        }
+        if let Some(opened) = known.filter(|_| recovers && !self.doubt.is_any()) {
+            space::opening_fits(&self.databases, opened, self.memory_bytes_free())?;
         }
         Ok(recovers.then_some(recovered))
     }
@@ -138,6 +149,8 @@ impl Checker {
     pub fn submitted(&mut self, id: OpId, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
         let is_in_doubt = self.doubt.is_any();
         self.files.submitted(id, op, disk, is_in_doubt)?;
+        self.attempts.submitted(id, op);
+        self.catalog.submitted(id, op, self.catalog_journal_bytes_min)?;
         let changed = match op {
             DiskOp::Open { path, mode: OpenMode::CreateNew, .. }
             | DiskOp::MakeDirectory { path }
@@ -166,7 +179,16 @@ impl Checker {
     ///
     /// # Errors
     /// When the world has given no reason for it.
-    pub fn alerted(&mut self, alert: &Alert, device_failed: bool) -> Result<(), Violation> {
+    pub fn alerted(&mut self, alert: &Alert, disk: &SimDisk) -> Result<(), Violation> {
+        let device_failed = disk.injected() > 0;
+        match (&alert.kind, &alert.database) {
+            (AlertKind::ReadOnly(error), Some(name)) => self.attempts.latches(name, error.code())?,
+            // Without a catalog that can be written, no segment was tried.
+            (AlertKind::NoSpace(error), Some(name)) if !is_of_catalog(error) && !self.doubt.is_any() => {
+                self.attempts.has_no_room(name, disk)?;
+            }
+            _ => {}
+        }
         let device_failed = device_failed || self.doubt.is_any();
         let concerned = self.databases.iter_mut().find(|tracked| Some(&tracked.name) == alert.database.as_ref());
         match &alert.kind {
@@ -196,4 +218,9 @@ impl Checker {
             other => violation!("an alert without a reason: {other:?}"),
         }
     }
+}
+
+/// Whether it is the catalog that could not be written.
+fn is_of_catalog(error: &Error) -> bool {
+    error.context().is_some_and(|context| context.file.as_deref() == Some("catalog"))
 }

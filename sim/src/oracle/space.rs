@@ -22,6 +22,9 @@ pub(super) const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
 /// What a document that grows may take besides what it grows by: allocations are rounded.
 const ROUNDING_BYTES: u64 = 16;
 
+/// What is read back may take a part more than what was written.
+const READ_BACK_ALLOWANCE: u64 = 16;
+
 /// Most runs have no bound worth counting for.
 const COUNTED_BYTES_MAX: u64 = 1 << 30;
 
@@ -81,14 +84,23 @@ pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_free: 
 }
 
 /// What a database may hold in memory at most, whatever a replay of it goes through: what was refused may have been about
-/// to delete something.
+/// to delete something. It is what readers were told that it takes, and a little more, for documents that are read back
+/// stand in other nodes; to what nobody was shown, all is added that was written since what somebody was.
 fn most_held(tracked: &Tracked) -> u64 {
     let model = &tracked.model;
     let at = |tx: u64| {
-        let documents = model.state_after(tx).map_or(0, |state| state.len() as u64);
-        model.held_bytes(tx) + documents * DOCUMENT_OVERHEAD_BYTES
+        let (shown, told) =
+            tracked.memory_bytes.range(..=tx).next_back().map_or((0, 0), |(shown, told)| (*shown, *told));
+        if shown == tx {
+            return told;
+        }
+        let written = |tx: u64| model.written_bytes(tx, DOCUMENT_OVERHEAD_BYTES);
+        told + written(tx) - written(shown)
     };
-    (0..=model.newest()).map(at).max().unwrap_or(0)
+    let most = (0..=model.newest()).map(at).max().unwrap_or(0);
+    // While it is read again for want of space, readers go on seeing what they saw.
+    let times = if tracked.is_glimpsed { 2 } else { 1 };
+    times * (most + most / READ_BACK_ALLOWANCE)
 }
 
 /// A write was taken: the databases hold no more than they may, or less than before.
@@ -122,6 +134,25 @@ pub(super) fn all_fit_memory(databases: &[Tracked], memory_bytes_max: u64) -> Re
     let held: u64 = databases.iter().filter(|tracked| tracked.model.is_open()).map(least).sum();
     if held > memory_bytes_max {
         return violation!("all databases hold {held} bytes of documents, at most {memory_bytes_max} are allowed");
+    }
+    Ok(())
+}
+
+/// A database came to be shown: it takes no more than what the others, and readers, leave of the limit.
+///
+/// # Errors
+/// When it does.
+pub(super) fn opening_fits(databases: &[Tracked], opened: usize, memory_bytes_free: u64) -> Result<(), Violation> {
+    if memory_bytes_free > COUNTED_BYTES_MAX {
+        return Ok(());
+    }
+    let told = |tracked: &Tracked| tracked.shown.as_ref().map_or(0, View::memory_bytes);
+    let own = told(&databases[opened]);
+    let others = databases.iter().map(told).sum::<u64>() - own;
+    let free = memory_bytes_free.saturating_sub(others);
+    if own > free + free / READ_BACK_ALLOWANCE {
+        let name = &databases[opened].name;
+        return violation!("{name} was opened with {own} bytes, where {free} are free besides {others} of others");
     }
     Ok(())
 }

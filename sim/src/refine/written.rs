@@ -36,17 +36,17 @@ pub(crate) struct Header {
 
 /// A batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Batch {
-    pub(super) epoch: u64,
-    pub(super) lsn: u64,
-    pub(super) start_lsn: u64,
-    pub(super) watermark: u64,
+pub(crate) struct Batch {
+    pub(crate) epoch: u64,
+    pub(crate) lsn: u64,
+    pub(crate) start_lsn: u64,
+    pub(crate) watermark: u64,
     /// In whole sectors.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// The transaction of the first record, if there is a record.
-    pub(super) first_tx: Option<u64>,
+    pub(crate) first_tx: Option<u64>,
     /// The transaction of the last commit record, if there is one.
-    pub(super) last_tx: Option<u64>,
+    pub(crate) last_tx: Option<u64>,
 }
 
 /// All bytes of a write.
@@ -82,7 +82,8 @@ pub(super) fn batches(bytes: &[u8]) -> Option<Vec<Batch>> {
     Some(batches)
 }
 
-fn batch(bytes: &[u8]) -> Option<Batch> {
+/// The batch that begins here.
+pub(crate) fn batch(bytes: &[u8]) -> Option<Batch> {
     if !bytes.starts_with(b"DBAT") {
         return None;
     }

@@ -111,6 +111,11 @@ impl Space {
         self.ids != Ids::Few
     }
 
+    /// Whether its numbers are around the last one that an insertion may be given.
+    pub(super) fn is_at_last_numbers(&self) -> bool {
+        self.ids == Ids::Few && self.numbers == LAST_NUMBERS
+    }
+
     /// Where the next operation happens.
     pub(super) fn place(&mut self, tracked: &Tracked, choices: &mut Choices) -> Place {
         // What is on its way to the log is where mistakes are made.

@@ -41,6 +41,13 @@ impl World {
         has_turned
     }
 
+    /// A catalog of an earlier time takes the place of today's, if there is one. Nothing runs yet.
+    pub(crate) fn bring_catalog_back(&mut self, earlier: &[u8]) -> bool {
+        let is_back = self.driver.disk.bring_catalog_back(earlier);
+        self.note_faults();
+        is_back
+    }
+
     /// Draws what a crash is like, and counts it.
     fn begin_crash(&mut self, kind: CrashKind, choices: &mut Choices) -> Mood {
         let disk = &mut self.driver.disk;

@@ -291,7 +291,6 @@ impl World {
 
     /// Judges what the engine said since the last time.
     fn judge(&mut self) -> Result<(), Violation> {
-        let device_failed = self.driver.disk.injected() > 0;
         self.checker.doubt(&self.driver.disk);
         for event in std::mem::take(&mut self.collected.events) {
             self.note(&event);
@@ -313,7 +312,7 @@ impl World {
                 Event::Alerted(alert) => {
                     self.hash.bytes(format!("{alert:?}").as_bytes());
                     blame::alerted(&alert, self.driver.disk.faults())?;
-                    self.checker.alerted(&alert, device_failed)?;
+                    self.checker.alerted(&alert, &self.driver.disk)?;
                 }
                 Event::Submitted { id, op } => {
                     self.schedule.submitted(self.steps, id, &op, &mut self.choices);

@@ -142,7 +142,7 @@ impl World {
     fn deliver(&mut self) -> Result<(), Violation> {
         if let Some(completion) = self.driver.disk.next_completion() {
             let id = completion.id;
-            self.checker.delivered(completion);
+            self.checker.delivered(completion, &self.driver.disk);
             self.note(&Event::Delivered { id });
         }
         self.driver.deliver(&mut self.collected);
