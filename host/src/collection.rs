@@ -92,8 +92,8 @@ impl Collection {
         })
     }
 
-    /// Stores a value under the collection's next number, and answers that number: one above the highest that was ever
-    /// used there, from 1. It is never given again.
+    /// Stores a value under the collection's next number, and answers that number: one above the highest below 2^53
+    /// that was ever used there, from 1. It is never given again.
     ///
     /// ```
     /// # let directory = tempfile::tempdir().expect("a directory for the example");

@@ -187,8 +187,13 @@ fn lock(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
             let holder = holder(&file);
+            let advice = if holder.starts_with(&format!("process {} ", std::process::id())) {
+                "this process has it open already: clone its DocDb"
+            } else {
+                "stop that process first"
+            };
             return Err(Error::new(ErrorCode::DirectoryLocked)
-                .detail(format!("{} is held by {holder}; stop that process first", path.display())));
+                .detail(format!("{} is held by {holder}; {advice}", path.display())));
         }
         Err(errno) => return Err(failed(&lock_path, "lock", &errno.into())),
     }

@@ -148,15 +148,24 @@ fn database_name(rest: &[u8]) -> Result<DatabaseName, Error> {
 fn target(bytes: &[u8]) -> Result<(Target, &[u8]), Error> {
     let (word, rest) = split_token(bytes)?;
     let word = text(word)?;
-    // Names of collections have neither of the two, ids may have both.
-    let (collection, word) = match word.find(['/', '"']) {
-        Some(at) if word[at..].starts_with('/') => (CollectionName::parse(&word[..at])?, &word[at + 1..]),
-        Some(_) | None => (CollectionName::default_collection(), word),
+    let (collection, word) = match collection_before(word) {
+        Some((collection, word)) => (CollectionName::parse(collection)?, word),
+        None => (CollectionName::default_collection(), word),
     };
     if word.is_empty() {
         return Err(usage("the document's id is missing"));
     }
     Ok((Target { collection, id: id(word)? }, rest))
+}
+
+/// The name of the collection and the id behind it, where a word has both. Quotation marks keep the blanks of a name, as they do
+/// behind `--collection`; a name with such a mark in it cannot be written here. An id may have both signs.
+fn collection_before(word: &str) -> Option<(&str, &str)> {
+    match word.strip_prefix('"') {
+        // An escaped mark is within a text.
+        Some(quoted) => quoted.split_once("\"/").filter(|(collection, _)| !collection.ends_with('\\')),
+        None => word.split_once('/').filter(|(collection, _)| !collection.contains('"')),
+    }
 }
 
 /// As [`target`], with nothing behind it.
@@ -349,6 +358,9 @@ mod tests {
             ("\"7\"", "_default", text("7")),
             ("\"x/y z\"", "_default", text("x/y z")),
             ("b/\"a \\\" / b\"", "b", text("a \" / b")),
+            ("\"b c\"/7", "b c", DocumentId::Number(7)),
+            ("\"b c\"/\"a b\"", "b c", text("a b")),
+            ("\"x\\\"/y\"", "_default", text("x\"/y")),
         ] {
             let parsed = parse(format!(".read {word}").as_bytes()).unwrap().unwrap();
             let collection = CollectionName::parse(collection).unwrap();

@@ -62,6 +62,7 @@ impl Export<'_> {
         if let Some(there) = there {
             return Err(Error::new(ErrorCode::FileOpen).detail(format!("{} {there}", self.file.display())));
         }
+        self.find(backend)?;
         let unfinished = unfinished_name(self.file);
         let exported = self.write(&unfinished, backend, left_out).and_then(|exported| {
             if let Exported::All(_) = exported {
@@ -74,6 +75,16 @@ impl Export<'_> {
             let _ = fs::remove_file(&unfinished);
         }
         exported
+    }
+
+    /// A mistyped name must not replace a good file by an empty one.
+    fn find(&self, backend: &mut dyn Backend) -> Result<(), Error> {
+        let is_default = *self.collection == CollectionName::default_collection();
+        if is_default || backend.collections(self.database)?.contains(self.collection) {
+            return Ok(());
+        }
+        let detail = ".collections lists those that there are; no file was written";
+        Err(Error::new(ErrorCode::CollectionNotFound).collection(self.collection.as_str()).detail(detail))
     }
 
     fn write(

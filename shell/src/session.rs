@@ -191,7 +191,11 @@ impl Session {
                 }
                 if listed == limit {
                     let elsewhere = *collection != CollectionName::default_collection();
-                    let elsewhere = if elsewhere { format!(" --collection {collection}") } else { String::new() };
+                    let elsewhere = if elsewhere {
+                        format!(" --collection {}", quoted(collection.as_str()))
+                    } else {
+                        String::new()
+                    };
                     self.output.note(&format!("there are more: .list{elsewhere} --from {}", entry::json(&id)));
                     return Ok(());
                 }
@@ -240,4 +244,9 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// A name as the next command takes it.
+fn quoted(name: &str) -> String {
+    if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() }
 }

@@ -66,7 +66,7 @@ impl Page {
 /// The error for documents that a page could not show.
 #[must_use]
 pub fn texts_not_shown() -> Error {
-    let detail = "there are documents whose ids are texts, for which the daemon's protocol has no word; --data-dir shows \
+    let detail = "there are documents whose ids are texts, for which the daemon's protocol has no word; docdbsh DIR shows \
                   them while no daemon runs";
     Error::new(ErrorCode::InvalidDocumentId).detail(detail)
 }

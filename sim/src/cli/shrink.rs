@@ -47,13 +47,13 @@ fn tried(arguments: &Arguments) -> Result<Exit, String> {
     let origin = arguments.subject.origin()?;
     let setup = origin.setup()?;
     let unwritable = |error| format!("{}: {error}", arguments.output.display());
-    // Found out before the work is done, not after it.
-    fs::OpenOptions::new().append(true).create(true).open(&arguments.output).map_err(unwritable)?;
     let started = Instant::now();
     let (failing, _) = origin.run(Chronicle::default())?;
     if failing.verdict == Verdict::Kept {
         return Err(format!("{} keeps all promises: there is nothing to shrink", arguments.subject.name()));
     }
+    // Found out before the work is done, not after it.
+    fs::OpenOptions::new().append(true).create(true).open(&arguments.output).map_err(unwritable)?;
     let progress = bar(arguments.seconds);
     let limit = Duration::from_secs(arguments.seconds);
     let enough = |_| {
