@@ -1,4 +1,4 @@
-//! Whether errors blame the device for what it did: who is told of a full disk makes room, who is told of a failed sync
+//! Whether errors blame the device for what it did: who reads of a full disk makes room, who reads of a failed sync
 //! looks for another device.
 //!
 //! It knows which kinds of faults struck in a run, not which operation they struck; an error that no fault of the run
@@ -41,7 +41,7 @@ const LATCHING: [FaultKind; 12] = [
     FaultKind::SyncFalseAlarm,
 ];
 
-/// Looks at the error that an alert tells of.
+/// Looks at the error in an alert.
 ///
 /// # Errors
 /// When nothing that struck could be its cause.

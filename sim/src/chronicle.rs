@@ -49,9 +49,9 @@ pub enum Event {
     Fault {
         /// Of which kind.
         kind: FaultKind,
-        /// In which file, by a name it has, as far as it concerns one.
+        /// In which file, by a name it has, where it concerns one.
         file: Option<String>,
-        /// At which byte of it, as far as it has a place.
+        /// At which byte of it, where it has a place.
         offset: Option<u64>,
     },
     /// The engine learned how the operation ended.
@@ -73,7 +73,7 @@ pub enum Event {
         /// The state; `None` when the database was closed.
         view: Option<View>,
     },
-    /// The engine told the operator something.
+    /// The engine raised an alert.
     Alerted(Alert),
     /// The engine has shut down.
     Stopped,
@@ -165,7 +165,7 @@ pub struct Chronicle {
 }
 
 impl Chronicle {
-    /// Tells on the error output what happens from now on.
+    /// Prints on the error output what happens from now on.
     pub fn tell(&mut self) {
         self.telling = true;
     }

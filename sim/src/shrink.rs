@@ -18,7 +18,7 @@ use crate::run::{Report, Setup, Verdict, run_with};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind(String);
 
-/// Words of a message that tell its sort.
+/// Words of a message that say its sort.
 const KIND_WORDS_MAX: usize = 9;
 
 impl Kind {

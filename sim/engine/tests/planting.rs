@@ -57,7 +57,7 @@ fn a_place_never_changes_the_engine_for_everybody() {
     assert!(with(&[("Odd", "* write();\n")]).unwrap_err().contains("nor a line of one"));
 }
 
-/// So that a build without the feature tells too.
+/// So that a build without the feature notices too.
 #[test]
 fn every_mistake_has_its_place_in_the_engine() {
     let (mistakes, mut errors) = planting::mistakes().unwrap();

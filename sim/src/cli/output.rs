@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::origin::arguments_of;
 
-/// Prints a line. A reader that closed the pipe wants no more; that is no failure of ours. A result that cannot be printed
+/// Prints a line. A reader that closed the pipe wants no more; that is no failure. A result that cannot be printed
 /// for another reason is none, so the program ends.
 pub(crate) fn say(line: &str) {
     if let Err(error) = writeln!(stdout(), "{line}")
@@ -48,7 +48,7 @@ pub(crate) fn bar(length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style.expect("the template is valid"))
 }
 
-/// A failure as it is told: the seed, what went wrong, and the one command that shows it again.
+/// A failure as it is printed: the seed, what went wrong, and the one command that shows it again.
 pub(crate) struct Failure {
     pub(crate) seed: u64,
     /// The seed, or the file of a trace.

@@ -69,7 +69,7 @@ impl SimDisk {
         }
         self.used_ids.clear();
         self.injected = 0;
-        // Whoever had taken what was short is dead.
+        // The process that had taken what was short is dead.
         self.lasting[1] = 0;
         let names = if kind == CrashKind::Power { self.lose_power(decide) } else { Names::default() };
         self.forget_unreachable();
@@ -154,7 +154,7 @@ impl SimDisk {
             DiskOp::Unlink { path } => self.names.unlink(sequence, path),
             _ => Ok(()),
         };
-        // The process that could have been told of a failure is dead; it only counts for the hash.
+        // The process that could have heard of a failure is dead; it only counts for the hash.
         self.hash.number(u64::from(done.is_ok()));
     }
 

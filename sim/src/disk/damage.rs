@@ -153,7 +153,7 @@ impl SimDisk {
         true
     }
 
-    /// A file of some database is gone, or all of its folder: whoever restores a copy forgets some, and so does a repaired
+    /// A file of some database is gone, or all of its folder: an administrator who restores a copy forgets some, and so does a repaired
     /// file system. Only what is durable under its name and at rest is lost.
     pub fn lose_files(&mut self, choices: &mut Choices) {
         let kind = FaultKind::FileLost;

@@ -2,7 +2,7 @@
 //!
 //! Everything that a later read, sync or crash may depend on is in it: names as they are seen, as they are durable and
 //! in between, and of every file each version of each sector and size, in their order. The numbers of inodes and of
-//! operations are not: they only tell things apart, so inodes are numbered anew in the order in which names lead to
+//! operations are not: they only keep things apart, so inodes are numbered anew in the order in which names lead to
 //! them.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -41,7 +41,7 @@ impl SimDisk {
             next_inode: _,
             injected,
             effects: _,
-            // What is only counted and told about.
+            // What is only counted and reported.
             counts: _,
             struck: _,
             hash: _,
@@ -53,7 +53,7 @@ impl SimDisk {
         let is_down = open.is_empty() && used_ids.is_empty() && in_flight.is_empty() && finished.is_empty();
         assert!(is_down, "a crash was just here");
         (quota, injected, is_shut_down, lasting, damaged.len()).hash(hasher);
-        // What is never read again need not tell two images apart.
+        // What is never read again need not make two images differ.
         let is_hostile = [FaultKind::StaleGarbage, FaultKind::StaleRead].iter().any(|kind| profile.rate(*kind) > 0);
         if is_hostile {
             remains.hash(hasher);

@@ -5,7 +5,7 @@
 //! that never reached the disk. The same for the sizes. Files only grow, but for a failed sync that takes
 //! a growth back: the disk has no truncation.
 //!
-//! It knows nothing of names, handles or failures' rates; it is told what happens.
+//! It knows nothing of names, handles or failures' rates; the disk calls it for each thing that happens.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Sector {
     }
 
     /// The newest content becomes a version of its own, unless it is that of the version before: no crash and no sync
-    /// can tell the two apart. A sector that was lost is another matter, for a write makes it dirty again.
+    /// knows which of the two it was. A sector that was lost is another matter, for a write makes it dirty again.
     fn write(&mut self, sequence: Sequence, at: usize, bytes: &[u8]) {
         if self.lost.is_none() && self.cached()[at..at + bytes.len()] == *bytes {
             return;
@@ -104,7 +104,7 @@ pub(crate) struct Inode {
     pub(crate) sectors: Vec<Sector>,
     pub(crate) durable_bytes: u64,
     pub(crate) sizes: Vec<(Sequence, u64)>,
-    /// A write-back failed and no handle has been told: the next one opened is.
+    /// A write-back failed and no handle has reported it: the next one opened does.
     pub(crate) is_error_untold: bool,
 }
 

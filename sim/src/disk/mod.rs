@@ -27,13 +27,13 @@ pub(crate) use damage::{BATCH_MAGIC, is_proof};
 pub use fault::{FaultCounts, FaultKind, FaultSet};
 pub use profile::{NameOrder, Profile};
 
-/// The model in words, for whoever asks the simulator to explain itself.
+/// The model in words, which `explain` prints.
 pub const MODEL: &str = include_str!("model.md");
 
 /// Sectors of removed files that are remembered.
 const REMAINS_MAX: usize = 64;
 
-/// A fault that struck, and where, as far as it has a place.
+/// A fault that struck, and where, if it has a place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Struck {
     pub(crate) kind: FaultKind,
@@ -46,7 +46,7 @@ pub(crate) struct Struck {
 struct OpenFile {
     inode: InodeId,
     writable: bool,
-    /// A write-back of the file failed, and this handle has not been told.
+    /// A write-back of the file failed, and this handle has not reported it.
     is_owed_an_error: bool,
 }
 

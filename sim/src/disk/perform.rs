@@ -151,7 +151,7 @@ impl SimDisk {
         true
     }
 
-    /// Whoever needs a descriptor may get none.
+    /// An operation that needs a descriptor may get none.
     fn fail_for_shortage(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
         if self.is_lasting(choices, FaultKind::Shortage) { Err(DiskErrorKind::Shortage) } else { Ok(()) }
     }
@@ -385,7 +385,7 @@ impl SimDisk {
         if are_names_kept {
             self.names.sync_all(covered);
         }
-        // Every handle of the file is told once; this one is told now, unless the error comes late.
+        // Each handle of the file reports it once; this one reports it now, unless the error comes late.
         let others = self.open.iter_mut().filter(|(id, handle)| **id != file && handle.inode == inode);
         others.for_each(|(_, handle)| handle.is_owed_an_error = true);
         if kind == FaultKind::SyncExt4Data {

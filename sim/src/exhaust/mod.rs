@@ -18,7 +18,7 @@
 //! - An image is judged once. A machine that has just come up is a function of what lies on its disk (every version
 //!   of every sector, size and name that a crash may still choose between), of its clock, and of what its clients were
 //!   promised; its engine is new. So two crashes that leave the same of these ([`SimDisk::identity`] and [`World::promises`], 128 bits) have the
-//!   same future. Left out of the identity are names that only serve to tell things apart: the numbers of
+//!   same future. Left out of the identity are names that only keep things apart: the numbers of
 //!   requests, inodes and operations, none of which outlives a crash.
 //!
 //! Nothing is drawn: the same arguments visit the same worlds, whatever the number of threads.

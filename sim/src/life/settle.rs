@@ -1,7 +1,7 @@
 //! What a life judges of a process that met faults and goes on: once they stop, everything is answered, nothing stays
 //! half done, and what can be written is written, without another start to help it.
 //!
-//! A crash would hide whoever is forgotten: the next process owes nothing to those who waited for the last one.
+//! A crash would hide a request that is forgotten: the next process owes nothing to those who waited for the last one.
 
 use docdb_protocol::Request;
 
@@ -101,7 +101,7 @@ impl Life {
         Ok(())
     }
 
-    /// Whether the process came to know its databases: a start that failed is told to everybody who asks.
+    /// Whether the process came to know its databases: a start that failed is answered to every request.
     fn has_started(&mut self) -> Result<bool, Violation> {
         self.world.forget_stats();
         self.world.request(Request::Stats)?;

@@ -10,7 +10,7 @@ use super::{Asked, Checker, Former, Queue, Recovered, Violation, ids, space, vio
 use crate::disk::SimDisk;
 
 impl Checker {
-    /// The engine answered. Says what was recovered when the answer tells whose a view was that readers see already.
+    /// The engine answered. Says what was recovered when the answer names the database of a view that readers see already.
     ///
     /// # Errors
     /// When it could not have answered so.
@@ -38,7 +38,7 @@ impl Checker {
                 let may_be_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 let tracked = &mut self.databases[database];
                 tracked.closes_waiting -= 1;
-                // Whoever is refused may ask again, and is answered when it is recorded.
+                // A client that is refused may ask again, and is answered when it is recorded.
                 let let_go = tracked.let_go;
                 let is_told = std::mem::take(&mut tracked.closing_untold);
                 match response {
@@ -118,7 +118,7 @@ impl Checker {
         let name = self.databases[database].name.clone();
         let known = self.databases[database].id;
         match (response, known) {
-            // It may be gone after the next crash, as whoever made it was never answered. One that can be written is another
+            // It may be gone after the next crash, as its creation was never answered. One that can be written is another
             // matter: its catalog is durable.
             (Ok(Reply::Database(id)), None) if self.is_unwritten && !self.is_written_unclaimed(*id) => Ok(None),
             (Ok(Reply::Database(id)), None) => {
@@ -151,7 +151,7 @@ impl Checker {
                 Ok(recovered)
             }
             (Ok(Reply::Database(_)), Some(_)) if self.doubt.may_lose_a_database() => {
-                // The old one is gone, and whoever asked to have it made got another.
+                // The old one is gone, and the client that asked for it got another.
                 self.lose(database);
                 self.opened(database, response, disk)
             }
@@ -178,7 +178,7 @@ impl Checker {
         }
     }
 
-    /// Whether what readers see of a database that nobody was told of can be gone on with.
+    /// Whether what readers see of a database that no answer named can be gone on with.
     fn is_written_unclaimed(&self, id: DatabaseId) -> bool {
         self.unclaimed.get(&id).is_some_and(|view| !view.is_unwritten())
     }
@@ -221,7 +221,7 @@ impl Checker {
         };
         for tracked in self.databases.iter().filter(|tracked| tracked.id.is_some()) {
             let listed = infos.iter().find(|info| info.name == tracked.name).map(|info| info.id);
-            // Whoever asks for one that a disk in doubt has lost gets another, which is listed before the answer is given.
+            // A client that asks for one that a disk in doubt has lost gets another, which is listed before the answer is given.
             let may_differ = self.doubt.may_lose_a_database() && (listed.is_none() || !tracked.opened);
             if listed != tracked.id && !may_differ {
                 return violation!("{} is listed with the id {listed:?}, expected {:?}", tracked.name, tracked.id);

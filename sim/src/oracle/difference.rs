@@ -1,4 +1,4 @@
-//! After a violation: the document that shows it, as far as one does.
+//! After a violation: the document that shows it, if one does.
 //!
 //! It judges nothing. It looks at the last thing that was said and compares it with what the model holds; the judgement was
 //! made by others, and many a violation has no document: an order was wrong, an answer too soon.
@@ -65,7 +65,7 @@ impl Checker {
         entries: &[Entry],
     ) -> Option<Differs> {
         match (request, response) {
-            // Whose a view was is known only now that its id was told.
+            // Whose a view was is known only now that its id was answered.
             (Request::OpenDatabase { name, .. }, Ok(Reply::Database(id))) => {
                 let tracked = self.databases.iter().find(|tracked| tracked.name == *name)?;
                 tracked.differs_from(last_view(*id, entries)?)

@@ -21,7 +21,7 @@ const RECORD_HEADER_BYTES: u64 = 64;
 /// The header of a segment, with both its copies.
 const SEGMENT_HEADER_BYTES: u64 = 4096;
 
-/// What a closing proved is only lost in silence with both copies of the catalog. It is not told which copy was hit.
+/// What a closing proved is only lost in silence with both copies of the catalog. It does not know which copy was hit.
 const SECTORS_OF_THE_CATALOG: usize = 2;
 
 /// How every document of the simulator begins and ends.

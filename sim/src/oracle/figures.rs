@@ -1,4 +1,4 @@
-//! What the engine tells of itself, compared with what readers are shown and with the models: the list of the databases,
+//! What the engine reports of itself, compared with what readers are shown and with the models: the list of the databases,
 //! and the figures of all.
 //!
 //! Of a database that is about to be opened or closed, what is open is the engine's to say. What a log takes up is not
@@ -88,7 +88,7 @@ impl Checker {
             return violation!("the statistics count {} databases; {known} exist", stats.databases);
         }
         // What is opened from a catalog that may be gone after the next crash is nobody's.
-        // Nor is one whose id was told while it might be.
+        // Nor is one whose id was answered while it might be.
         if self.is_unwritten
             || !self.unclaimed.is_empty()
             || (0..self.databases.len()).any(|number| self.is_changing(number))
@@ -150,7 +150,7 @@ impl Counts {
     }
 }
 
-/// The counts of a closed database are those of its closing, or are not told. Of one whose process died they may be those
+/// The counts of a closed database are those of its closing, or are not known. Of one whose process died they may be those
 /// of an earlier closing, until the catalog says that these are over.
 fn closed_counts_are_true(tracked: &Tracked, info: &DatabaseInfo) -> Result<(), Violation> {
     if tracked.shown.is_some() {

@@ -1,10 +1,10 @@
 //! The judge: compares every answer, every published view and every recovery with the models.
 //!
 //! It owns one model for each database and the list of requests that wait for an answer. It knows what
-//! clients and readers were told, and nothing of the engine's inside.
+//! clients were answered and readers were shown, and nothing of the engine's inside.
 //!
 //! Invariants: a request is answered once, or never because of a crash; the id of a database, once
-//! told, stays; an error that blames the device needs a failure since the process started.
+//! answered, stays; an error that blames the device needs a failure since the process started.
 
 mod answers;
 mod attempts;
@@ -60,7 +60,7 @@ pub(crate) use violation;
 pub struct Tracked {
     /// Its name.
     pub name: DatabaseName,
-    /// Its id, once it was told.
+    /// Its id, once it was answered.
     pub id: Option<DatabaseId>,
     /// What it must contain.
     pub model: Database,
@@ -79,10 +79,10 @@ pub struct Tracked {
     shown: Option<View>,
     /// Whether they see only what is proven, as long as there is no space to go on writing.
     is_glimpsed: bool,
-    /// Whether it is closed and its closing is recorded, as far as somebody was told; and whether that is yet to be told.
+    /// Whether it is closed and its closing was answered as recorded; and whether that answer is yet to come.
     closing_told: bool,
     closing_untold: bool,
-    /// Whether it went without a closing that was told.
+    /// Whether it went without a closing that was answered.
     was_cut_off: bool,
     /// What the closings had to tell whose figures the catalog may tell after a crash.
     closings: Vec<Counts>,
@@ -166,7 +166,7 @@ pub struct Checker {
     databases: Vec<Tracked>,
     asked: BTreeMap<RequestId, (Asked, Queue)>,
     next_request: u64,
-    /// Views of databases whose id nobody was told yet.
+    /// Views of databases whose id no answer has said yet.
     unclaimed: BTreeMap<DatabaseId, View>,
     /// The engine's bound for all documents in memory.
     memory_bytes_max: u64,
@@ -245,7 +245,7 @@ impl Checker {
         self.queue_max = (options.pending_requests_max, options.pending_bytes_max);
     }
 
-    /// Readers hold states that keep so many bytes in memory. Nobody waits: whoever asks is answered with this figure.
+    /// Readers hold states that keep so many bytes in memory. Nobody waits: a request for statistics is answered with this figure.
     pub(crate) fn readers_hold(&mut self, pinned_bytes: u64) {
         assert_eq!(self.waiting(), 0, "the figure stays as it is while somebody waits");
         self.pinned_bytes = pinned_bytes;

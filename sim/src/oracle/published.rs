@@ -1,7 +1,7 @@
-//! What readers are shown, and what the operator is told: each view is a state of the model, none is older than the one
+//! What readers are shown, and which alerts are raised: each view is a state of the model, none is older than the one
 //! before it or than what was acknowledged, and the first one after a crash or a closing recovers what must survive.
 //!
-//! Damage is told when something was damaged, and is never shown in silence.
+//! Damage is reported when something was damaged, and is never shown in silence.
 
 use docdb_engine::{Alert, AlertKind, DiskOp, OpId, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
@@ -18,7 +18,7 @@ impl Checker {
     /// # Errors
     /// When it is not a state that the database can have.
     pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<Option<Recovered>, Violation> {
-        // One that nobody has opened or used may have lost its id to another: whose the view is, the answer tells.
+        // One that nobody has opened or used may have lost its id to another: whose the view is, the answer says.
         let may_be_another = self.doubt.may_lose_a_database();
         let is_used = |database: usize| {
             let uses = |asked: &Asked| matches!(asked, Asked::Execute { database: used, .. } if *used == database);
@@ -175,7 +175,7 @@ impl Checker {
         }
     }
 
-    /// Someone was told something.
+    /// An alert was raised.
     ///
     /// # Errors
     /// When the world has given no reason for it.

@@ -1,9 +1,9 @@
-//! What is due from a process that met faults, once they have stopped: whoever is not latched takes writes, and a database
+//! What is due from a process that met faults, once they have stopped: a database that is not latched takes writes, and a database
 //! that was closed and opened again is not latched any more.
 
 use super::{Checker, Tracked, Violation, violation};
 
-/// Whether a database shows something, and nothing it told of keeps it from taking writes.
+/// Whether a database shows something, and nothing that it reported keeps it from taking writes.
 pub(crate) fn takes_writes(tracked: &Tracked) -> bool {
     tracked.model.is_open() && !tracked.is_damaged && !tracked.is_latched
 }

@@ -179,7 +179,7 @@ const OTHER_OPEN_FILES_MAX: usize = 1;
 /// # Errors
 /// When more files are open than its databases need.
 pub(crate) fn few_are_open(disk: &SimDisk, checker: &Checker, what: &str) -> Result<(), Violation> {
-    // Of a creation that came to nothing for whoever asked, nobody knows the id.
+    // Of a creation that was answered with an error, nobody knows the id.
     let bound = OPEN_FILES_PER_DATABASE_MAX * checker.databases().len() + OTHER_OPEN_FILES_MAX;
     match disk.open_files() {
         open if open > bound => violation!("{what}: {open} files are open, at most {bound} are needed"),

@@ -21,9 +21,9 @@ const NO_COLLECTION: &str = "nobody's";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shown {
     pub(super) found: State,
-    /// Documents that are there and cannot be told.
+    /// Documents that are there and whose content is lost.
     pub(super) damaged: BTreeSet<Key>,
-    /// Whether a part of the log is lost that names no documents: whatever is not found cannot be told.
+    /// Whether a part of the log is lost that names no documents: nobody knows of what is not found whether it was there.
     pub(super) is_unnamed: bool,
 }
 

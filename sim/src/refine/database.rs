@@ -4,7 +4,7 @@
 //! each (see [`super::written`]). What begins is fed when the engine submits it; what it achieved, when the engine hears of
 //! it. An operation of which the engine never heard is the crash's to decide.
 //!
-//! A database is *born* when readers first see it. Before that nobody can have been told anything, and its
+//! A database is *born* when readers first see it. Before that nothing can have been answered, and its
 //! files may come and go as they like.
 
 use docdb_engine::{DiskErrorKind, DiskOp, DiskReply, FileId, OpenMode};
@@ -517,7 +517,7 @@ impl Database {
         Ok(())
     }
 
-    /// The writer of `tx` was told that it is written.
+    /// The writer of `tx` was acknowledged.
     pub(super) fn acknowledged(&mut self, tx: u64) -> Result<(), Refused> {
         if !self.is_watched() {
             return Ok(());
@@ -563,12 +563,12 @@ impl Database {
         shut(self).map_err(|refused| self.named(&refused))
     }
 
-    /// Somebody was told that it exists.
+    /// Its creation was answered.
     pub(super) fn told_exists(&mut self) -> Result<(), Refused> {
         self.closing.feed(&closing::Action::TellExists).map_err(|refused| self.named(&refused))
     }
 
-    /// Whoever asked for the closing was told that it is closed.
+    /// Its closing was answered.
     pub(super) fn told_closed(&mut self) -> Result<(), Refused> {
         if !self.is_watched() || self.is_unchanged {
             return Ok(());
@@ -581,7 +581,7 @@ impl Database {
         self.forget_files();
         (self.is_paused, self.is_glimpsed, self.is_unchanged) = (false, false, false);
         self.closing.crash(kind);
-        // Whom nobody was told of may be created anew.
+        // One that no answer named may be created anew.
         self.is_born &= self.closing.states().iter().any(|state| state.exists);
         if !self.is_born {
             self.forget_log();

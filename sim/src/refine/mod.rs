@@ -230,7 +230,7 @@ impl Refinement {
         Ok(())
     }
 
-    /// The database whose log an operation touches, as far as its names and open files say.
+    /// The database whose log an operation touches, by its names and open files.
     fn database_of(&self, op: &DiskOp) -> Option<String> {
         let of_path = |path: &DiskPath| {
             let mut parts = path.as_str().split('/');
@@ -352,7 +352,7 @@ impl Refinement {
         self.is_unwritten = false;
         self.catalog.crashed();
         self.unborn.crash(kind);
-        // An id that nobody was told of may be given to another database.
+        // An id that no answer said may be given to another database.
         self.names.clear();
         for (name, database) in &mut self.databases {
             database.crashed(kind);

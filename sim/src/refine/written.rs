@@ -1,7 +1,7 @@
 //! What the engine wrote, read back from the bytes of its writes by FORMAT.md's tables.
 //!
 //! It shares no code with the engine's own reading and checks no checksum, but for [`whole_header`]: it is asked about what
-//! was submitted, not about what a disk gave back. Bytes that are none of ours read as `None`.
+//! was submitted, not about what a disk gave back. Bytes that the engine did not write read as `None`.
 
 use docdb_engine::Buffer;
 

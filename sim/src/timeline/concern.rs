@@ -75,7 +75,7 @@ struct Asking {
     comes_to: Option<ComesTo>,
 }
 
-/// What a request comes to, as far as anybody was told.
+/// What a request comes to, if it was answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ComesTo {
     /// It wrote the document, or may have.

@@ -268,7 +268,7 @@ pub(super) fn listed(mark: &Mark) -> String {
     format!("{} {}", step(mark), escaped(&mark.words))
 }
 
-/// A request in a list, as far as the document goes that differs, with its answer.
+/// A request in a list, cut to what concerns the document that differs, with its answer.
 pub(super) fn listed_request(asked: &Mark, answer: Option<&Mark>) -> String {
     let words = |mark: &Mark| escaped(mark.brief.as_ref().unwrap_or(&mark.words));
     let number = asked.request.map_or(String::new(), |number| format!("request {number}: "));

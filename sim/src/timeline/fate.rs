@@ -2,7 +2,7 @@
 //!
 //! Bytes are judged by what lies on the disk after the crash, compared sector by sector with what was written, and not by
 //! what was decided about them: so damage and lies show as well. Whether something had been durable is judged by the
-//! contract of the disk: a sync that succeeded covers what was told to the engine before it was submitted.
+//! contract of the disk: a sync that succeeded covers the writes whose completions the engine had before it was submitted.
 
 use std::ops::Range;
 

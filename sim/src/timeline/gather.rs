@@ -21,7 +21,7 @@ pub(super) struct Operation<'chronicle> {
     pub(super) submitted: Moment,
     pub(super) performed: Option<(Moment, &'chronicle Result<DiskReply, DiskErrorKind>)>,
     pub(super) delivered: Option<Moment>,
-    /// The file that it is about, as far as it has one.
+    /// The file that it is about, where it has one.
     pub(super) lane: Option<LaneId>,
 }
 
@@ -209,7 +209,7 @@ impl Lane {
     }
 }
 
-/// What databases are called, from the answers to whoever opened one.
+/// What databases are called, from the answers to the clients that opened them.
 pub(super) fn databases(chronicle: &Chronicle) -> DatabaseNames {
     let mut asked = BTreeMap::new();
     let mut names = DatabaseNames::new();

@@ -11,7 +11,7 @@ macro_rules! put {
 pub(super) use put;
 
 /// Text as it stands in HTML, between tags or within the quotes of an attribute. What could end either, steer the terminal of
-/// whoever copies it, or turn the direction of reading is written in other letters.
+/// the reader who copies it, or turn the direction of reading is written in other letters.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

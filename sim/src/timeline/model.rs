@@ -1,6 +1,6 @@
 //! A run as it is drawn: lives between crashes, lanes for files, and marks in their true order.
 //!
-//! Plain data. It knows nothing of HTML, and nothing of how a chronicle tells it (that is `gather`).
+//! Plain data. It knows nothing of HTML, and nothing of how a chronicle holds it (that is `gather`).
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ pub struct Mark {
     pub brief: Option<String>,
     /// The request that it is, or answers.
     pub request: Option<u64>,
-    /// From when to when it was under way, for an operation of the disk: submitted, and told to the engine.
+    /// From when to when it was under way, for an operation of the disk: submitted, and its completion delivered to the engine.
     pub span: Option<(Moment, Option<Moment>)>,
     /// It ended with an error.
     pub is_failed: bool,
@@ -100,7 +100,7 @@ pub enum Kind {
     View,
     /// Something that the operator does.
     Operator,
-    /// Something that the operator is told.
+    /// An alert.
     Alert,
     /// Bytes.
     Write(Fate),
@@ -146,7 +146,7 @@ pub enum Fate {
     Replaced,
     /// Its file had no name any more when the life ended.
     Removed,
-    /// It failed, or nobody can tell.
+    /// It failed, or nobody knows.
     Untold,
 }
 

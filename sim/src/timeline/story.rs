@@ -4,10 +4,10 @@
 
 use super::model::{Crash, Fate, Kind, Life, Mark, Moment, Row, Timeline};
 
-/// Things that are told in one list; of more, the last ones.
+/// Things in one list; of more, the last ones.
 const TOLD_MAX: usize = 14;
 
-/// The last moments that are told.
+/// The last moments in the list.
 const LAST_MAX: usize = 10;
 
 /// A line of a story.

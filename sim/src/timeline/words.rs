@@ -18,7 +18,7 @@ const SHOWN_BYTES_MAX: usize = 60;
 /// Operations of a request that are shown in a label.
 const LABELLED_MAX: usize = 1;
 
-/// A database's name, or its number while nobody was told the name.
+/// A database's name, or its number while no answer has said the name.
 pub(super) fn database(id: DatabaseId, names: &DatabaseNames) -> String {
     names.get(&id).cloned().unwrap_or_else(|| format!("database {id}"))
 }

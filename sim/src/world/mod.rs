@@ -120,7 +120,7 @@ pub struct World {
     /// In which order the device works.
     pub(crate) schedule: Schedule,
     witness: Witness,
-    /// Whether somebody was told the figures of the engine since that was last forgotten.
+    /// Whether the figures of the engine were answered since that was last forgotten.
     has_told_stats: bool,
     steps: u64,
     hash: Hash,
@@ -143,7 +143,7 @@ impl World {
         Ok(world)
     }
 
-    /// The same, before the engine begins: whoever watches can take his seat.
+    /// The same, before the engine begins: an observer can take its seat.
     #[must_use]
     pub fn unborn(options: Options, profile: Profile, choices: Choices, names: &[&str]) -> World {
         let driver = Driver::new(Engine::new(options.clone()), SimDisk::new(profile), SimClock::default());
@@ -181,7 +181,7 @@ impl World {
         self.options.memory_bytes_max < Options::default().memory_bytes_max
     }
 
-    /// Whether somebody was told the figures of the engine since [`World::forget_stats`].
+    /// Whether the figures of the engine were answered since [`World::forget_stats`].
     pub(crate) fn has_told_stats(&self) -> bool {
         self.has_told_stats
     }
@@ -199,7 +199,7 @@ impl World {
         self.judge()
     }
 
-    /// Whoever watches hears that the step is over.
+    /// The observer hears that the step is over.
     pub(crate) fn step_over(&mut self) {
         if !self.chronicle.watches_steps() {
             return;
@@ -282,7 +282,7 @@ impl World {
         self.judge()
     }
 
-    /// Something happened: whoever watches hears of it.
+    /// Something happened: the observer hears of it.
     fn note(&mut self, event: &Event) {
         self.witness.see(event);
         self.chronicle.note(self.steps, event);

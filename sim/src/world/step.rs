@@ -1,6 +1,6 @@
 //! One step of a world: the device carries something out, the engine hears of it, time passes.
 //!
-//! What happens next is chosen, or, for whoever explores, comes in the plain order.
+//! What happens next is chosen, or, where every order is explored, comes in the plain order.
 
 use docdb_engine::{Clock as _, Input, WallTime};
 
@@ -124,7 +124,7 @@ impl World {
         self.chronicle.see_names(&self.driver.disk);
     }
 
-    /// Whoever watches hears of the faults that struck.
+    /// The observer hears of the faults that struck.
     pub(super) fn note_faults(&mut self) {
         let struck = self.driver.disk.take_struck();
         for struck in &struck {
