@@ -111,6 +111,10 @@ impl Run<'_> {
 
     fn one(&mut self, operation: &Operation, tx: TxId) -> OperationResult {
         let name = &operation.collection;
+        // First of all: what else would refuse a write may rest on what a full disk withholds.
+        if let Some(error) = self.bounds.read_only.as_ref().filter(|_| !operation.action.is_read()) {
+            return Err(error.clone());
+        }
         match &operation.action {
             Action::Read(id) => self.read(name, id),
             Action::Create(id, document) => self.write(name, id, Wanted::Create, Some(document), tx),
@@ -190,9 +194,6 @@ impl Run<'_> {
         document: Option<&Document>,
         tx: TxId,
     ) -> OperationResult {
-        if let Some(error) = &self.bounds.read_only {
-            return Err(error.clone());
-        }
         let key = self.key(name, id);
         let newest = key.as_ref().and_then(|key| self.pending.version(key));
         let decided = match (wanted, newest) {

@@ -149,6 +149,17 @@ fn a_refused_transaction_waits_for_what_decided_the_number_of_its_insertion() {
     assert!(executed.results.is_err() && !executed.rests_on_pending);
 }
 
+/// A full disk withholds document 2^53 - 1, so nobody may hear that all numbers are used.
+#[test]
+fn a_database_for_reading_alone_refuses_an_insertion_for_that_reason() {
+    let mut pending = View::empty(4);
+    results(&mut pending, &[operation("c", DocumentId::NEXT_NUMBER_MAX, |id| Action::Create(id, document("1")))]);
+    let bounds = Bounds { read_only: Some(Error::new(ErrorCode::DiskFull)), memory_bytes_free: 1 << 20 };
+    let executed = execute(&mut pending, &View::empty(4), &[insert("c")], Atomicity::EachAlone, &bounds);
+    let refused = executed.results.expect("each stands alone").remove(0).expect_err("it is for reading alone");
+    assert_eq!((refused.code(), executed.rests_on_pending), (ErrorCode::DiskFull, false));
+}
+
 #[test]
 fn a_transaction_that_is_refused_uses_no_number() {
     let mut view = View::empty(4);
