@@ -2,8 +2,7 @@
 //!
 //! A mutant is the engine with one mistake of [`Bug`]. It is killed by the first seed whose run breaks a promise
 //! with the mistake and keeps all without it. A seed that breaks one without it says nothing about the mistake.
-//! Seeds draw their mixture of faults, except for mistakes that show only where bytes are damaged or a disk lies: they are
-//! tried in that mixture.
+//! Seeds draw their mixture of faults, except for mistakes that need one of them: they are tried in that mixture.
 //!
 //! The simulator is mutated too: with a kind of fault switched off, the mutants that survive are those that it takes
 //! this kind to find.
@@ -129,6 +128,8 @@ pub fn mixture(bug: Bug) -> Option<ProfileName> {
         "Damage" => Some(ProfileName::Damage),
         "Lies" => Some(ProfileName::Lying),
         "Names" => Some(ProfileName::Names),
+        "Writes" => Some(ProfileName::Writes),
+        "Crashes" => Some(ProfileName::Crashes),
         _ => None,
     }
 }

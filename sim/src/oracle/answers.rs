@@ -6,6 +6,7 @@ use docdb_engine::RequestId;
 use docdb_models::{Allowance, Mismatch};
 use docdb_protocol::{DatabaseId, ErrorCode, OperationReply, Reply, Response, TxId};
 
+use super::figures::Counts;
 use super::{Asked, Checker, Former, Queue, Recovered, Violation, ids, space, violation};
 use crate::disk::SimDisk;
 
@@ -205,6 +206,7 @@ impl Checker {
         tracked.is_missing = false;
         tracked.opened = false;
         tracked.batches.clear();
+        tracked.closings = vec![Counts::NEW];
         (tracked.let_go, tracked.stored) = (0, 0);
         (tracked.seen_damaged, tracked.rested) = (None, 0);
         tracked.model.forget();

@@ -136,6 +136,9 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Of a database that was just created: the catalog says so until it says that the database is open.
+    pub(super) const NEW: Counts = Counts { documents: 0, log_bytes: (0, 0) };
+
     /// Of a database that is let go of now.
     pub(super) fn of(tracked: &Tracked) -> Counts {
         let state = tracked.model.state_after(tracked.model.published());

@@ -205,7 +205,7 @@ impl Checker {
             closing_untold: false,
             was_cut_off: true,
             is_damaged: false,
-            closings: Vec::new(),
+            closings: vec![Counts::NEW],
             memory_bytes: BTreeMap::new(),
             batches: Vec::new(),
             is_latched: false,
