@@ -143,22 +143,38 @@ pub fn setup(bug: Bug) -> Setup {
 /// Tries all `bugs`; the outcomes are in their order. `progress` is called once a mutant.
 pub fn score(bugs: &[Bug], settings: Settings, progress: &(dyn Fn() + Sync)) -> Vec<Outcome> {
     let sound = Sound::of(settings);
-    let outcomes: Vec<OnceLock<Outcome>> = bugs.iter().map(|_| OnceLock::new()).collect();
+    each(bugs, settings.jobs, &|bug| {
+        let outcome = try_out(bug, settings, &sound);
+        progress();
+        outcome
+    })
+}
+
+/// The first seed that finds each of `bugs`, `jobs` at a time; what survives [`SEEDS`] is left out.
+#[must_use]
+pub fn first_seeds(bugs: &[Bug], jobs: usize) -> Vec<(Bug, u64)> {
+    let sound = Sound::of(Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false });
+    let found = each(bugs, jobs, &|bug| Some((bug, first_kill(bug, SEEDS, &sound)?.seed)));
+    found.into_iter().flatten().collect()
+}
+
+/// What `of` says of each, in their order, `jobs` at a time.
+fn each<T: Send + Sync>(bugs: &[Bug], jobs: usize, of: &(dyn Fn(Bug) -> T + Sync)) -> Vec<T> {
+    let said: Vec<OnceLock<T>> = bugs.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..settings.jobs.max(1) {
+        for _ in 0..jobs.max(1) {
             scope.spawn(|| {
-                while let Some((bug, outcome)) = {
+                while let Some((bug, place)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    bugs.get(index).zip(outcomes.get(index))
+                    bugs.get(index).zip(said.get(index))
                 } {
-                    outcome.get_or_init(|| try_out(*bug, settings, &sound));
-                    progress();
+                    place.get_or_init(|| of(*bug));
                 }
             });
         }
     });
-    outcomes.into_iter().filter_map(OnceLock::into_inner).collect()
+    said.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
 /// How many seeds the median mutant takes; `None` when it survives.
@@ -184,7 +200,7 @@ pub fn matrix(outcomes: &[Outcome]) -> BTreeMap<FaultKind, Vec<Bug>> {
 }
 
 fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
-    let kill = (0..settings.seeds).find_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound));
+    let kill = first_kill(bug, settings.seeds, sound);
     let judged = kill.as_ref().filter(|found| found.finder() == Finder::Assertion).and_then(|found| {
         let seeds = found.seed + 1..(found.seed + SEEDS_BEHIND_ASSERTION).min(settings.seeds);
         let judged = |kill: &Kill| kill.finder() != Finder::Assertion;
@@ -203,6 +219,10 @@ fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
         Some(_) | None => Vec::new(),
     };
     Outcome { bug, kill, judged, needs }
+}
+
+fn first_kill(bug: Bug, seeds: u64, sound: &Sound) -> Option<Kill> {
+    (0..seeds).find_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound))
 }
 
 fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use docdb_engine::Bug;
-use docdb_sim::mutants::{SEEDS, Settings, score, setup};
+use docdb_sim::mutants::{first_seeds, setup};
 use docdb_sim::run::{remember_panics, run_seed, run_with};
 use docdb_sim::shrink::{Kind, shrink};
 use docdb_sim::trace::Trace;
@@ -33,10 +33,7 @@ fn the_median_planted_mistake_shrinks_to_a_few_requests_and_one_crash() {
     remember_panics();
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let sample: Vec<Bug> = Bug::ALL.iter().copied().step_by(SAMPLED_EACH).collect();
-    let outcomes =
-        score(&sample, Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false }, &|| {});
-    let found: Vec<(Bug, u64)> =
-        outcomes.iter().filter_map(|outcome| Some((outcome.bug, outcome.kill.as_ref()?.seed))).collect();
+    let found = first_seeds(&sample, jobs);
     let next = AtomicUsize::new(0);
     let shrunk: Mutex<Vec<Shrunk>> = Mutex::default();
     std::thread::scope(|scope| {

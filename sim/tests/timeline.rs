@@ -307,21 +307,15 @@ fn the_command_writes_the_page_or_says_why_it_cannot() {
 #[cfg(feature = "planted-bugs")]
 mod planted {
     use docdb_engine::Bug;
-    use docdb_sim::mutants::{SEEDS, Settings, score, setup};
+    use docdb_sim::mutants::{first_seeds, setup};
     use docdb_sim::run::{remember_panics, run_seed};
 
     use super::*;
 
-    fn failing(bug: Bug) -> Option<(Report, Chronicle)> {
-        let seed =
-            score(&[bug], Settings { seeds: SEEDS, jobs: 1, without_faults: false, without_refinement: false }, &|| {})
-                [0]
-            .kill
-            .as_ref()?
-            .seed;
+    fn failing(bug: Bug, seed: u64) -> (Report, Chronicle) {
         let mut chronicle = Chronicle::default();
         chronicle.keep();
-        Some(Origin::Seed(seed, setup(bug)).run(chronicle).expect("this build can plant it"))
+        Origin::Seed(seed, setup(bug)).run(chronicle).expect("this build can plant it")
     }
 
     fn unescaped(page: &str) -> String {
@@ -348,8 +342,9 @@ mod planted {
     fn every_failure_is_told_whole() {
         remember_panics();
         let (mut documents, mut orders) = (0, 0);
-        for bug in Bug::ALL {
-            let Some((report, chronicle)) = failing(*bug) else { continue };
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        for (bug, seed) in first_seeds(Bug::ALL, jobs) {
+            let (report, chronicle) = failing(bug, seed);
             let Verdict::Violation(message) = &report.verdict else { panic!("{bug:?}: {:?}", report.verdict) };
             let page = page(&subject("7"), &report, &chronicle);
             assert_eq!(flaw(&page), None, "{bug:?}");
