@@ -39,7 +39,7 @@ impl Life {
         self.world.schedule = Schedule::ANY;
         if let Some(earlier) = self.earlier_catalog() {
             if self.world.bring_catalog_back(&earlier) {
-                // Whoever is told that there is no such database makes one.
+                // A client that is answered that there is no such database makes one.
                 for _ in 0..2 {
                     self.ask_to_open_all()?;
                     self.drain("with an earlier catalog")?;

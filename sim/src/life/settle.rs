@@ -6,14 +6,14 @@
 use docdb_protocol::Request;
 
 use super::{Life, PEACE_STEPS_MAX};
-
-/// An operation that is held back may be the very one that is tried without a pause, once or twice. The closing of a file
-/// that is slow each time is none.
-const PAUSES_BESIDE_HELD: u64 = 8;
 use crate::disk::{CrashKind, FaultKind};
 use crate::marks::Mark;
 use crate::oracle::{Violation, files, progress, proofs, settled, space, violation};
 use crate::world::Stepped;
+
+/// An operation that is held back may be the very one that is tried without a pause, once or twice. The closing of a file
+/// that is slow each time is none.
+const PAUSES_BESIDE_HELD: u64 = 8;
 
 /// Whatever waits for its time is tried so often at least: a proof is due some time after its batch, and tried again later.
 const PAUSES: u32 = 8;

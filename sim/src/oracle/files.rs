@@ -3,7 +3,7 @@
 //! - A file of which a write, an allocation or a sync failed is never written or synced again: what it holds is unknown.
 //! - A segment is written where space was allocated, so that no full disk is met when an outcome can no longer be known.
 //! - An epoch exceeds every other one of its database that the process could know of.
-//! - An active segment that holds a batch is neither removed nor replaced, whoever is said to have its name.
+//! - An active segment that holds a batch is neither removed nor replaced, whatever the catalog says of its name.
 //! - At rest no folder lies about that a creation made which came to nothing.
 //! - At rest no spare and no `next` lies about that nobody holds, nor a segment that others say again.
 //!
@@ -225,7 +225,7 @@ pub(crate) fn nothing_lies_about(disk: &SimDisk, checker: &Checker, what: &str) 
 /// Of a process at rest, before anybody asks for anything again: a creation that came to nothing left no folder.
 ///
 /// # Errors
-/// When one is there, and nobody holds the log in it: nobody was told that there is such a database.
+/// When one is there, and its log is not open: no answer said that there is such a database.
 pub(crate) fn no_folder_lies_about(disk: &SimDisk, checker: &Checker, what: &str) -> Result<(), Violation> {
     let is_told =
         |name: &str| checker.databases().iter().any(|tracked| tracked.name.as_str() == name && tracked.id.is_some());

@@ -86,7 +86,7 @@ pub struct Tracked {
     was_cut_off: bool,
     /// What the closings had to tell whose figures the catalog may tell after a crash.
     closings: Vec<Counts>,
-    /// The most memory that readers were told it takes, by the last transaction that they saw.
+    /// The most memory that its views said it takes, by the last transaction that they saw.
     memory_bytes: BTreeMap<u64, u64>,
     /// The last transaction of each batch, in their order.
     batches: Vec<u64>,

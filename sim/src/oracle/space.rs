@@ -84,7 +84,7 @@ pub(super) fn openings_may_be_refused(databases: &[Tracked], memory_bytes_free: 
 }
 
 /// What a database may hold in memory at most, whatever a replay of it goes through: what was refused may have been about
-/// to delete something. It is what readers were told that it takes, and a little more, for documents that are read back
+/// to delete something. It is what its views said that it takes, and a little more, for documents that are read back
 /// stand in other nodes; to what nobody was shown, all is added that was written since what somebody was.
 fn most_held(tracked: &Tracked) -> u64 {
     let model = &tracked.model;
