@@ -237,3 +237,39 @@ fn a_folder_that_was_removed_or_replaced_acknowledges_nothing_more() {
         drop(docdb);
     }
 }
+
+/// An administrator puts a copy back under a running process. Going on in it would leave a gap in its log.
+#[test]
+fn a_copy_in_the_place_of_an_open_database_is_not_written_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let docdb = DocDb::open(&data).unwrap();
+    let books = docdb.database("books").unwrap().collection("c").unwrap();
+    books.create_bytes(0, b"{}").unwrap();
+    let (folder, copy) = (data.join("db/books"), directory.path().join("copy"));
+    std::fs::create_dir(&copy).unwrap();
+    for (path, bytes) in contents(&folder) {
+        std::fs::write(copy.join(Path::new(&path).file_name().unwrap()), bytes).unwrap();
+    }
+    books.create_bytes(1, b"{}").unwrap();
+    std::fs::rename(&folder, directory.path().join("away")).unwrap();
+    std::fs::rename(&copy, &folder).unwrap();
+    let before = contents(&folder);
+    let refused = (2_u64..).find_map(|id| books.create_bytes(id, b"{}").err()).unwrap();
+    assert_eq!(refused.code(), ErrorCode::OutcomeUnknown, "{refused}");
+    let refused = books.create_bytes("more", b"{}").unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::ReadOnly, "{refused}");
+    assert!(refused.to_string().contains("was removed or replaced"), "{refused}");
+    assert!(contents(&folder) == before, "the copy is as it was");
+}
+
+/// Another process has the same number where it has a namespace of its own, so the advice leaves both open.
+#[test]
+fn a_second_opening_in_one_process_is_advised_to_share_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let docdb = DocDb::open(directory.path()).unwrap();
+    let (code, detail) = refusal(directory.path());
+    assert_eq!(code, ErrorCode::DirectoryLocked);
+    assert!(detail.contains("if that is this process, clone its DocDb"), "{detail}");
+    drop(docdb);
+}

@@ -58,6 +58,8 @@ pub fn run_terminal(session: &mut Session) -> Result<(), Error> {
     // Behind the editor, which takes the signal for itself when it is made.
     session.interrupt.watch().map_err(|error| unusable(ReadlineError::Io(error)))?;
     loop {
+        // While a line is edited Ctrl-C is a key. The signal comes as soon as the line has ended, and is for its commands.
+        session.interrupt.forget();
         match editor.readline(&session.prompt()) {
             Ok(entered) => {
                 if run_entered(session, &entered, &mut |command| {
@@ -85,7 +87,6 @@ pub fn run_terminal(session: &mut Session) -> Result<(), Error> {
 /// others as well.
 fn run_entered(session: &mut Session, entered: &str, remember: &mut dyn FnMut(&str)) -> Next {
     let commands = commands_in(entered);
-    session.interrupt.forget();
     for (index, command) in commands.iter().enumerate() {
         remember(command);
         if session.run(command.as_bytes()) == Next::Exit {

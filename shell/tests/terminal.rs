@@ -141,10 +141,13 @@ fn ctrl_c_ends_an_import_and_says_what_stays() {
     let out = dir.path().join("out");
     terminal.press(&format!(".export {}\r", out.display()));
     terminal.wait_for(&format!("{count} exported"));
+    terminal.wait_for("docdb:a> ");
     drop(documents);
     // A pipe that nobody writes to can be waited for, and given up.
     terminal.press(&format!(".import {}\r", pipe.display()));
     terminal.wait_for(&format!(".import {}", pipe.display()));
+    // The editor ends bracketed paste behind the line, when Ctrl-C has become a signal and is no key any more.
+    terminal.wait_for("\x1b[?2004l");
     terminal.press("\x03");
     terminal.wait_for("docdb:a> ");
     terminal.leave();
