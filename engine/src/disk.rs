@@ -237,7 +237,8 @@ pub enum DiskErrorKind {
     /// The process or the machine has no descriptor or no memory left for it. Nothing was begun, and nothing is wrong
     /// with the disk: what has not been written yet can be refused and leaves no doubt.
     Shortage,
-    /// The data directory's path names another directory by now, or none: what is written is lost to everybody.
+    /// The path of the data directory, or of a database's folder, names another directory by now, or none: what is written is
+    /// lost to everybody.
     Gone,
     /// The device failed, or anything else.
     Io,
@@ -269,7 +270,7 @@ impl fmt::Display for DiskError {
             DiskErrorKind::Permission => "permission denied",
             DiskErrorKind::Transient => "temporarily unavailable",
             DiskErrorKind::Shortage => "too few descriptors or too little memory",
-            DiskErrorKind::Gone => "the data directory was removed or replaced",
+            DiskErrorKind::Gone => "the data directory, or the folder that the file is in, was removed or replaced",
             DiskErrorKind::Io => "input/output error",
         };
         if self.os_code == 0 {

@@ -188,7 +188,8 @@ fn lock(path: &Path, program: &str) -> Result<DirectoryLock, Error> {
         Err(Errno::WOULDBLOCK) => {
             let holder = holder(&file);
             let advice = if holder.starts_with(&format!("process {} ", std::process::id())) {
-                "this process has it open already: clone its DocDb"
+                // In another container it may have the same number.
+                "if that is this process, clone its DocDb; else stop it first"
             } else {
                 "stop that process first"
             };

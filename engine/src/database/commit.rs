@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! write -> sync -> publish -> acknowledge
-//!     | failed, short or full
-//!     v
-//! new segment, with the batch as its tail -> publish -> acknowledge
+//!     | failed, short or full        | the folder is not the one that was opened
+//!     v                              v
+//! new segment, with the batch as     for reading alone
+//! its tail -> publish -> acknowledge
 //! ```
 //!
 //! Invariants: after a failed write or sync, that file is never written or synced again (what it holds
@@ -13,11 +14,12 @@
 use docdb_protocol::ErrorCode;
 
 use super::common::Common;
+use super::giving_up::latch;
 use super::open::{Open, Switch};
 use super::state::{Arrival, DatabaseJob, State, Turn};
 use crate::alert::AlertKind;
 use crate::batch::Batch;
-use crate::disk::{DiskError, DiskOp};
+use crate::disk::{DiskError, DiskErrorKind, DiskOp};
 use crate::io::disk_error;
 use crate::jobs::new_segment::written;
 use crate::jobs::slots::Slot;
@@ -37,6 +39,16 @@ enum Step {
     Write,
     /// The batch is written and not durable; nobody has been answered.
     Sync,
+}
+
+impl Step {
+    /// The error of a file on which it fails.
+    fn code(self) -> ErrorCode {
+        match self {
+            Step::Write => ErrorCode::FileWrite,
+            Step::Sync => ErrorCode::FileSync,
+        }
+    }
 }
 
 impl Append {
@@ -77,12 +89,20 @@ impl Append {
         open.log.is_spoiled = true;
         open.switch = Some(Switch::new(Some(self.batch), turn.options));
     }
+
+    /// A new segment would be made in what took the folder's place, which may be a copy of it, and leave a gap in its log.
+    fn gone(self, code: ErrorCode, error: &DiskError, state: &mut State, turn: &mut Turn<'_>) {
+        let subject = &state.common.subject;
+        let error = disk_error(code, &subject.directory.join(&active(&subject.name)), error);
+        latch(&error.database(subject.name.as_str()), Some(self.batch), state, turn);
+    }
 }
 
 impl DatabaseJob for Append {
     fn completed(mut self, arrival: Arrival, state: &mut State, turn: &mut Turn<'_>) -> Option<Append> {
         let (open, common) = state.open();
         match (self.step, arrival.result) {
+            (step, Err(error)) if error.kind == DiskErrorKind::Gone => self.gone(step.code(), &error, state, turn),
             (Step::Write, Ok(reply)) => match written(&reply, self.bytes) {
                 Ok(()) => {
                     // The write is complete, so this sync covers it.

@@ -54,23 +54,30 @@ impl Attempt {
         }
         let error = error.database(common.subject.name.as_str());
         let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
-        let lets_go = if shortage.is_some() && !writes {
+        if shortage.is_some() && !writes {
             // Nothing was written, so the outcome is known, and what is missing may return.
             let log = &mut open.log;
             log.proof_due = log.proof_due.map(|_| turn.now.monotonic.after(PROOF_RETRY_NS));
+            refuse_gathered(open, common, &error, tail, turn.io);
             // All that was acknowledged is durable. Only the proof is missing, and an opening does without it.
-            log.is_spoiled && common.is_closing()
+            if open.log.is_spoiled && common.is_closing() {
+                turn.io.close(open.log.segment.file);
+                state.phase = Phase::ReadOnly;
+            }
         } else {
-            turn.io.alert(Some(&common.subject.name), AlertKind::ReadOnly(error.clone()));
-            common.read_only = Some(read_only(&error));
-            true
-        };
-        refuse_gathered(open, common, &error, tail, turn.io);
-        if lets_go {
-            turn.io.close(open.log.segment.file);
-            state.phase = Phase::ReadOnly;
+            latch(&error, tail, state, turn);
         }
     }
+}
+
+/// Takes no more writes: nobody knows what became of `in_flight`, and nothing can be written behind it.
+pub(super) fn latch(cause: &Error, in_flight: Option<Batch>, state: &mut State, turn: &mut Turn<'_>) {
+    let (open, common) = state.open();
+    turn.io.alert(Some(&common.subject.name), AlertKind::ReadOnly(cause.clone()));
+    common.read_only = Some(read_only(cause));
+    refuse_gathered(open, common, cause, in_flight, turn.io);
+    turn.io.close(open.log.segment.file);
+    state.phase = Phase::ReadOnly;
 }
 
 /// Gives up everything pending: it leaves memory, and the clients that wait for it get an error. The outcome
