@@ -12,6 +12,8 @@
 //!
 //! It never looks at how a mistake was made; only the verdict of a run counts.
 
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,9 +23,13 @@ use docdb_engine::Bug;
 use crate::disk::{FaultKind, FaultSet};
 use crate::profile::ProfileName;
 use crate::run::{Setup, Verdict, run_seed};
+pub use recorded::lines;
 
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
 pub const SEEDS: u64 = 3000;
+
+/// Seeds tried on a mutant that a specification finds first, with the oracles alone.
+pub const SEEDS_BY_ORACLES: u64 = 1000;
 
 /// How mutants are tried.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +42,8 @@ pub struct Settings {
     pub without_faults: bool,
     /// Whether the specifications are left out: what the oracles find alone.
     pub without_refinement: bool,
+    /// Whether the seeds that were recorded for a mistake are tried before all others.
+    pub recorded: bool,
 }
 
 /// Seeds tried on a mutant after an assertion has found it.
@@ -150,11 +158,12 @@ pub fn score(bugs: &[Bug], settings: Settings, progress: &(dyn Fn() + Sync)) -> 
     })
 }
 
-/// The first seed that finds each of `bugs`, `jobs` at a time; what survives [`SEEDS`] is left out.
+/// A seed that finds each of `bugs`, `jobs` at a time; what survives [`SEEDS`] is left out.
 #[must_use]
 pub fn first_seeds(bugs: &[Bug], jobs: usize) -> Vec<(Bug, u64)> {
-    let sound = Sound::of(Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false });
-    let found = each(bugs, jobs, &|bug| Some((bug, first_kill(bug, SEEDS, &sound)?.seed)));
+    let settings = Settings { seeds: SEEDS, jobs, without_faults: false, without_refinement: false, recorded: true };
+    let sound = Sound::of(settings);
+    let found = each(bugs, jobs, &|bug| Some((bug, first_kill(bug, &sound)?.seed)));
     found.into_iter().flatten().collect()
 }
 
@@ -200,12 +209,9 @@ pub fn matrix(outcomes: &[Outcome]) -> BTreeMap<FaultKind, Vec<Bug>> {
 }
 
 fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
-    let kill = first_kill(bug, settings.seeds, sound);
-    let judged = kill.as_ref().filter(|found| found.finder() == Finder::Assertion).and_then(|found| {
-        let seeds = found.seed + 1..(found.seed + SEEDS_BEHIND_ASSERTION).min(settings.seeds);
-        let judged = |kill: &Kill| kill.finder() != Finder::Assertion;
-        seeds.filter_map(|seed| self::kill(bug, FaultSet::EMPTY, seed, sound)).find(judged)
-    });
+    let kill = first_kill(bug, sound);
+    let by_assertion = kill.as_ref().filter(|found| found.finder() == Finder::Assertion);
+    let judged = by_assertion.and_then(|found| judged(bug, found.seed, sound));
     let needs = match &kill {
         Some(found) if settings.without_faults => {
             let survives = |kind: &FaultKind| {
@@ -221,8 +227,16 @@ fn try_out(bug: Bug, settings: Settings, sound: &Sound) -> Outcome {
     Outcome { bug, kill, judged, needs }
 }
 
-fn first_kill(bug: Bug, seeds: u64, sound: &Sound) -> Option<Kill> {
-    (0..seeds).find_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound))
+fn first_kill(bug: Bug, sound: &Sound) -> Option<Kill> {
+    sound.recorded(bug).chain(0..sound.seeds).find_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound))
+}
+
+/// The first that a judge finds where an assertion stopped the process at the seed `stopped`.
+fn judged(bug: Bug, stopped: u64, sound: &Sound) -> Option<Kill> {
+    let seeds = stopped + 1..(stopped + SEEDS_BEHIND_ASSERTION).min(sound.seeds);
+    let is_judged = |kill: &Kill| kill.finder() != Finder::Assertion;
+    let mut kills = sound.recorded(bug).chain(seeds).filter_map(|seed| kill(bug, FaultSet::EMPTY, seed, sound));
+    kills.find(is_judged)
 }
 
 fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
@@ -235,8 +249,9 @@ fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
 
 /// Which seeds are well without a mistake, found out when asked for the first time.
 struct Sound {
-    seeds: usize,
+    seeds: u64,
     without_refinement: bool,
+    is_recorded: bool,
     /// For seeds that draw their mixture, then for each mixture: a row for all kinds of faults, then one for each kind that
     /// is switched off.
     known: Vec<OnceLock<bool>>,
@@ -244,20 +259,31 @@ struct Sound {
 
 impl Sound {
     fn of(settings: Settings) -> Sound {
-        let seeds = usize::try_from(settings.seeds).expect("so many seeds would take for ever");
         let rows = (1 + ProfileName::ALL.len()) * (1 + FaultKind::ALL.len());
+        let places = rows * index(settings.seeds);
         Sound {
-            seeds,
+            seeds: settings.seeds,
             without_refinement: settings.without_refinement,
-            known: (0..rows * seeds).map(|_| OnceLock::new()).collect(),
+            is_recorded: settings.recorded,
+            known: (0..places).map(|_| OnceLock::new()).collect(),
         }
+    }
+
+    /// Where to look first.
+    fn recorded(&self, bug: Bug) -> impl Iterator<Item = u64> {
+        let (is_recorded, seeds) = (self.is_recorded, self.seeds);
+        recorded::seeds(bug).filter(move |seed| is_recorded && *seed < seeds)
     }
 
     fn is_sound(&self, profile: Option<ProfileName>, without: FaultSet, seed: u64) -> bool {
         let table = profile.map_or(0, |profile| 1 + profile as usize);
         let row = table * (1 + FaultKind::ALL.len()) + without.iter().next().map_or(0, |kind| 1 + kind as usize);
-        let known = &self.known[row * self.seeds + usize::try_from(seed).expect("below the number of seeds")];
+        let known = &self.known[row * index(self.seeds) + index(seed)];
         let setup = Setup { without_refinement: self.without_refinement, ..Setup::of(profile, without) };
         *known.get_or_init(|| run_seed(seed, false, &setup).verdict == Verdict::Kept)
     }
+}
+
+fn index(seed: u64) -> usize {
+    usize::try_from(seed).expect("so many seeds would take for ever")
 }

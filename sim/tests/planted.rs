@@ -3,7 +3,7 @@
 #![cfg(feature = "planted-bugs")]
 
 use docdb_engine::Bug;
-use docdb_sim::mutants::{Finder, Outcome, SEEDS, Settings, median_seeds_to_kill, score};
+use docdb_sim::mutants::{Finder, Outcome, SEEDS, SEEDS_BY_ORACLES, Settings, median_seeds_to_kill, score};
 use docdb_sim::run::{Setup, Verdict, remember_panics, run_seed};
 
 /// The median mistake takes at most as many seeds.
@@ -15,13 +15,10 @@ const BY_ORACLES_MIN: usize = 80;
 /// Of a hundred mistakes at most so many are found by assertions alone.
 const BY_ASSERTION_MAX: usize = 2;
 
-/// Seeds tried on each that the specifications find first.
-const SEEDS_BY_ORACLES: u64 = 1000;
-
 #[test]
 fn every_planted_bug_is_found_and_the_median_one_soon() {
     remember_panics();
-    let settings = Settings { seeds: SEEDS, jobs: 2, without_faults: false, without_refinement: false };
+    let settings = Settings { seeds: SEEDS, jobs: 2, without_faults: false, without_refinement: false, recorded: true };
     let outcomes = score(Bug::ALL, settings, &|| {});
     for outcome in &outcomes {
         let found =
@@ -53,7 +50,8 @@ fn the_oracles_alone_find_most(outcomes: &[Outcome]) {
     let is_by_specification =
         |outcome: &&Outcome| outcome.kill.as_ref().is_some_and(|kill| kill.finder() == Finder::Specification);
     let bugs: Vec<Bug> = outcomes.iter().filter(is_by_specification).map(|outcome| outcome.bug).collect();
-    let settings = Settings { seeds: SEEDS_BY_ORACLES, jobs: 2, without_faults: false, without_refinement: true };
+    let settings =
+        Settings { seeds: SEEDS_BY_ORACLES, jobs: 2, without_faults: false, without_refinement: true, recorded: true };
     let alone = score(&bugs, settings, &|| {});
     let missed: Vec<&str> =
         alone.iter().filter(|outcome| outcome.kill.is_none()).map(|outcome| outcome.bug.name()).collect();

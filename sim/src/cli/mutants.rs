@@ -30,8 +30,11 @@ pub(crate) struct Arguments {
     /// in MUTANTS.md.
     #[arg(long, conflicts_with = "json", verbatim_doc_comment)]
     matrix: bool,
+    /// Prints the seeds that find each mistake, as sim/mistakes/seeds.txt has them: the tests try those first.
+    #[arg(long, conflicts_with_all = ["json", "matrix"])]
+    record: bool,
     /// Leaves this judge out, and the trials without each kind of fault: shows what the others find alone.
-    #[arg(long, value_name = "JUDGE", conflicts_with = "matrix")]
+    #[arg(long, value_name = "JUDGE", conflicts_with_all = ["matrix", "record"])]
     without: Option<Judge>,
     #[command(flatten)]
     watch: super::watchdog::Watch,
@@ -50,7 +53,8 @@ pub(crate) enum Judge {
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     // All the arguments are looked at by the other build alone.
-    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, without: _, watch: _, json: _ } = arguments;
+    let Arguments { list: _, only: _, seeds: _, jobs: _, matrix: _, record: _, without: _, watch: _, json: _ } =
+        arguments;
     super::output::refuse(
         "this build has no planted mistakes in it. One that has:\n  \
          cargo run --release -p docdb-sim --features planted-bugs --bin docdb-sim -- mutants",
@@ -63,7 +67,9 @@ mod planted {
 
     use docdb_engine::Bug;
     use docdb_sim::disk::FaultKind;
-    use docdb_sim::mutants::{Finder, Kill, Outcome, Settings, find, matrix, median_seeds_to_kill, mixture, score};
+    use docdb_sim::mutants::{
+        Finder, Kill, Outcome, Settings, find, lines, matrix, median_seeds_to_kill, mixture, score,
+    };
     use docdb_sim::profile::ProfileName;
     use docdb_sim::trace::no_mistake;
 
@@ -93,6 +99,10 @@ mod planted {
             }
             Exit::Violation
         });
+        if arguments.record {
+            lines(&bugs, arguments.jobs).iter().for_each(|line| say(line));
+            return Exit::Kept;
+        }
         let started = Instant::now();
         let progress = bar(bugs.len() as u64);
         let without_refinement = match arguments.without {
@@ -104,6 +114,7 @@ mod planted {
             jobs: arguments.jobs,
             without_faults: !without_refinement,
             without_refinement,
+            recorded: false,
         };
         let outcomes = score(&bugs, settings, &|| progress.inc(1));
         progress.finish_and_clear();
