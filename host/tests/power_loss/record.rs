@@ -115,7 +115,7 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Recorder(Mutex<State>);
 
-/// Each so manieth write to an active log is short: one alone might fall on a proof, which no answer rests on.
+/// Each so manieth write of a batch is short: one alone might fall on a proof, which no answer rests on.
 const SHORT_WRITE_EVERY: u32 = 11;
 /// This sync of an active log fails. It falls on the commits of the first session.
 const FAILED_SYNC: u32 = 31;
@@ -207,7 +207,10 @@ impl Kernel for Recorder {
         let begun = {
             let mut state = self.state();
             let node = state.node(rustix::fs::fstat(file)?);
-            if state.is_log(file, node) {
+            // A batch: a header stands in front, and zero-filling begins with a zero. Of a creation neither may be short, which
+            // refuses it.
+            let is_batch = offset > 0 && bytes.first().is_some_and(|first| *first != 0);
+            if is_batch && state.is_log(file, node) {
                 state.log_writes += 1;
                 if state.log_writes.is_multiple_of(SHORT_WRITE_EVERY) {
                     bytes.truncate(bytes.len() / 2);
