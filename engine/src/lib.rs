@@ -21,8 +21,11 @@ mod jobs;
 mod log;
 mod map;
 mod message;
+pub mod metadata;
 mod options;
+pub mod read;
 mod retry;
+pub mod table;
 mod view;
 
 pub use alert::{Alert, AlertKind};

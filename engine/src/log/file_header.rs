@@ -64,16 +64,26 @@ pub(crate) fn decode<'bytes>(magic: &[u8; 8], bytes: &'bytes [u8]) -> Header<'by
     read(magic, bytes).unwrap_or(Header::Nothing)
 }
 
-fn read<'bytes>(magic: &[u8; 8], bytes: &'bytes [u8]) -> Option<Header<'bytes>> {
+/// The version of a whole header that an earlier version wrote; `None` of any other.
+pub(crate) fn older_version(magic: &[u8; 8], bytes: &[u8]) -> Option<u32> {
+    let mut fields = checked(magic, bytes)?.0;
+    fields.u32().filter(|version| *version < FORMAT_VERSION)
+}
+
+/// What stands behind the length of a header whose checksum is right, and all that the checksum covers.
+fn checked<'bytes>(magic: &[u8; 8], bytes: &'bytes [u8]) -> Option<(Fields<'bytes>, &'bytes [u8])> {
     let mut fields = Fields::new(bytes);
     if fields.bytes(magic.len())? != magic {
         return None;
     }
     let length = fields.u32()? as usize;
     let (covered, crc32) = bytes.get(..length)?.split_last_chunk::<CRC_BYTES>()?;
-    if length < COMMON_BYTES + CRC_BYTES || u32::from_le_bytes(*crc32) != crc32fast::hash(covered) {
-        return None;
-    }
+    let is_whole = length >= COMMON_BYTES + CRC_BYTES && u32::from_le_bytes(*crc32) == crc32fast::hash(covered);
+    is_whole.then_some((fields, covered))
+}
+
+fn read<'bytes>(magic: &[u8; 8], bytes: &'bytes [u8]) -> Option<Header<'bytes>> {
+    let (mut fields, covered) = checked(magic, bytes)?;
     let version = fields.u32()?;
     let (to_read, to_write) = (fields.u64()?, fields.u64()?);
     let directory = DirectoryId(u128::from_le_bytes(*fields.bytes(16)?.first_chunk()?));
@@ -97,7 +107,12 @@ pub(crate) mod tests {
 
     /// The header at the front of `bytes` with one byte changed and its checksum made right.
     pub(crate) fn change(bytes: &mut [u8], at: usize) {
-        bytes[at] += 1;
+        set(bytes, at, bytes[at] + 1);
+    }
+
+    /// Likewise with a value for the byte.
+    pub(crate) fn set(bytes: &mut [u8], at: usize, value: u8) {
+        bytes[at] = value;
         let length = u32::from_le_bytes(*bytes[8..].first_chunk().unwrap()) as usize;
         let crc32 = crc32fast::hash(&bytes[..length - CRC_BYTES]).to_le_bytes();
         bytes[length - CRC_BYTES..length].copy_from_slice(&crc32);
@@ -128,6 +143,11 @@ pub(crate) mod tests {
         assert!(matches!(decode(MAGIC, &changed(VERSION_AT)), Header::Newer));
         assert!(matches!(decode(MAGIC, &changed(TO_READ_AT)), Header::Newer));
         assert!(matches!(decode(MAGIC, &changed(TO_WRITE_AT)), Header::Readable { is_writable: false, .. }));
+        let mut older = encode(MAGIC, DirectoryId(7), b"own");
+        assert_eq!(older_version(MAGIC, &older), None);
+        set(&mut older, VERSION_AT, 0);
+        assert!(matches!(decode(MAGIC, &older), Header::Nothing));
+        assert_eq!(older_version(MAGIC, &older), Some(0), "a version made for this test");
         // Of a longer one this version reads the fields that it knows.
         let longer = encode(MAGIC, DirectoryId(7), b"own, and more");
         assert!(matches!(decode(MAGIC, &longer), Header::Readable { is_writable: true, .. }));
