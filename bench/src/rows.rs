@@ -4,6 +4,7 @@
 //! round, so that a slow minute of the machine slows both sides.
 
 mod databases;
+mod tables;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,8 @@ pub(crate) enum Rows {
     Databases,
     /// The longest commit while a large database is opened.
     Opening,
+    /// Tables by themselves: building, looking up, scanning 1,000,000 documents.
+    Tables,
 }
 
 /// A group that is prepared.
@@ -62,6 +65,7 @@ pub(crate) fn prepare(rows: Rows, folder: &Path, databases: u32) -> Outcome<Box<
         }
         Rows::Collections => Box::new(Collections { folder: folder.to_owned(), round: 0 }),
         Rows::Databases => Box::new(databases::Databases::prepare(folder, databases)?),
+        Rows::Tables => Box::new(tables::Tables::prepare(folder)?),
         Rows::Opening => {
             let mut large = Embedded::create(&folder.join("data"))?;
             large.fill(LARGE_DOCUMENTS)?;

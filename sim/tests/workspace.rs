@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sim/engine", &["docdb-protocol", "docdb-engine"]),
     ("daemon", &["docdb-protocol", "docdb"]),
     ("shell", &["docdb-protocol", "docdb"]),
-    ("bench", &["docdb-protocol", "docdb"]),
+    ("bench", &["docdb-protocol", "docdb-engine", "docdb"]),
     ("fuzz", &[]),
 ];
 

@@ -347,6 +347,20 @@ fn a_lost_filter_says_maybe_and_a_lost_index_or_block_is_damage() {
     }
 }
 
+/// A block of another section, whole, fed where it does not belong: only the fences can tell.
+#[test]
+fn a_key_outside_the_fences_is_damage() {
+    let table = build(&thirty(), &[], BuilderOptions::SMALL);
+    let footer = table.footer();
+    let part = from_file(&table.file);
+    let Part::Index(other) = part(footer.sections[1].index) else { panic!("it is there") };
+    let elsewhere = |place: PartPlace| match place.kind {
+        crate::table::PartKind::Block => part(other.place(0)),
+        _ => part(place),
+    };
+    assert_eq!(ask(&footer, &number(1, 70_003), &elsewhere), Said::Damaged(footer.last_tx));
+}
+
 #[test]
 fn a_damaged_range_hides_keys_that_are_not_there_unless_its_filter_denies_them() {
     let model: Model = (0..20).map(|id| (number(1, 10 * id), (TxId(50), Owned::Value(b"1".to_vec())))).collect();
