@@ -159,6 +159,11 @@ impl Database {
         documents.map(|(key, content)| text_bytes(key) + content.len() as u64).sum()
     }
 
+    /// The documents that any transaction of the history is about; one may come more than once.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.transactions.iter().flatten().map(|write| &write.key)
+    }
+
     /// The document that the newest transaction wrote last.
     #[must_use]
     pub fn last_written(&self) -> Option<&Key> {

@@ -523,6 +523,8 @@ impl Spec for Closing {
             (Action::TellClosed, _) => match state.phase {
                 Phase::Shut(Shut::Recorded) => after.closed = Some(state.end),
                 Phase::Shut(Shut::Unrecorded) if self.has(Broken::EndNotStored) => after.closed = Some(state.end),
+                // Who asks again is answered when the end is recorded after all.
+                Phase::Shut(Shut::Unrecorded) if state.known == Some(state.end) => after.closed = Some(state.end),
                 Phase::Shut(Shut::Untouched | Shut::Excused) => {}
                 Phase::Shut(Shut::Unrecorded) | Phase::Open { .. } | Phase::Damaged => return None,
             },

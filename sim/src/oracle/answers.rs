@@ -27,6 +27,7 @@ impl Checker {
             return violation!("request {} was answered, but nobody waits for it: {response:?}", id.0);
         };
         let queue_full = self.queue_is_full(queue, response)?;
+        self.watch_answered(&asked, response)?;
         if queue_full && !matches!(asked, Asked::Execute { .. }) {
             if let Asked::Close { database } = asked {
                 self.databases[database].closes_waiting -= 1;
@@ -41,9 +42,9 @@ impl Checker {
                 tracked.closes_waiting -= 1;
                 // A client that is refused may ask again, and is answered when it is recorded.
                 let let_go = tracked.let_go;
-                let is_told = std::mem::take(&mut tracked.closing_untold);
                 match response {
                     Ok(Reply::Closed) => {
+                        let is_told = std::mem::take(&mut tracked.closing_untold);
                         tracked.closing_told |= is_told;
                         if is_told {
                             // The catalog has no other.
@@ -60,7 +61,7 @@ impl Checker {
                     other => violation!("closing {} answered {other:?}", tracked.name),
                 }
             }
-            Asked::Execute { database, closes_before, operations } => {
+            Asked::Execute { database, closes_before, operations, held_bytes } => {
                 let asking = &self.databases[database];
                 // What an opening has read so far counts, and nobody is shown it.
                 let waits_for_opening = self.databases.iter().any(|tracked| tracked.shown.is_none());
@@ -72,6 +73,8 @@ impl Checker {
                     self.pinned_bytes > 0,
                 ) || waits_for_opening
                     && space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
+                let device_failed = self.may_blame_device(database);
+                let memory_bytes_free = self.memory_bytes_free();
                 let held_before = asking.model.held_bytes(asking.model.newest().saturating_sub(1));
                 let tracked = &mut self.databases[database];
                 let closing = self.stopping || tracked.closes_asked > closes_before;
@@ -85,8 +88,18 @@ impl Checker {
                     .model
                     .answer(id.0, response, Allowance { device_failed, closing, damaged, memory_full, queue_full })
                     .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+                let adds = operations.iter().any(|operation| operation.action.document().is_some());
+                if newest > TxId(0)
+                    && adds
+                    && self.pinned_bytes > 0
+                    && held_bytes.is_some_and(|held| held > memory_bytes_free)
+                {
+                    return violation!(
+                        "{name} takes a document, where readers leave no room beside {held_bytes:?} bytes"
+                    );
+                }
                 // What failed may be there or not.
-                if newest > TxId(0) && !device_failed {
+                if newest > TxId(0) && disk.injected() == 0 && !damaged {
                     let grown = tracked.model.held_bytes(newest.0) > held_before;
                     space::memory_is_bounded(&self.databases, grown, self.memory_bytes_free())?;
                 }

@@ -2,7 +2,7 @@
 //!
 //! - *Damage*: never a wrong answer, never silence about a lost document. A document is reported as damaged only when
 //!   bytes of its record were hit, unless a lost part of the log names no documents. Of what was acknowledged, only the
-//!   last batches may be missing in silence, one for each sector damaged since their log was last found to be whole: the
+//!   last batches may be missing in silence, one for each sector of their log damaged since that was last found to be whole: the
 //!   proof that they were durable is a later record, and that may be what was hit. What a closing proved is missing in
 //!   silence only when catalogs were hit as well, in two sectors: those may have been both copies of one. One damaged
 //!   sector of what stands twice, a header or the catalog, is no reason for anything to be missing.
@@ -43,6 +43,13 @@ pub(super) struct Doubt {
     has_lied: bool,
     /// The documents whose records were hit.
     hit: BTreeSet<Vec<u8>>,
+    /// Of each folder, how many sectors of its log were damaged, those of spares left out, and those of headers as long as
+    /// one copy is left.
+    of_folders: BTreeMap<String, usize>,
+    /// Files of which a sector of the header was damaged.
+    headers: BTreeSet<String>,
+    /// Sectors of files that had no name.
+    nameless_sectors: usize,
     /// Of each database's folder, how many bits turned in it, that of a proof behind another one left out. `None` where other things befell it as well.
     turned: BTreeMap<String, Option<usize>>,
     /// Operations that failed openly.
@@ -81,6 +88,8 @@ impl Doubt {
             self.sectors += sectors;
             if damage.is_of_catalog {
                 self.catalog_sectors += sectors;
+            } else {
+                self.count_in_folder(damage, sectors);
             }
             if damage.range.end > SEGMENT_HEADER_BYTES && !damage.is_of_catalog {
                 self.unique_sectors += sectors;
@@ -89,6 +98,20 @@ impl Doubt {
         self.places = damaged.len();
         self.errors = OPEN_FAILURES.iter().map(|kind| faults.of(*kind)).sum();
         self.has_lied = faults.of(FaultKind::LyingSync) + faults.of(FaultKind::SyncExt4Data) > 0;
+    }
+
+    fn count_in_folder(&mut self, damage: &Damaged, sectors: usize) {
+        let Some(path) = damage.path.as_deref() else {
+            self.nameless_sectors += sectors;
+            return;
+        };
+        let Some((folder, file)) = path.strip_prefix("db/").and_then(|path| path.split_once('/')) else { return };
+        let is_of_header = damage.range.end <= SEGMENT_HEADER_BYTES;
+        // One sector of what stands twice is no loss.
+        let is_harmless = is_of_header && sectors == 1 && self.headers.insert(path.to_owned());
+        if !file.ends_with(".spare") && !is_harmless {
+            *self.of_folders.entry(folder.to_owned()).or_default() += sectors;
+        }
     }
 
     /// Whether there is any.
@@ -110,9 +133,14 @@ impl Doubt {
         self.has_lied || self.sectors > 1 || self.unique_sectors > 0
     }
 
-    /// Whether a database, or the catalog, may be gone as a whole.
+    /// How many sectors of the log in this folder were damaged so far.
+    pub(super) fn sectors_of(&self, folder: &str) -> usize {
+        self.of_folders.get(folder).copied().unwrap_or(0) + self.nameless_sectors
+    }
+
+    /// Whether a database, or the catalog, may be gone as a whole: all of a catalog stands twice.
     pub(super) fn may_lose_a_database(&self) -> bool {
-        self.has_lied || self.sectors > 1
+        self.has_lied || self.catalog_sectors >= SECTORS_OF_THE_CATALOG
     }
 
     /// How many operations failed openly so far.
@@ -129,7 +157,7 @@ impl Doubt {
             return 0;
         }
         let batches = &tracked.batches;
-        let sectors = self.sectors - tracked.whole_from;
+        let sectors = self.sectors_of(tracked.name.as_str()) - tracked.whole_from;
         let kept = batches.len().saturating_sub(sectors);
         let last = batches[..kept].last().copied().unwrap_or(0);
         let is_proven = self.catalog_sectors < SECTORS_OF_THE_CATALOG;

@@ -47,6 +47,9 @@ impl Checker {
         info: &DatabaseInfo,
         device_failed: bool,
     ) -> Result<(), Violation> {
+        if let Some(view) = &tracked.glimpse {
+            return self.glimpse_is_listed(number, view, info);
+        }
         if self.is_unwritten {
             return Ok(());
         }
@@ -54,9 +57,6 @@ impl Checker {
             return violation!("it is open: {}", tracked.shown.is_some());
         }
         let Some(view) = tracked.shown.as_ref().filter(|_| info.open) else {
-            if tracked.is_glimpsed {
-                return Ok(());
-            }
             if info.memory_bytes != 0 || info.read_only {
                 return violation!("it is closed");
             }
@@ -75,6 +75,21 @@ impl Checker {
             Some(bytes) if !info.read_only => log_bytes_are_true(bytes, tracked),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// One that is shown as far as it is proven is open for reading, unless it is being opened again.
+    fn glimpse_is_listed(&self, number: usize, view: &View, info: &DatabaseInfo) -> Result<(), Violation> {
+        let is_at_rest = !self.stopping && !self.asked.values().any(|(asked, _)| asked.database() == Some(number));
+        if info.open != is_at_rest && is_at_rest {
+            return violation!("readers see what is proven of it");
+        }
+        if info.open && info.documents != Some(view.documents()) {
+            return violation!("readers see {} documents of what is proven", view.documents());
+        }
+        if is_at_rest && info.memory_bytes != view.memory_bytes() {
+            return violation!("readers see {} bytes of what is proven", view.memory_bytes());
+        }
+        Ok(())
     }
 
     /// Judges the figures of all databases.
@@ -166,6 +181,9 @@ fn closed_counts_are_true(tracked: &Tracked, info: &DatabaseInfo) -> Result<(), 
     }
     let state = tracked.model.state_after(tracked.model.published());
     let documents = state.map_or(0, |state| state.len() as u64);
+    if tracked.closing_told && info.documents.is_none() {
+        return violation!("its closing was answered, and nothing is known of it");
+    }
     if info.documents.is_some_and(|told| told != documents) {
         return violation!("it was closed with {documents} documents");
     }

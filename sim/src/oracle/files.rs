@@ -188,10 +188,14 @@ impl Files {
 
 impl Checker {
     /// The engine hears of a completion.
-    pub(crate) fn delivered(&mut self, completion: &Completion, disk: &SimDisk) {
+    ///
+    /// # Errors
+    /// When what it ended is not as it has to be.
+    pub(crate) fn delivered(&mut self, completion: &Completion, disk: &SimDisk) -> Result<(), Violation> {
         self.files.delivered(completion);
         self.attempts.delivered(completion, disk);
         self.catalog.delivered(completion);
+        self.watch_delivered(completion, disk)
     }
 }
 

@@ -9,8 +9,10 @@
 mod answers;
 mod attempts;
 mod catalog;
+mod causes;
 mod difference;
 mod doubt;
+mod due;
 mod figures;
 pub(crate) mod files;
 mod ids;
@@ -19,7 +21,11 @@ pub(crate) mod proofs;
 mod published;
 pub(crate) mod settled;
 pub(crate) mod space;
+mod spares;
+mod touched;
 mod views;
+mod waits;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -36,6 +42,7 @@ pub use difference::{Differs, Place};
 use doubt::Doubt;
 use figures::Counts;
 use files::Files;
+use watch::Watch;
 
 /// What an operation may take up besides its document while it waits.
 const OPERATION_BYTES_MAX: usize = 512;
@@ -77,8 +84,9 @@ pub struct Tracked {
     visible: TxId,
     /// What readers see now.
     shown: Option<View>,
-    /// Whether they see only what is proven, as long as there is no space to go on writing.
+    /// Whether they see only what is proven, as long as there is no space to go on writing; and what that is.
     is_glimpsed: bool,
+    glimpse: Option<View>,
     /// Whether it is closed and its closing was answered as recorded; and whether that answer is yet to come.
     closing_told: bool,
     closing_untold: bool,
@@ -98,9 +106,11 @@ pub struct Tracked {
     let_go: u64,
     /// The last transaction that a closing stored.
     stored: u64,
-    /// How many sectors had been damaged when its log was last about to be read, and when it was last found to be whole.
+    /// How many sectors of its log had been damaged when that was last about to be read, and when it was last found to be whole.
     read_from: usize,
     whole_from: usize,
+    /// How many sectors of the whole device had been damaged by then.
+    damaged_from: usize,
     /// How many operations had failed when its log was last about to be read.
     errors_from: u64,
     /// What was last shown of it while it was damaged, and how many sectors were damaged by then.
@@ -146,8 +156,18 @@ pub struct Recovered {
 enum Asked {
     Open { database: usize },
     Close { database: usize },
-    Execute { database: usize, closes_before: u64, operations: Vec<Operation> },
+    Execute { database: usize, closes_before: u64, operations: Vec<Operation>, held_bytes: Option<u64> },
     List,
+}
+
+impl Asked {
+    /// The database that it is about.
+    fn database(&self) -> Option<usize> {
+        match self {
+            Asked::Open { database } | Asked::Close { database } | Asked::Execute { database, .. } => Some(*database),
+            Asked::List => None,
+        }
+    }
 }
 
 /// How much waited in the engine when a request came, that one included: requests, and bytes, at least and at most.
@@ -181,6 +201,7 @@ pub struct Checker {
     files: Files,
     attempts: Attempts,
     catalog: CatalogFile,
+    watch: Watch,
     /// The engine's bound for the journal of its catalog.
     catalog_journal_bytes_min: u64,
 }
@@ -201,6 +222,7 @@ impl Checker {
             visible: TxId(0),
             shown: None,
             is_glimpsed: false,
+            glimpse: None,
             closing_told: false,
             closing_untold: false,
             was_cut_off: true,
@@ -214,6 +236,7 @@ impl Checker {
             stored: 0,
             read_from: 0,
             whole_from: 0,
+            damaged_from: 0,
             errors_from: 0,
             seen_damaged: None,
             rested: 0,
@@ -233,6 +256,7 @@ impl Checker {
             files: Files::default(),
             attempts: Attempts::default(),
             catalog: CatalogFile::default(),
+            watch: Watch::default(),
             catalog_journal_bytes_min: 0,
         }
     }
@@ -243,6 +267,7 @@ impl Checker {
         self.pinned_bytes = 0;
         self.catalog_journal_bytes_min = options.catalog_journal_bytes_min;
         self.queue_max = (options.pending_requests_max, options.pending_bytes_max);
+        self.watch.bound(options);
     }
 
     /// Readers hold states that keep so many bytes in memory. Nobody waits: a request for statistics is answered with this figure.
@@ -321,7 +346,8 @@ impl Checker {
                 let tracked = &mut self.databases[database];
                 tracked.model.submit(id.0, operations.clone(), *atomicity);
                 let closes_before = tracked.closes_asked - tracked.closes_waiting;
-                Asked::Execute { database, closes_before, operations: operations.clone() }
+                let held_bytes = self.held_bytes();
+                Asked::Execute { database, closes_before, operations: operations.clone(), held_bytes }
             }
             Request::Stats | Request::ListDatabases => Asked::List,
         };
@@ -336,6 +362,14 @@ impl Checker {
             });
         self.asked.insert(id, (asked, queue));
         id
+    }
+
+    /// What all databases take in memory, where that is certain: nobody waits for anything, and each of them is shown whole
+    /// or is closed.
+    fn held_bytes(&self) -> Option<u64> {
+        let is_certain = self.asked.is_empty() && self.databases.iter().all(|tracked| !tracked.is_glimpsed);
+        let shown = self.databases.iter().filter_map(|tracked| tracked.shown.as_ref());
+        (is_certain && self.unclaimed.is_empty()).then(|| shown.map(View::memory_bytes).sum())
     }
 
     /// No request that comes now need be taken.
@@ -360,6 +394,7 @@ impl Checker {
             files: _,
             attempts: _,
             catalog: _,
+            watch: _,
             catalog_journal_bytes_min: _,
         } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping && !is_unwritten, "the process has just died");
@@ -375,6 +410,7 @@ impl Checker {
                 visible: _,
                 shown: _,
                 is_glimpsed: _,
+                glimpse: _,
                 closing_told: _,
                 closing_untold: _,
                 was_cut_off: _,
@@ -391,6 +427,7 @@ impl Checker {
                 stored: _,
                 read_from: _,
                 whole_from: _,
+                damaged_from: _,
                 errors_from: _,
                 seen_damaged: _,
                 rested: _,
@@ -428,16 +465,19 @@ impl Checker {
         }
         (self.stopping, self.is_unwritten) = (false, false);
         (self.files, self.attempts, self.catalog) = (Files::default(), Attempts::default(), CatalogFile::default());
+        self.watch.crashed();
         for tracked in &mut self.databases {
             tracked.model.crash();
             tracked.opened = false;
             tracked.visible = TxId(0);
-            (tracked.shown, tracked.is_glimpsed) = (None, false);
+            (tracked.shown, tracked.is_glimpsed, tracked.glimpse) = (None, false, None);
             tracked.was_cut_off |= !tracked.closing_told;
             tracked.closing_untold = false;
             tracked.is_damaged = false;
             (tracked.is_latched, tracked.is_spoiled, tracked.let_go) = (false, false, 0);
-            (tracked.read_from, tracked.errors_from) = (self.doubt.sectors(), self.doubt.errors());
+            (tracked.read_from, tracked.errors_from) =
+                (self.doubt.sectors_of(tracked.name.as_str()), self.doubt.errors());
+            tracked.damaged_from = self.doubt.sectors();
             tracked.closes_waiting = 0;
         }
     }

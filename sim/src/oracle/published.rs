@@ -8,7 +8,7 @@ use docdb_models::{Doubtful, Mismatch};
 use docdb_protocol::{CollectionName, DatabaseId, Error};
 
 use super::figures::Counts;
-use super::views::contents_of;
+use super::views::{contents_of, withheld_is_told};
 use super::{Asked, Checker, Recovered, Violation, space, violation};
 use crate::disk::SimDisk;
 
@@ -18,6 +18,7 @@ impl Checker {
     /// # Errors
     /// When it is not a state that the database can have.
     pub fn published(&mut self, id: DatabaseId, view: Option<&View>) -> Result<Option<Recovered>, Violation> {
+        self.watch_published(id, view);
         // One that nobody has opened or used may have lost its id to another: whose the view is, the answer says.
         let may_be_another = self.doubt.may_lose_a_database();
         let is_used = |database: usize| {
@@ -45,17 +46,19 @@ impl Checker {
                 tracked.let_go = tracked.visible.0;
             }
             tracked.was_cut_off = tracked.is_latched || tracked.is_damaged;
-            (tracked.shown, tracked.closing_untold) = (None, true);
+            (tracked.shown, tracked.closing_untold, tracked.glimpse) = (None, true, None);
+            tracked.was_cut_off |= tracked.is_spoiled;
             tracked.was_cut_off |= std::mem::take(&mut tracked.is_glimpsed);
             (tracked.is_latched, tracked.is_spoiled) = (false, false);
-            (tracked.read_from, tracked.errors_from) = (self.doubt.sectors(), self.doubt.errors());
+            (tracked.read_from, tracked.errors_from) = (self.doubt.sectors_of(name.as_str()), self.doubt.errors());
+            tracked.damaged_from = self.doubt.sectors();
             tracked.model.close();
             tracked.is_damaged = false;
             return Ok(None);
         };
         tracked.visible = view.last_tx();
         tracked.shown = Some(view.clone());
-        (tracked.is_glimpsed, tracked.is_spoiled) = (false, false);
+        (tracked.is_glimpsed, tracked.is_spoiled, tracked.glimpse) = (false, false, None);
         (tracked.closing_told, tracked.closing_untold) = (false, false);
         let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
         let tx = view.last_tx().0;
@@ -64,7 +67,8 @@ impl Checker {
         if view.is_unwritten() && !self.doubt.may_lose_anything() {
             // It decides nothing of what is recovered: that is shown when there is space.
             (tracked.shown, tracked.was_cut_off) = (None, true);
-            tracked.is_glimpsed = true;
+            (tracked.is_glimpsed, tracked.glimpse) = (true, Some(view.clone()));
+            withheld_is_told(view, tracked.model.keys())?;
             let is_withheld = |key: &docdb_models::Key| view.is_withheld(&key.0, &key.1);
             let listed: Vec<&str> = view.collections().map(CollectionName::as_str).collect();
             let judged = tracked.model.glimpse(tx, &shown.found, &is_withheld);
@@ -123,7 +127,7 @@ impl Checker {
         }
         if recovers && tracked.is_damaged && tracked.errors_from == self.doubt.errors() {
             // What is shown of a damaged log was made durable before.
-            tracked.seen_damaged = Some((tx, tracked.read_from));
+            tracked.seen_damaged = Some((tx, tracked.damaged_from));
         }
         let newest = tracked.model.newest();
         tracked.memory_bytes.retain(|tx, _| *tx <= newest);
@@ -150,6 +154,7 @@ impl Checker {
         let is_in_doubt = self.doubt.is_any();
         self.files.submitted(id, op, disk, is_in_doubt)?;
         self.attempts.submitted(id, op);
+        self.watch_submitted(id, op)?;
         self.catalog.submitted(id, op, self.catalog_journal_bytes_min)?;
         let changed = match op {
             DiskOp::Open { path, mode: OpenMode::CreateNew, .. }
@@ -180,6 +185,7 @@ impl Checker {
     /// # Errors
     /// When the world has given no reason for it.
     pub fn alerted(&mut self, alert: &Alert, disk: &SimDisk) -> Result<(), Violation> {
+        self.watch_alerted(alert)?;
         let device_failed = disk.injected() > 0;
         match (&alert.kind, &alert.database) {
             (AlertKind::ReadOnly(error), Some(name)) => self.attempts.latches(name, error.code())?,

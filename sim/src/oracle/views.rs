@@ -3,7 +3,7 @@
 //! A scan and a lookup must agree, wherever the scan begins; ids must ascend, what stands between two of them is absent, and
 //! the counts must be those of what is shown. It knows nothing of what the database should contain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -81,12 +81,39 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
     if view.documents() < count || (view.documents() > count && !shown.is_unnamed) {
         return violation!("the view counts {} documents and shows {count}", view.documents());
     }
-    if !shown.is_damaged() && is_whole {
+    if !shown.is_damaged() {
         let text_bytes = |id: &DocumentId| id.as_text().map_or(0, |text| text.len() as u64);
         let bytes = shown.found.iter().map(|((_, id), content)| text_bytes(id) + content.len() as u64).sum();
         memory_is_counted(view, bytes, count)?;
     }
     Ok(shown)
+}
+
+/// What a view withholds, it says of each document, and at the end of each scan that would come upon one; and of no other.
+/// `known` are documents that may be withheld.
+pub(super) fn withheld_is_told<'a>(view: &View, known: impl Iterator<Item = &'a Key>) -> Result<(), Violation> {
+    let mut collections: BTreeMap<&str, BTreeSet<&DocumentId>> = BTreeMap::new();
+    for (collection, id) in known {
+        let withheld = collections.entry(collection).or_default();
+        match (view.is_withheld(collection, id), view.lookup(collection, id)) {
+            (true, Lookup::Damaged(error)) if error.code() != ErrorCode::CorruptRecord => drop(withheld.insert(id)),
+            (false, Lookup::Found(_) | Lookup::Absent) => {}
+            (is_withheld, looked_up) => {
+                return violation!("{collection}/{id} is withheld: {is_withheld}, and was looked up as {looked_up:?}");
+            }
+        }
+    }
+    for (collection, withheld) in collections {
+        let places = withheld.iter().flat_map(|id| [Bound::Included(*id), Bound::Excluded(*id)]);
+        for from in places.chain([Bound::Unbounded]) {
+            let is_due = withheld.range::<DocumentId, _>((from, Bound::Unbounded)).next().is_some();
+            let is_told = matches!(view.scan(collection, from).last(), Some(Err(error)) if !error.names_document());
+            if is_told != is_due {
+                return violation!("{collection}: a scan from {from:?} on ends with an error: {is_told}");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Scans from some places on, and looks up what is not there: which places, the view itself decides.

@@ -27,7 +27,7 @@ mod database;
 mod possible;
 pub(crate) mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use docdb_engine::{AlertKind, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpId, OpenMode, RequestId, View};
@@ -76,6 +76,8 @@ pub struct Refinement {
     asked: BTreeMap<RequestId, Asked>,
     /// The database whose closers are being answered.
     just_shut: Option<String>,
+    /// Databases whose last closing could not be recorded: who asks for it again is answered when it is.
+    unrecorded: BTreeSet<String>,
     refused: Option<Refused>,
     /// Whether the catalog could not be written, and what was read of it is shown.
     is_unwritten: bool,
@@ -92,6 +94,7 @@ impl Default for Refinement {
             in_flight: BTreeMap::new(),
             asked: BTreeMap::new(),
             just_shut: None,
+            unrecorded: BTreeSet::new(),
             refused: None,
             is_unwritten: false,
         }
@@ -300,9 +303,13 @@ impl Refinement {
         let Some(name) = self.names.get(&id).cloned() else { return Ok(()) };
         let Some(database) = self.databases.get_mut(&name) else { return Ok(()) };
         match view {
-            Some(view) if view.is_unwritten() => database.glimpsed(view.last_tx().0),
+            Some(view) if view.is_unwritten() => {
+                self.unrecorded.remove(&name);
+                database.glimpsed(view.last_tx().0)
+            }
             Some(view) => {
                 self.is_unwritten = false;
+                self.unrecorded.remove(&name);
                 database.published(view.last_tx().0)
             }
             None => {
@@ -323,7 +330,8 @@ impl Refinement {
             },
             (Asked::Close(id), Ok(Reply::Closed)) => {
                 let name = self.names.get(&id);
-                let is_closer = name.is_some() && name == self.just_shut.as_ref();
+                let is_closer =
+                    name == self.just_shut.as_ref() || name.is_some_and(|name| self.unrecorded.contains(name));
                 match name.filter(|_| is_closer).and_then(|name| self.databases.get_mut(name)) {
                     Some(database) => database.told_closed(),
                     None => Ok(()),
@@ -339,7 +347,7 @@ impl Refinement {
             }
             (Asked::Close(_), Err(_)) => {
                 // The closing could not be recorded, and says so.
-                self.just_shut = None;
+                self.unrecorded.extend(self.just_shut.take());
                 Ok(())
             }
             _ => Ok(()),
@@ -350,6 +358,7 @@ impl Refinement {
         self.in_flight.clear();
         self.asked.clear();
         self.is_unwritten = false;
+        self.unrecorded.clear();
         self.catalog.crashed();
         self.unborn.crash(kind);
         // An id that no answer said may be given to another database.

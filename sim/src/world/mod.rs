@@ -292,6 +292,7 @@ impl World {
     /// Judges what the engine said since the last time.
     fn judge(&mut self) -> Result<(), Violation> {
         self.checker.doubt(&self.driver.disk);
+        self.checker.time_is(self.driver.clock.monotonic());
         for event in std::mem::take(&mut self.collected.events) {
             self.note(&event);
             self.refinement.verdict()?;
@@ -330,7 +331,8 @@ impl World {
                 | Event::Restarted => unreachable!("the engine does not say this; the world does"),
             }
         }
-        self.refinement.verdict()
+        self.refinement.verdict()?;
+        self.checker.turn_over(self.collected.wake)
     }
 
     /// A database came up.

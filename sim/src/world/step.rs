@@ -142,7 +142,8 @@ impl World {
     fn deliver(&mut self) -> Result<(), Violation> {
         if let Some(completion) = self.driver.disk.next_completion() {
             let id = completion.id;
-            self.checker.delivered(completion, &self.driver.disk);
+            self.checker.time_is(self.driver.clock.monotonic());
+            self.checker.delivered(completion, &self.driver.disk)?;
             self.note(&Event::Delivered { id });
         }
         self.driver.deliver(&mut self.collected);
