@@ -121,7 +121,9 @@ impl Answer {
                 .iter()
                 .map(|result| match result {
                     Ok(OperationReply::Document(document)) => document.len() + 4,
-                    Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) => OVERHEAD_BYTES,
+                    Ok(OperationReply::Written(_) | OperationReply::Inserted(..) | OperationReply::AsExpected) => {
+                        OVERHEAD_BYTES
+                    }
                     Err(error) => error_bytes(error),
                 })
                 .sum(),

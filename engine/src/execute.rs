@@ -7,8 +7,8 @@
 
 use docdb_protocol::limits::COLLECTIONS_PER_DATABASE_MAX;
 use docdb_protocol::{
-    Action, Atomicity, CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
-    OperationResult, TxId,
+    Action, Atomicity, CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, Expectation, Operation,
+    OperationReply, OperationResult, TxId,
 };
 
 use crate::log::{Payload, Record, RecordKind};
@@ -117,6 +117,7 @@ impl Run<'_> {
         }
         match &operation.action {
             Action::Read(id) => self.read(name, id),
+            Action::Expect(id, expectation) => self.expect(name, id, *expectation),
             Action::Create(id, document) => self.write(name, id, Wanted::Create, Some(document), tx),
             Action::Put(id, document) => self.write(name, id, Wanted::Put, Some(document), tx),
             Action::Update(id, document) => self.write(name, id, Wanted::Update, Some(document), tx),
@@ -145,6 +146,23 @@ impl Run<'_> {
     }
 
     fn read(&mut self, name: &CollectionName, id: &DocumentId) -> OperationResult {
+        match self.look_up(name, id)? {
+            Some((document, _)) => Ok(OperationReply::Document(document.clone())),
+            None => Err(Error::new(ErrorCode::DocNotFound).document(id)),
+        }
+    }
+
+    fn expect(&mut self, name: &CollectionName, id: &DocumentId, expectation: Expectation) -> OperationResult {
+        let version = self.look_up(name, id)?.map(|(_, tx)| tx);
+        if expectation.holds(version) {
+            return Ok(OperationReply::AsExpected);
+        }
+        let found = version.map_or(Expectation::Absent, Expectation::Version);
+        Err(Error::new(ErrorCode::Conflict).document(id).detail(format!("expected {expectation}, found {found}")))
+    }
+
+    /// A document as this request sees it, with the transaction that wrote it.
+    fn look_up(&mut self, name: &CollectionName, id: &DocumentId) -> Result<Option<(&Document, TxId)>, Error> {
         if self.sees_pending {
             let key = self.key(name, id);
             let newest = key.as_ref().and_then(|key| self.pending.version(key)).map(|version| version.tx);
@@ -152,8 +170,8 @@ impl Run<'_> {
         }
         let view = if self.sees_pending { &*self.pending } else { self.published };
         match view.lookup(name.as_str(), id) {
-            Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
-            Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(id)),
+            Lookup::Found(document, tx) => Ok(Some((document, tx))),
+            Lookup::Absent => Ok(None),
             Lookup::Damaged(error) => Err(error),
         }
     }
@@ -178,7 +196,8 @@ impl Run<'_> {
                     self.rests_on_pending |= next(before) != next(self.published);
                     continue;
                 }
-                Action::Put(..) | Action::Read(_) => continue,
+                // Looked up, and so noted, when they were run.
+                Action::Put(..) | Action::Read(_) | Action::Expect(..) => continue,
             };
             let key = before.collection(&operation.collection).map(|collection| Key::new(collection, id));
             let newest = key.as_ref().and_then(|key| before.version(key)).map(|version| version.tx);

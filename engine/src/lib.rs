@@ -40,4 +40,4 @@ pub use engine::Engine;
 pub use log::{DirectoryId, FORMAT_VERSION, Lsn};
 pub use message::{Input, Output, RequestId};
 pub use options::Options;
-pub use view::{Lookup, View};
+pub use view::{Lookup, Scanned, View};

@@ -142,6 +142,27 @@ impl<K: Clone + Ord, V: Shared> Map<K, V> {
         self.walk(|children| children.child_of(from), |entries| entries.below(from))
     }
 
+    /// The entries below `end` in descending order; all of them where there is no end.
+    pub(crate) fn descending<Q: Ord + ?Sized>(&self, end: Option<&Q>) -> Descending<'_, K, V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut path = Vec::new();
+        let mut node = &self.root;
+        loop {
+            match node {
+                Node::Inner(children) => {
+                    let at = end.map_or_else(|| children.len() - 1, |end| children.child_of(end));
+                    path.push((children, at));
+                    node = children.child(at);
+                }
+                Node::Leaf(leaf) => {
+                    return Descending { path, leaf, end: end.map_or_else(|| leaf.len(), |end| leaf.below(end)) };
+                }
+            }
+        }
+    }
+
     fn walk(
         &self,
         child_of: impl Fn(&Children<K, V>) -> usize,
@@ -278,6 +299,42 @@ impl<'map, K: Clone + Ord, V: Shared> Iterator for Range<'map, K, V> {
             }
             if let Node::Leaf(entries) = node {
                 (self.leaf, self.at) = (entries, 0);
+            }
+        }
+    }
+}
+
+/// Entries in descending order; see [`Map::descending`].
+pub(crate) struct Descending<'map, K, V> {
+    path: Vec<(&'map Children<K, V>, usize)>,
+    leaf: &'map Slots<K, V>,
+    /// The entry in front of it is the next.
+    end: usize,
+}
+
+impl<'map, K: Clone + Ord, V: Shared> Iterator for Descending<'map, K, V> {
+    type Item = (&'map K, &'map V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(at) = self.end.checked_sub(1) {
+                self.end = at;
+                return self.leaf.get(at).map(|(key, value)| (key, value));
+            }
+            // Up to the nearest node with an earlier child, then down to its last leaf.
+            let (children, at) = self.path.last_mut()?;
+            let Some(before) = at.checked_sub(1) else {
+                self.path.pop();
+                continue;
+            };
+            *at = before;
+            let mut node = children.child(before);
+            while let Node::Inner(children) = node {
+                self.path.push((children, children.len() - 1));
+                node = children.child(children.len() - 1);
+            }
+            if let Node::Leaf(entries) = node {
+                (self.leaf, self.end) = (entries, entries.len());
             }
         }
     }

@@ -4,9 +4,9 @@
 //! changes under its holder. A view knows nothing of files: until tables exist, every document is in it.
 
 mod key;
+mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, ErrorCode, TxId};
@@ -15,6 +15,7 @@ use crate::log::{Record, RecordKind};
 use crate::map::{Map, Shared};
 use key::ENTRY_BYTES;
 pub(crate) use key::{Key, document_memory_bytes, id_memory_bytes};
+pub use scan::Scanned;
 
 /// What a write copies of the map at most, for accounting: the node that it changes, and a share of those above, which
 /// the other writes of its batch change too.
@@ -56,7 +57,16 @@ impl Shared for CollectionId {
     }
 }
 
-impl Shared for u64 {
+/// What a view keeps of a collection beside its documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct CollectionState {
+    /// The highest number up to [`DocumentId::NEXT_NUMBER_MAX`] that was ever used; 0 where none was.
+    highest_number: u64,
+    /// Documents, damaged ones not counted.
+    documents: u64,
+}
+
+impl Shared for CollectionState {
     fn load_count(&self) -> usize {
         0
     }
@@ -94,8 +104,8 @@ pub(crate) struct Withheld {
 pub struct View {
     documents: Map<Key, Version>,
     collections: Map<CollectionName, CollectionId>,
-    /// Of each collection the highest number up to [`DocumentId::NEXT_NUMBER_MAX`] that was ever used; none where none was.
-    highest_numbers: Map<CollectionId, u64>,
+    /// None of a collection in which nothing was ever written.
+    states: Map<CollectionId, CollectionState>,
     /// One above the highest id that a collection ever had.
     next_collection: CollectionId,
     last_tx: TxId,
@@ -112,8 +122,8 @@ pub struct View {
 /// What a lookup found.
 #[derive(Clone, Debug)]
 pub enum Lookup<'view> {
-    /// The document.
-    Found(&'view Document),
+    /// The document, and the transaction that wrote it.
+    Found(&'view Document, TxId),
     /// There is none.
     Absent,
     /// The engine cannot say what was stored: `CorruptRecord`, with what is damaged; or, until the document can be made
@@ -140,7 +150,7 @@ impl View {
         let found = key.and_then(|key| self.documents.get(&key));
         match found {
             Some(Version { tx, content: Content::Live(document) }) if *tx >= self.damage.uncertain_below => {
-                Lookup::Found(document)
+                Lookup::Found(document, *tx)
             }
             None if self.damage.uncertain_below == TxId(0) => Lookup::Absent,
             Some(_) | None => Lookup::Damaged(corrupt(collection, id)),
@@ -152,41 +162,11 @@ impl View {
         self.collections.iter().map(|(name, _)| name)
     }
 
-    /// The documents of a collection in the order of their ids, from `from` on. A damaged one is an `Err` that names it
-    /// ([`Error::names_document`]); the rest follows. Where a part of the log is lost that names no documents, or
-    /// documents are withheld for want of space, an `Err` that names none ends the scan.
-    pub fn scan<'view>(
-        &'view self,
-        collection: &str,
-        from: Bound<&DocumentId>,
-    ) -> impl Iterator<Item = Result<(DocumentId, &'view Document), Error>> + use<'view> {
-        // Documents may be missing that nothing names: a scan that ended well would hide it.
-        let withheld = self.withheld.iter().filter(|withheld| {
-            let documents = withheld.documents.get(collection);
-            documents.is_some_and(|documents| documents.range((from, Bound::Unbounded)).next().is_some())
-        });
-        let lost = self.damage.parts.first().or_else(|| withheld.map(|withheld| &withheld.error).next());
-        let lost = lost.map(|error| Err(error.clone()));
-        let found = self.collections.get_key_value(collection);
-        let found = found.map(|(name, collection)| {
-            let (first, after) = match from {
-                Bound::Unbounded => (Key::first(*collection), None),
-                Bound::Included(id) => (Key::new(*collection, id), None),
-                Bound::Excluded(id) => (Key::new(*collection, id), Some(Key::new(*collection, id))),
-            };
-            (name, *collection, first, after)
-        });
-        let documents = found.into_iter().flat_map(move |(name, collection, first, after)| {
-            self.documents
-                .range(&first)
-                .take_while(move |(key, _)| key.collection() == collection)
-                .filter(move |(key, _)| after.as_ref() != Some(key))
-                .map(move |(key, version)| match &version.content {
-                    Content::Live(document) if version.tx >= self.damage.uncertain_below => Ok((key.id(), document)),
-                    Content::Live(_) | Content::Damaged => Err(corrupt(name.as_str(), &key.id())),
-                })
-        });
-        documents.chain(lost)
+    /// How many documents a collection has, damaged ones not counted; none in an unknown one.
+    #[must_use]
+    pub fn count(&self, collection: &str) -> u64 {
+        let state = self.collections.get(collection).and_then(|collection| self.states.get(collection));
+        state.map_or(0, |state| state.documents)
     }
 
     /// How many documents are held, damaged ones not counted, in all collections.
@@ -264,7 +244,7 @@ impl View {
         View {
             documents: Map::new(map_fanout),
             collections,
-            highest_numbers: Map::new(map_fanout),
+            states: Map::new(map_fanout),
             next_collection: CollectionId(CollectionId::DEFAULT.0 + 1),
             last_tx: TxId(0),
             memory_bytes: 0,
@@ -295,7 +275,7 @@ impl View {
 
     /// The number for the next document of a collection that is inserted; `None` when all are used up.
     pub(crate) fn next_number(&self, collection: CollectionId) -> Option<u64> {
-        let highest = self.highest_numbers.get(&collection).copied().unwrap_or(0);
+        let highest = self.state(collection).highest_number;
         (highest < DocumentId::NEXT_NUMBER_MAX).then_some(highest + 1)
     }
 
@@ -306,27 +286,40 @@ impl View {
 
     pub(crate) fn put(&mut self, key: Key, version: Version) {
         self.changes += 1;
-        let key_bytes = key.memory_bytes();
+        let (collection, key_bytes) = (key.collection(), key.memory_bytes());
         self.memory_bytes += key_bytes + version.memory_bytes();
-        self.damaged += u64::from(matches!(version.content, Content::Damaged));
-        if let Key::Number(collection, number) = key {
-            self.note_number(collection, number);
+        let before = self.state(collection);
+        let mut state = before;
+        if let Key::Number(_, number) = key
+            && number <= DocumentId::NEXT_NUMBER_MAX
+        {
+            // It is never given again, whatever becomes of its document.
+            state.highest_number = state.highest_number.max(number);
         }
+        let is_damaged = matches!(version.content, Content::Damaged);
+        self.damaged += u64::from(is_damaged);
+        state.documents += u64::from(!is_damaged);
         let replaced = self.documents.insert(key, version);
+        state.documents -= u64::from(is_live(replaced.as_ref()));
+        if state != before {
+            self.states.insert(collection, state);
+        }
         self.forget(key_bytes, replaced);
     }
 
     pub(crate) fn delete(&mut self, key: &Key) {
         self.changes += 1;
         let removed = self.documents.remove(key);
+        if is_live(removed.as_ref()) {
+            let mut state = self.state(key.collection());
+            state.documents -= 1;
+            self.states.insert(key.collection(), state);
+        }
         self.forget(key.memory_bytes(), removed);
     }
 
-    /// A number is used: it is never given again, whatever becomes of its document.
-    fn note_number(&mut self, collection: CollectionId, number: u64) {
-        if number <= DocumentId::NEXT_NUMBER_MAX && self.next_number(collection).is_some_and(|next| number >= next) {
-            self.highest_numbers.insert(collection, number);
-        }
+    fn state(&self, collection: CollectionId) -> CollectionState {
+        self.states.get(&collection).copied().unwrap_or_default()
     }
 
     pub(crate) fn set_last_tx(&mut self, tx: TxId) {
@@ -344,6 +337,10 @@ impl View {
         self.memory_bytes -= bytes;
         self.damaged -= u64::from(matches!(version.content, Content::Damaged));
     }
+}
+
+fn is_live(version: Option<&Version>) -> bool {
+    version.is_some_and(|version| matches!(version.content, Content::Live(_)))
 }
 
 fn corrupt(collection: &str, id: &DocumentId) -> Error {

@@ -3,22 +3,18 @@
 //! A name is checked once, when the handle is made. Bytes are stored as they are given; a value is written as `serde_json`
 //! writes it. Whatever reads sees one published state, on the caller's own thread.
 
-use std::collections::VecDeque;
-use std::ops::Bound;
-use std::sync::Arc;
+use std::ops::{Bound, RangeBounds};
 
-use docdb_engine::{Lookup, View};
+use docdb_engine::Lookup;
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, IntoDocumentId, Operation,
+    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Expectation, IntoDocumentId, Operation,
     OperationReply, TxId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::database::{Database, unexpected_operation};
-
-/// A scan takes this many documents from its view at a time.
-const SCAN_PAGE_DOCUMENTS: usize = 256;
+use crate::scan::Scan;
 
 /// A handle on one collection. Clones share it. The collection itself appears with its first document.
 ///
@@ -63,8 +59,27 @@ impl Collection {
     /// # Errors
     /// [`ErrorCode::InvalidDocumentId`]; [`ErrorCode::CorruptRecord`] when what was stored is not known.
     pub fn get(&self, id: impl IntoDocumentId) -> Result<Option<Document>, Error> {
+        Ok(self.get_with_version(id)?.map(|(document, _)| document))
+    }
+
+    /// The document's bytes and the transaction that wrote them, which a later write may expect.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// let books = library.collection("books")?;
+    /// let written = books.put("momo", &1973)?;
+    /// let (document, version) = books.get_with_version("momo")?.expect("it was put");
+    /// assert_eq!((document.bytes(), version), (&b"1973"[..], written));
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Collection::get`].
+    pub fn get_with_version(&self, id: impl IntoDocumentId) -> Result<Option<(Document, TxId)>, Error> {
         match self.database.view()?.lookup(self.name(), &id.into_document_id()?) {
-            Lookup::Found(document) => Ok(Some(document.clone())),
+            Lookup::Found(document, version) => Ok(Some((document.clone(), version))),
             Lookup::Absent => Ok(None),
             Lookup::Damaged(error) => Err(error),
         }
@@ -199,6 +214,55 @@ impl Collection {
         self.write(id, Document::parse(document), Action::Put)
     }
 
+    /// Stores a value, if the document is as expected: not there, or the version of this transaction.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// use docdb::Expectation;
+    /// let years = library.collection("years")?;
+    /// let first = years.put_if("momo", &1972, Expectation::Absent)?;
+    /// let second = years.put_if("momo", &1973, Expectation::Version(first))?;
+    /// let overtaken = years.put_if("momo", &1974, Expectation::Version(first)).unwrap_err();
+    /// assert_eq!(overtaken.code(), docdb::ErrorCode::Conflict);
+    /// years.delete_if("momo", Expectation::Version(second))?;
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::Conflict`] when it is not, which says what was found; else as [`Collection::put`].
+    pub fn put_if<T: Serialize + ?Sized>(
+        &self,
+        id: impl IntoDocumentId,
+        value: &T,
+        expectation: Expectation,
+    ) -> Result<TxId, Error> {
+        self.write_if(id.into_document_id()?, document_of(value), expectation)
+    }
+
+    /// As [`Collection::put_if`], with the document's bytes, which are stored as they are.
+    ///
+    /// # Errors
+    /// As [`Collection::put_if`].
+    pub fn put_bytes_if(
+        &self,
+        id: impl IntoDocumentId,
+        document: &[u8],
+        expectation: Expectation,
+    ) -> Result<TxId, Error> {
+        self.write_if(id.into_document_id()?, Document::parse(document), expectation)
+    }
+
+    /// Removes a document, if it is as expected. See [`Collection::put_if`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::Conflict`] when it is not; else as [`Collection::delete`].
+    pub fn delete_if(&self, id: impl IntoDocumentId, expectation: Expectation) -> Result<TxId, Error> {
+        let id = id.into_document_id()?;
+        self.written_if(Action::Expect(id.clone(), expectation), Action::Delete(id))
+    }
+
     /// Replaces a document that must be there.
     ///
     /// ```
@@ -272,7 +336,7 @@ impl Collection {
     /// Whatever keeps the database from being opened again, when it was closed; a damaged document is an error of its own
     /// within the scan.
     pub fn scan(&self) -> Result<Scan, Error> {
-        self.scan_within(Bound::Unbounded)
+        self.scan_within(Bound::Unbounded, Bound::Unbounded)
     }
 
     /// As [`Collection::scan`], from an id on, itself included.
@@ -290,12 +354,53 @@ impl Collection {
     /// # Errors
     /// As [`Collection::scan`]; [`ErrorCode::InvalidDocumentId`].
     pub fn scan_from(&self, id: impl IntoDocumentId) -> Result<Scan, Error> {
-        self.scan_within(Bound::Included(id.into_document_id()?))
+        self.scan_within(Bound::Included(id.into_document_id()?), Bound::Unbounded)
     }
 
-    fn scan_within(&self, next: Bound<DocumentId>) -> Result<Scan, Error> {
-        let view = self.database.view()?;
-        Ok(Scan { view, collection: self.name.clone(), next: Some(next), page: VecDeque::new() })
+    /// As [`Collection::scan`], between two bounds. The scan goes in either direction, or in both.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// let books = library.collection("books")?;
+    /// (1..=9).try_for_each(|number| books.create(number, &number).map(drop))?;
+    /// let newest: Vec<_> = books.range(..=7)?.ids().rev().take(2).collect::<Result<_, _>>()?;
+    /// assert_eq!(newest, [7_u64.into(), 6_u64.into()]);
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Collection::scan_from`].
+    pub fn range<I: IntoDocumentId + Clone>(&self, bounds: impl RangeBounds<I>) -> Result<Scan, Error> {
+        let bound = |bound: Bound<&I>| match bound {
+            Bound::Unbounded => Ok(Bound::Unbounded),
+            Bound::Included(id) => id.clone().into_document_id().map(Bound::Included),
+            Bound::Excluded(id) => id.clone().into_document_id().map(Bound::Excluded),
+        };
+        self.scan_within(bound(bounds.start_bound())?, bound(bounds.end_bound())?)
+    }
+
+    /// How many documents it has, without reading them. Damaged ones are not counted.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// let books = library.collection("books")?;
+    /// books.insert("Momo")?;
+    /// assert_eq!(books.count()?, 1);
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever keeps the database from being opened again, when it was closed.
+    pub fn count(&self) -> Result<u64, Error> {
+        Ok(self.database.view()?.count(self.name()))
+    }
+
+    fn scan_within(&self, from: Bound<DocumentId>, to: Bound<DocumentId>) -> Result<Scan, Error> {
+        Ok(Scan::new(self.database.view()?, self.name.clone(), from, to))
     }
 
     fn insert_document(&self, document: Document) -> Result<u64, Error> {
@@ -314,6 +419,22 @@ impl Collection {
         let id = id.into_document_id()?;
         let document = document.map_err(|error| error.document(&id))?;
         self.written(action(id, document))
+    }
+
+    fn write_if(
+        &self,
+        id: DocumentId,
+        document: Result<Document, Error>,
+        expectation: Expectation,
+    ) -> Result<TxId, Error> {
+        let document = document.map_err(|error| error.document(&id))?;
+        self.written_if(Action::Expect(id.clone(), expectation), Action::Put(id, document))
+    }
+
+    fn written_if(&self, expect: Action, write: Action) -> Result<TxId, Error> {
+        let operations = [expect, write].map(|action| Operation { collection: self.name.clone(), action });
+        let reply = self.database.execute(operations.into(), Atomicity::AllOrNothing)?.swap_remove(1)?;
+        reply.written().ok_or_else(|| unexpected_operation(&reply))
     }
 
     fn written(&self, action: Action) -> Result<TxId, Error> {
@@ -335,41 +456,4 @@ pub(crate) fn document_of<T: Serialize + ?Sized>(value: &T) -> Result<Document, 
     let bytes =
         serde_json::to_vec(value).map_err(|error| Error::new(ErrorCode::InvalidJson).detail(error.to_string()))?;
     Document::parse(&bytes)
-}
-
-/// The documents of one collection at one moment, in the order of their ids. See [`Collection::scan`].
-#[derive(Debug)]
-pub struct Scan {
-    view: Arc<View>,
-    collection: CollectionName,
-    /// Where the next page begins; `None` behind the last document.
-    next: Option<Bound<DocumentId>>,
-    page: VecDeque<Result<(DocumentId, Document), Error>>,
-}
-
-impl Scan {
-    fn fill(&mut self) {
-        let Some(from) = self.next.take() else { return };
-        let entries = self.view.scan(self.collection.as_str(), from.as_ref()).take(SCAN_PAGE_DOCUMENTS);
-        self.page.extend(entries.map(|entry| entry.map(|(id, document)| (id, document.clone()))));
-        if self.page.len() == SCAN_PAGE_DOCUMENTS {
-            let last = self.page.back().and_then(|entry| match entry {
-                Ok((id, _)) => Some(id.clone()),
-                Err(error) => error.context().and_then(|context| context.document.clone()),
-            });
-            // What names no document stands at the end.
-            self.next = last.map(Bound::Excluded);
-        }
-    }
-}
-
-impl Iterator for Scan {
-    type Item = Result<(DocumentId, Document), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty() {
-            self.fill();
-        }
-        self.page.pop_front()
-    }
 }

@@ -47,6 +47,7 @@ mod lookup;
 mod messages;
 mod options;
 mod planted;
+mod scan;
 mod seat;
 mod sync;
 mod system_clock;
@@ -58,16 +59,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use alert::Alert;
-pub use collection::{Collection, Scan};
+pub use collection::Collection;
 pub use database::Database;
-pub use docdb_engine::{AlertKind, Lookup, Options as EngineOptions, View};
+pub use docdb_engine::{AlertKind, Lookup, Options as EngineOptions, Scanned, View};
 pub use docdb_protocol::{
     Action, Atomicity, CollectionName, Context, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error,
-    ErrorClass, ErrorCode, IfMissing, IntoDocumentId, Operation, OperationReply, OperationResult, Reply, Request,
-    Response, Stats, TxId,
+    ErrorClass, ErrorCode, Expectation, IfMissing, IntoDocumentId, Operation, OperationReply, OperationResult, Reply,
+    Request, Response, Stats, TxId,
 };
 pub use lookup::read;
 pub use options::{AlertHook, Options};
+pub use scan::Scan;
 pub use transaction::{Committed, Transaction};
 
 use crate::core::Core;

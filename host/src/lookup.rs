@@ -123,7 +123,7 @@ impl DocDb {
 /// As said.
 pub fn read(view: &View, collection: &str, id: &DocumentId) -> OperationResult {
     match view.lookup(collection, id) {
-        docdb_engine::Lookup::Found(document) => Ok(OperationReply::Document(document.clone())),
+        docdb_engine::Lookup::Found(document, _) => Ok(OperationReply::Document(document.clone())),
         docdb_engine::Lookup::Absent => Err(Error::new(ErrorCode::DocNotFound).document(id)),
         docdb_engine::Lookup::Damaged(error) => Err(error),
     }

@@ -4,7 +4,8 @@
 //! stays as it was. What depends on the data is decided when it is committed.
 
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, Document, DocumentId, Error, IntoDocumentId, Operation, OperationReply, TxId,
+    Action, Atomicity, CollectionName, Document, DocumentId, Error, Expectation, IntoDocumentId, Operation,
+    OperationReply, TxId,
 };
 use serde::Serialize;
 
@@ -192,6 +193,34 @@ impl<'database> Transaction<'database> {
         self.add(collection, Action::Delete(id.into_document_id()?))
     }
 
+    /// Adds a precondition: all is refused unless the document is as expected in the state that the writes are decided
+    /// against.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().expect("a directory for the example");
+    /// # let docdb = docdb::DocDb::open(directory.path().join("data"))?;
+    /// # let library = docdb.database("library")?;
+    /// use docdb::Expectation;
+    /// let shelves = library.collection("shelves")?;
+    /// let seen = shelves.put("a", &3)?;
+    /// let mut transaction = library.transaction();
+    /// transaction.expect("shelves", "a", Expectation::Version(seen))?;
+    /// transaction.put("books", "momo", &1973)?.put("shelves", "a", &4)?;
+    /// transaction.commit()?;
+    /// # Ok::<(), docdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`]. [`Transaction::commit`] answers [`docdb_protocol::ErrorCode::Conflict`] when it does not hold.
+    pub fn expect(
+        &mut self,
+        collection: &str,
+        id: impl IntoDocumentId,
+        expectation: Expectation,
+    ) -> Result<&mut Self, Error> {
+        self.add(collection, Action::Expect(id.into_document_id()?, expectation))
+    }
+
     /// Makes all of it durable, then visible, then returns. A transaction without writes commits nothing.
     ///
     /// ```
@@ -224,6 +253,7 @@ impl<'database> Transaction<'database> {
                     committed.transaction = transaction;
                     committed.inserted.push(number);
                 }
+                OperationReply::AsExpected => {}
                 other @ OperationReply::Document(_) => return Err(unexpected_operation(&other)),
             }
         }

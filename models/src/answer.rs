@@ -10,11 +10,12 @@
 use std::ops::RangeInclusive;
 
 use docdb_protocol::{
-    Atomicity, DocumentId, Error, ErrorCode, Operation, OperationReply, OperationResult, Reply, Response,
+    Action, Atomicity, DocumentId, Error, ErrorCode, Expectation, Operation, OperationReply, OperationResult, Reply,
+    Response, TxId,
 };
 
 use crate::database::{Database, Item, Ticket};
-use crate::execute::{Expected, execute, highest_number, is_transaction_that_writes, key_of};
+use crate::execute::{Expected, execute, highest_number, is_transaction_that_writes, key_of, version_of};
 use crate::state::{Key, Transaction, text};
 use crate::{Mismatch, mismatch};
 
@@ -58,14 +59,19 @@ impl Allowance {
 /// Whether this error says that the world, not the data, stood in the way.
 fn is_refusal(code: ErrorCode) -> bool {
     // Of limits, these clients only ever reach the end of a collection's numbers.
-    !matches!(code, ErrorCode::DocExists | ErrorCode::DocNotFound | ErrorCode::LimitExceeded)
+    !matches!(code, ErrorCode::DocExists | ErrorCode::DocNotFound | ErrorCode::LimitExceeded | ErrorCode::Conflict)
 }
 
 /// The transaction that must have written.
 fn written_by(expected: &Expected) -> Option<u64> {
     match expected {
         Expected::Written(tx) | Expected::Inserted(_, tx) => Some(*tx),
-        Expected::Fails(_) | Expected::Read(_) | Expected::PublishedRead | Expected::NotRun => None,
+        Expected::Fails(_)
+        | Expected::Read(_)
+        | Expected::PublishedRead
+        | Expected::AsExpected
+        | Expected::PublishedExpectation
+        | Expected::NotRun => None,
     }
 }
 
@@ -177,11 +183,12 @@ impl Database {
     fn check_one_state(&self, item: &Item, results: &[OperationResult]) -> Result<(), Mismatch> {
         let read = |number: usize| match &results[number] {
             Ok(OperationReply::Document(document)) => Some(document.bytes()),
-            Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) | Err(_) => None,
+            Ok(OperationReply::Written(_) | OperationReply::Inserted(..) | OperationReply::AsExpected) | Err(_) => None,
         };
         let holds = |tx: &u64| {
-            let is_so = |(number, operation)| {
-                key_of(operation).is_some_and(|key| self.content_after(*tx, &key) == read(number))
+            let is_so = |(number, operation): (usize, &Operation)| match &operation.action {
+                Action::Expect(_, expectation) => self.is_as_expected_after(*tx, operation, *expectation),
+                _ => key_of(operation).is_some_and(|key| self.content_after(*tx, &key) == read(number)),
             };
             item.operations.iter().enumerate().all(is_so)
         };
@@ -224,6 +231,22 @@ impl Database {
             (Expected::Written(tx), Ok(OperationReply::Written(written))) if *tx == written.0 => {
                 self.acknowledged = self.acknowledged.max(*tx);
                 Ok(())
+            }
+            (Expected::AsExpected, Ok(OperationReply::AsExpected)) => Ok(()),
+            (Expected::PublishedExpectation, Ok(OperationReply::AsExpected)) => {
+                self.check_expectation(item, operation, true)
+            }
+            (Expected::PublishedExpectation | Expected::Fails(ErrorCode::Conflict), Err(error))
+                if error.code() == ErrorCode::Conflict =>
+            {
+                self.check_expectation(item, operation, false)
+            }
+            // The write that it would have seen was given up.
+            (Expected::Fails(ErrorCode::Conflict), Ok(OperationReply::AsExpected)) if given_up => {
+                self.check_expectation(item, operation, true)
+            }
+            (Expected::AsExpected, Err(error)) if given_up && error.code() == ErrorCode::Conflict => {
+                self.check_expectation(item, operation, false)
             }
             (Expected::Fails(code), Err(error)) if error.code() == *code => {
                 let exists = *code == ErrorCode::DocExists;
@@ -303,7 +326,6 @@ impl Database {
 
     /// After a batch was given up, what rested on it is decided again, on what is published.
     fn fails_on_published(&self, item: &Item, number: usize, code: ErrorCode) -> bool {
-        use docdb_protocol::Action;
         let operation = &item.operations[number];
         let published = self.state_after(self.published).expect("the published state is in the history");
         let exists = key_of(operation).is_some_and(|key| published.contains_key(&key));
@@ -315,6 +337,23 @@ impl Database {
             }
             _ => false,
         }
+    }
+
+    /// An answer about an expectation: some state published between submission and now says the same.
+    fn check_expectation(&self, item: &Item, operation: &Operation, holds: bool) -> Result<(), Mismatch> {
+        let Action::Expect(_, expectation) = operation.action else {
+            return mismatch!("answered about an expectation, and none was asked for");
+        };
+        if self.shown_since(item).any(|tx| self.is_as_expected_after(tx, operation, expectation) == holds) {
+            return Ok(());
+        }
+        let range = self.shown_since(item);
+        mismatch!("{expectation} was expected, and answered that this is so: {holds}; in no state of {range:?} it is")
+    }
+
+    fn is_as_expected_after(&self, tx: u64, operation: &Operation, expectation: Expectation) -> bool {
+        let version = key_of(operation).and_then(|key| version_of(self.history_until(tx), &key));
+        expectation.holds(version.map(TxId))
     }
 
     /// A read outside its own request's writes: any state published between submission and now.
@@ -369,8 +408,15 @@ impl Database {
             return execute(state, history, &item.operations, item.atomicity, &vec![false; item.operations.len()])
                 .failed;
         }
-        let is_absent = |operation: &Operation| key_of(operation).is_some_and(|key| !state.contains_key(&key));
-        item.operations.iter().position(is_absent).map(|operation| (operation, ErrorCode::DocNotFound))
+        let fails = |(index, operation): (usize, &Operation)| match operation.action {
+            Action::Expect(_, expectation) if self.is_as_expected_after(tx, operation, expectation) => None,
+            Action::Expect(..) => Some((index, ErrorCode::Conflict)),
+            _ => {
+                let is_absent = key_of(operation).is_some_and(|key| !state.contains_key(&key));
+                is_absent.then_some((index, ErrorCode::DocNotFound))
+            }
+        };
+        item.operations.iter().enumerate().find_map(fails)
     }
 
     fn content_after(&self, tx: u64, key: &Key) -> Option<&[u8]> {

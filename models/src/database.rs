@@ -13,7 +13,7 @@ use std::sync::Arc;
 use docdb_protocol::{Atomicity, Operation};
 
 use crate::difference::Difference;
-use crate::execute::{Outcome, execute};
+use crate::execute::{Outcome, execute, version_of};
 use crate::state::{self, Key, State, Transaction, Write};
 use crate::{Mismatch, mismatch};
 
@@ -139,6 +139,12 @@ impl Database {
     #[must_use]
     pub fn state_after(&self, tx: u64) -> Option<&State> {
         self.states.get(usize::try_from(tx).ok()?)
+    }
+
+    /// The transaction that wrote a document as it is after transaction `tx`; `None` when there is none then.
+    #[must_use]
+    pub fn version_after(&self, tx: u64, key: &Key) -> Option<u64> {
+        version_of(self.transactions.get(..usize::try_from(tx).ok()?)?, key)
     }
 
     /// The bytes of all documents, and of ids that are texts, that were written up to transaction `tx`, each write with so many more.

@@ -58,7 +58,9 @@ impl Database {
             let found: Option<Content> = match result {
                 Ok(OperationReply::Document(document)) => Some(document.shared().clone()),
                 Err(error) if error.code() == ErrorCode::DocNotFound => None,
-                Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) | Err(_) => continue,
+                Ok(OperationReply::Written(_) | OperationReply::Inserted(..) | OperationReply::AsExpected) | Err(_) => {
+                    continue;
+                }
             };
             let Some(key) = key_of(operation) else { continue };
             let after = |tx: u64| self.state_after(tx).and_then(|state| state.get(&key)).cloned();
@@ -67,7 +69,12 @@ impl Database {
                 Expected::PublishedRead => {
                     (item.published_at_submit.min(self.published)..=self.published).map(after).collect()
                 }
-                Expected::Written(_) | Expected::Inserted(..) | Expected::Fails(_) | Expected::NotRun => continue,
+                Expected::Written(_)
+                | Expected::Inserted(..)
+                | Expected::Fails(_)
+                | Expected::AsExpected
+                | Expected::PublishedExpectation
+                | Expected::NotRun => continue,
             };
             if !allowed.contains(&found) {
                 let expected = allowed.into_iter().last().flatten();

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use docdb_protocol::{Action, Atomicity, Document, DocumentId, ErrorCode, Operation};
+use docdb_protocol::{Action, Atomicity, Document, DocumentId, ErrorCode, Expectation, Operation, TxId};
 
 use crate::state::{Content, Key, State, Transaction, Write};
 
@@ -25,6 +25,10 @@ pub(crate) enum Expected {
     Read(Option<Content>),
     /// The document in some published state.
     PublishedRead,
+    /// It is as expected, in the state before the transaction that expects it.
+    AsExpected,
+    /// It is as expected, or is not, in some published state.
+    PublishedExpectation,
     /// Not run: the request was refused, or another operation of it failed.
     NotRun,
 }
@@ -55,6 +59,13 @@ pub(crate) fn highest_number(history: &[Transaction], collection: &str) -> u64 {
     let writes = history.iter().flatten().filter(|write| &*write.key.0 == collection && write.content.is_some());
     let numbers = writes.filter_map(|write| write.key.1.as_number());
     numbers.filter(|number| *number <= DocumentId::NEXT_NUMBER_MAX).max().unwrap_or(0)
+}
+
+/// The transaction that wrote the document that is there after the transactions of `history`; `None` when there is none.
+pub(crate) fn version_of(history: &[Transaction], key: &Key) -> Option<u64> {
+    let wrote = |transaction: &Transaction| transaction.iter().rev().find(|write| write.key == *key).cloned();
+    let (before, write) = history.iter().enumerate().rev().find_map(|(before, each)| Some((before, wrote(each)?)))?;
+    write.content.is_some().then_some(before as u64 + 1)
 }
 
 /// Runs `operations` on `newest`, the state after the transactions of `history`; those `refused` do nothing.
@@ -117,6 +128,7 @@ impl Run<'_> {
             |run: &Self, key: &Key| run.own.get(key).map_or_else(|| run.newest.contains_key(key), Option::is_some);
         match &operation.action {
             Action::Read(_) => self.read(&key()),
+            Action::Expect(_, expectation) => self.expect(&key(), *expectation),
             Action::Create(..) if exists(self, &key()) => self.fails(ErrorCode::DocExists),
             Action::Update(..) | Action::Delete(_) if !exists(self, &key()) => self.fails(ErrorCode::DocNotFound),
             Action::Create(_, document) | Action::Put(_, document) | Action::Update(_, document) => {
@@ -154,6 +166,31 @@ impl Run<'_> {
             return Err(ErrorCode::DocNotFound);
         }
         Ok(())
+    }
+
+    fn expect(&mut self, key: &Key, expectation: Expectation) -> Result<(), ErrorCode> {
+        if !self.reads_newest && !self.own.contains_key(key) {
+            self.outcome.expected.push(Expected::PublishedExpectation);
+            return Ok(());
+        }
+        let version = match self.own.get(key) {
+            Some(own) => own.is_some().then(|| self.own_tx(key)),
+            None => version_of(self.history, key),
+        };
+        if !expectation.holds(version.map(TxId)) {
+            return self.fails(ErrorCode::Conflict);
+        }
+        self.outcome.expected.push(Expected::AsExpected);
+        Ok(())
+    }
+
+    /// The transaction of this request that wrote the document last.
+    fn own_tx(&self, key: &Key) -> u64 {
+        let newest_tx = self.history.len() as u64;
+        match self.atomicity {
+            Atomicity::EachAlone => newest_tx + version_of(&self.outcome.transactions, key).unwrap_or(0),
+            Atomicity::AllOrNothing => newest_tx + 1,
+        }
     }
 
     fn fails(&mut self, code: ErrorCode) -> Result<(), ErrorCode> {

@@ -23,6 +23,6 @@ pub use error::{Context, Error, ErrorClass, ErrorCode};
 pub use ids::{CollectionId, DatabaseId, TxId};
 pub use names::{CollectionName, DatabaseName};
 pub use request::{
-    Action, Atomicity, DatabaseInfo, IfMissing, Operation, OperationReply, OperationResult, Reply, Request, Response,
-    Stats,
+    Action, Atomicity, DatabaseInfo, Expectation, IfMissing, Operation, OperationReply, OperationResult, Reply,
+    Request, Response, Stats,
 };

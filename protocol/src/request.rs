@@ -1,5 +1,7 @@
 //! Requests and replies, as the engine takes and gives them. Wire bytes become these at the edge.
 
+use std::fmt;
+
 use crate::document::Document;
 use crate::document_id::DocumentId;
 use crate::error::Error;
@@ -79,6 +81,38 @@ pub enum Action {
     Update(DocumentId, Document),
     /// Removes a document that must be there.
     Delete(DocumentId),
+    /// Changes nothing, and is refused with `Conflict` unless the document is as expected: a precondition of the transaction
+    /// that it is in. Answers [`OperationReply::AsExpected`].
+    Expect(DocumentId, Expectation),
+}
+
+/// What a client expects of a document before it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// There is none.
+    Absent,
+    /// It is there, and this transaction wrote it.
+    Version(TxId),
+}
+
+impl Expectation {
+    /// Whether a document is as expected that was written by this transaction, or one that is not there.
+    #[must_use]
+    pub fn holds(self, version: Option<TxId>) -> bool {
+        match self {
+            Expectation::Absent => version.is_none(),
+            Expectation::Version(expected) => version == Some(expected),
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expectation::Absent => formatter.write_str("no document"),
+            Expectation::Version(tx) => write!(formatter, "the version of transaction {}", tx.0),
+        }
+    }
 }
 
 impl Action {
@@ -90,7 +124,7 @@ impl Action {
             | Action::Put(_, document)
             | Action::Insert(document)
             | Action::Update(_, document) => Some(document),
-            Action::Read(_) | Action::Delete(_) => None,
+            Action::Read(_) | Action::Delete(_) | Action::Expect(..) => None,
         }
     }
 
@@ -102,7 +136,8 @@ impl Action {
             | Action::Put(id, _)
             | Action::Read(id)
             | Action::Update(id, _)
-            | Action::Delete(id) => Some(id),
+            | Action::Delete(id)
+            | Action::Expect(id, _) => Some(id),
             Action::Insert(_) => None,
         }
     }
@@ -111,7 +146,7 @@ impl Action {
     #[must_use]
     pub fn is_read(&self) -> bool {
         match self {
-            Action::Read(_) => true,
+            Action::Read(_) | Action::Expect(..) => true,
             Action::Create(..) | Action::Put(..) | Action::Insert(_) | Action::Update(..) | Action::Delete(_) => false,
         }
     }
@@ -147,6 +182,8 @@ pub enum OperationReply {
     Inserted(u64, TxId),
     /// The document read.
     Document(Document),
+    /// The document is as expected.
+    AsExpected,
 }
 
 impl OperationReply {
@@ -155,7 +192,7 @@ impl OperationReply {
     pub fn written(&self) -> Option<TxId> {
         match self {
             OperationReply::Written(tx) | OperationReply::Inserted(_, tx) => Some(*tx),
-            OperationReply::Document(_) => None,
+            OperationReply::Document(_) | OperationReply::AsExpected => None,
         }
     }
 }

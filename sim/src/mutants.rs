@@ -14,9 +14,9 @@
 
 mod recorded;
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use docdb_engine::Bug;
 
@@ -27,6 +27,9 @@ pub use recorded::lines;
 
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
 pub const SEEDS: u64 = 3000;
+
+/// What takes longer than [`SEEDS`] to be found is looked for so far when it is recorded, and counts as found at that seed.
+pub const RECORDED_SEEDS: u64 = 40_000;
 
 /// Seeds tried on a mutant that a specification finds first, with the oracles alone.
 pub const SEEDS_BY_ORACLES: u64 = 1000;
@@ -252,38 +255,36 @@ struct Sound {
     seeds: u64,
     without_refinement: bool,
     is_recorded: bool,
-    /// For seeds that draw their mixture, then for each mixture: a row for all kinds of faults, then one for each kind that
-    /// is switched off.
-    known: Vec<OnceLock<bool>>,
+    /// By mixture, none where the seed draws it, kind of fault that is switched off, and seed.
+    known: Mutex<HashMap<(Option<ProfileName>, Option<FaultKind>, u64), bool>>,
 }
 
 impl Sound {
     fn of(settings: Settings) -> Sound {
-        let rows = (1 + ProfileName::ALL.len()) * (1 + FaultKind::ALL.len());
-        let places = rows * index(settings.seeds);
         Sound {
             seeds: settings.seeds,
             without_refinement: settings.without_refinement,
             is_recorded: settings.recorded,
-            known: (0..places).map(|_| OnceLock::new()).collect(),
+            known: Mutex::default(),
         }
     }
 
     /// Where to look first.
     fn recorded(&self, bug: Bug) -> impl Iterator<Item = u64> {
-        let (is_recorded, seeds) = (self.is_recorded, self.seeds);
-        recorded::seeds(bug).filter(move |seed| is_recorded && *seed < seeds)
+        let is_recorded = self.is_recorded;
+        recorded::seeds(bug).filter(move |seed| is_recorded && *seed < RECORDED_SEEDS)
     }
 
     fn is_sound(&self, profile: Option<ProfileName>, without: FaultSet, seed: u64) -> bool {
-        let table = profile.map_or(0, |profile| 1 + profile as usize);
-        let row = table * (1 + FaultKind::ALL.len()) + without.iter().next().map_or(0, |kind| 1 + kind as usize);
-        let known = &self.known[row * index(self.seeds) + index(seed)];
-        let setup = Setup { without_refinement: self.without_refinement, ..Setup::of(profile, without) };
-        *known.get_or_init(|| run_seed(seed, false, &setup).verdict == Verdict::Kept)
+        let place = (profile, without.iter().next(), seed);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = known().get(&place).copied();
+        // No lock is held while it runs: two may find it out at once, and find the same.
+        is_known.unwrap_or_else(|| {
+            let setup = Setup { without_refinement: self.without_refinement, ..Setup::of(profile, without) };
+            let is_sound = run_seed(seed, false, &setup).verdict == Verdict::Kept;
+            known().insert(place, is_sound);
+            is_sound
+        })
     }
-}
-
-fn index(seed: u64) -> usize {
-    usize::try_from(seed).expect("so many seeds would take for ever")
 }

@@ -9,7 +9,7 @@
 mod space;
 
 use docdb_engine::Options;
-use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Operation, Request};
+use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Expectation, Operation, Request, TxId};
 
 use self::space::{Place, Space};
 use crate::choice::Choices;
@@ -168,6 +168,10 @@ impl Workload {
                     Some(_) | None => {}
                 }
             }
+            if choices.chance("workload/expects", if count > 5 { 10 } else { 60 }) {
+                let action = Action::Expect(place.id.clone(), asked.expectation(&place, fails, choices));
+                asked.operations.push(Operation { collection: place.collection.clone(), action });
+            }
             let action = if read { Action::Read(place.id.clone()) } else { self.write(&asked, &place, fails, choices) };
             asked.operations.push(Operation { collection: place.collection, action });
         }
@@ -200,6 +204,18 @@ struct Asked<'run> {
 }
 
 impl Asked<'_> {
+    /// What a client expects that read the document before, and that may have been overtaken since.
+    fn expectation(&self, place: &Place, fails: u64, choices: &mut Choices) -> Expectation {
+        let model = &self.tracked.model;
+        let version = model.version_after(model.newest(), &(place.name.clone(), place.id.clone()));
+        match version {
+            Some(tx) if choices.chance("workload/fails", fails) => Expectation::Version(TxId(tx.saturating_sub(1))),
+            None if choices.chance("workload/fails", fails) => Expectation::Version(TxId(model.newest())),
+            Some(tx) => Expectation::Version(TxId(tx)),
+            None => Expectation::Absent,
+        }
+    }
+
     /// Whether a document is there once all of this request so far is done.
     fn exists(&self, place: &Place) -> bool {
         let same = |operation: &&Operation| {

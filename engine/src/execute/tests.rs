@@ -182,3 +182,47 @@ fn the_last_collection_is_taken_and_no_more() {
     assert_eq!(refused(&mut view, 1 << 40, create("more")), Some(ErrorCode::LimitExceeded));
     assert_eq!(refused(&mut view, 1 << 40, create("c1")), None, "one that is there takes documents");
 }
+
+/// One client has read version 1 and writes; before that is durable, another that has read version 1 too writes.
+#[test]
+fn an_expectation_holds_in_the_state_that_the_writes_are_decided_against() {
+    let bounds = Bounds { read_only: None, memory_bytes_free: 1 << 20 };
+    let empty = View::empty(4);
+    let mut pending = empty.clone();
+    let expect = |tx| operation("_default", 1, |id| Action::Expect(id, Expectation::Version(TxId(tx))));
+    let put = operation("_default", 1, |id| Action::Put(id, document("1")));
+    let absent = operation("_default", 1, |id| Action::Expect(id, Expectation::Absent));
+    execute(&mut pending, &empty, &[absent.clone(), put.clone()], Atomicity::AllOrNothing, &bounds)
+        .results
+        .expect("there was none");
+    let published = pending.clone();
+    let mut run = |operations: &[Operation]| {
+        let executed = execute(&mut pending, &published, operations, Atomicity::AllOrNothing, &bounds);
+        (executed.results.map_err(|error| (error.code(), error.to_string())), executed.rests_on_pending)
+    };
+    let (first, _) = run(&[expect(1), put.clone()]);
+    assert_eq!(first.unwrap(), [Ok(OperationReply::AsExpected), Ok(OperationReply::Written(TxId(2)))]);
+    let (second, rests_on_pending) = run(&[expect(1), put.clone()]);
+    let (code, text) = second.unwrap_err();
+    assert_eq!(code, ErrorCode::Conflict);
+    assert!(text.contains("expected the version of transaction 1, found the version of transaction 2"), "{text}");
+    assert!(rests_on_pending, "it says what is not durable yet");
+    assert_eq!(run(&[absent, put]).0.unwrap_err().0, ErrorCode::Conflict);
+    // Alone it is a question about what is durable.
+    assert_eq!(run(&[expect(1)]), (Ok(vec![Ok(OperationReply::AsExpected)]), false));
+}
+
+#[test]
+fn a_collection_counts_its_documents() {
+    let mut view = View::empty(4);
+    let create = |id| operation("c", id, |id| Action::Create(id, document("1")));
+    let put = |id| operation("c", id, |id| Action::Put(id, document("2")));
+    results(&mut view, &[create(1), create(2), create(2), put(2), put(3), operation("c", 1, Action::Delete)]);
+    assert_eq!((view.count("c"), view.count("_default"), view.count("none")), (2, 0, 0));
+    // A transaction that is given up gives its counts up.
+    let bounds = Bounds { read_only: None, memory_bytes_free: 1 << 20 };
+    let published = view.clone();
+    let operations = [create(7), create(2)];
+    execute(&mut view, &published, &operations, Atomicity::AllOrNothing, &bounds).results.unwrap_err();
+    assert_eq!((view.count("c"), view.documents()), (2, 2));
+}

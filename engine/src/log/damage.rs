@@ -300,7 +300,7 @@ mod tests {
         replay.segment(header(1, 0), FILE, &writer.bytes, None);
         let tail = replay.finish();
         assert!(tail.damage.is_some() && tail.view.damage().is_empty());
-        assert!(matches!(tail.view.lookup("notes", &DocumentId::Number(1)), crate::view::Lookup::Found(_)));
+        assert!(matches!(tail.view.lookup("notes", &DocumentId::Number(1)), crate::view::Lookup::Found(..)));
         assert_eq!(read(&tail.view, 2), Ok(Some("7".to_owned())));
     }
 

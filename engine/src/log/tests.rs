@@ -117,7 +117,7 @@ pub(super) fn new_replay(end: u64, merge_bytes_max: u64) -> Replay {
 
 pub(super) fn read(view: &View, id: u64) -> Result<Option<String>, ErrorCode> {
     match view.lookup("_default", &DocumentId::Number(id)) {
-        Lookup::Found(document) => Ok(Some(String::from_utf8(document.bytes().to_vec()).unwrap())),
+        Lookup::Found(document, _) => Ok(Some(String::from_utf8(document.bytes().to_vec()).unwrap())),
         Lookup::Absent => Ok(None),
         Lookup::Damaged(error) => Err(error.code()),
     }

@@ -12,6 +12,12 @@ impl Shared for usize {
     }
 }
 
+impl Shared for u64 {
+    fn load_count(&self) -> usize {
+        0
+    }
+}
+
 /// What the module promises of the shape.
 fn assert_shape<K: Clone + Ord + std::fmt::Debug, V: Shared>(map: &Map<K, V>) {
     fn depth<K: Clone + Ord + std::fmt::Debug, V: Shared>(node: &Node<K, V>, is_root: bool, fanout: usize) -> usize {
@@ -61,6 +67,8 @@ proptest! {
         for (ours, theirs) in [(&ours, &theirs), (&kept.0, &kept.1)] {
             prop_assert!(ours.iter().eq(theirs.iter()));
             prop_assert!(ours.range(&from).eq(theirs.range(from..)));
+            prop_assert!(ours.descending(Some(&from)).eq(theirs.range(..from).rev()));
+            prop_assert!(ours.descending(None::<&u32>).eq(theirs.iter().rev()));
             assert_shape(ours);
         }
     }

@@ -1,6 +1,8 @@
 //! Each test is a short story: what was asked, what was answered, what may be found afterwards.
 
-use docdb_protocol::{Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Operation};
+use docdb_protocol::{
+    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Expectation, Operation,
+};
 use docdb_protocol::{OperationReply, OperationResult, Reply, Response, TxId};
 
 use crate::{Allowance, Database, State};
@@ -139,6 +141,35 @@ fn a_transaction_has_read_the_state_after_the_one_before_it() {
     database.clone().answer(3, &stale, Allowance::default()).unwrap_err();
     database.answer(3, &executed(vec![found(2), written(3)]), Allowance::default()).unwrap();
     assert_eq!(database.pending_reads(), 1);
+}
+
+/// Two clients have read version 1, and both write.
+#[test]
+fn of_two_that_expect_one_version_the_second_is_refused() {
+    let expect = |tx| operation(1, |id| Action::Expect(id, Expectation::Version(TxId(tx))));
+    let update = |number| operation(1, |id| Action::Update(id, document(number)));
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1)], Atomicity::EachAlone);
+    publish(&mut database, 1);
+    database.answer(1, &executed(vec![written(1)]), Allowance::default()).unwrap();
+    database.submit(2, vec![expect(1), update(2)], Atomicity::AllOrNothing);
+    database.submit(3, vec![expect(1), update(3)], Atomicity::AllOrNothing);
+    assert_eq!(database.newest(), 2);
+    let conflict: Response = Err(Error::new(ErrorCode::Conflict).operation(0));
+    let too_soon = database.clone().answer(3, &conflict, Allowance::default()).unwrap_err();
+    assert!(too_soon.0.contains("rests on what nobody may see"), "{too_soon:?}");
+    publish(&mut database, 2);
+    let both = executed(vec![Ok(OperationReply::AsExpected), written(3)]);
+    database.clone().answer(3, &both, Allowance::default()).unwrap_err();
+    database.clone().answer(2, &conflict, Allowance::default()).unwrap_err();
+    database.answer(2, &executed(vec![Ok(OperationReply::AsExpected), written(2)]), Allowance::default()).unwrap();
+    database.answer(3, &conflict, Allowance::default()).unwrap();
+    // Alone it is answered by what is published.
+    database.submit(4, vec![expect(1), expect(2)], Atomicity::EachAlone);
+    let answer = executed(vec![failed(ErrorCode::Conflict), Ok(OperationReply::AsExpected)]);
+    database.clone().answer(4, &answer, Allowance::default()).unwrap();
+    let wrong = executed(vec![Ok(OperationReply::AsExpected), Ok(OperationReply::AsExpected)]);
+    database.answer(4, &wrong, Allowance::default()).unwrap_err();
 }
 
 #[test]

@@ -298,6 +298,7 @@ impl<'a> WireOp<'a> {
             Action::Delete(id) => (WireAction::Delete, id),
             Action::Put(..) => return lacks("put"),
             Action::Insert(_) => return lacks("insert"),
+            Action::Expect(..) => return lacks("expect"),
         };
         let DocumentId::Number(document_id) = *id else {
             let error = Error::new(ErrorCode::InvalidDocumentId).document(id);

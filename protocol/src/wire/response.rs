@@ -191,7 +191,9 @@ pub fn encode_executed(request_id: u64, results: &[OperationResult], out: &mut V
 
 fn part_of(result: &OperationResult) -> Cow<'_, [u8]> {
     match result {
-        Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) => Cow::Borrowed(b""),
+        Ok(OperationReply::Written(_) | OperationReply::Inserted(..) | OperationReply::AsExpected) => {
+            Cow::Borrowed(b"")
+        }
         Ok(OperationReply::Document(document)) => Cow::Borrowed(document.bytes()),
         Err(error) => match error_text(error) {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use docdb_engine::{Lookup, View};
+use docdb_engine::{Lookup, Scanned, View};
 use docdb_models::{Key, State};
-use docdb_protocol::{Document, DocumentId, ErrorCode};
+use docdb_protocol::{DocumentId, ErrorCode};
 
 use super::figures::memory_is_counted;
 use super::{Violation, violation};
@@ -59,7 +59,7 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
             }
             after = Some(id.clone());
             match (scanned, view.lookup(collection, &id)) {
-                (Ok((_, document)), Lookup::Found(found)) if found == document => {
+                (Ok((_, document)), Lookup::Found(found, _)) if found == document => {
                     shown.found.insert((Arc::clone(&name), id), Arc::clone(document.shared()));
                 }
                 (Err(error), Lookup::Damaged(_)) if error.code() == ErrorCode::CorruptRecord => {
@@ -69,6 +69,14 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
                     return violation!("{collection}/{id} was scanned as {scanned:?} and looked up as {looked_up:?}");
                 }
             }
+        }
+    }
+    for collection in collections.iter().map(String::as_str).chain([NO_COLLECTION]) {
+        let count = shown.found.keys().filter(|(name, _)| &**name == collection).count() as u64;
+        let counted = view.count(collection);
+        // Documents older than a lost part are held, and not shown.
+        if counted < count || (counted > count && !shown.is_unnamed) {
+            return violation!("{collection} is said to have {counted} documents and shows {count}");
         }
     }
     // What is withheld for want of space is no damage.
@@ -97,7 +105,7 @@ pub(super) fn withheld_is_told<'a>(view: &View, known: impl Iterator<Item = &'a 
         let withheld = collections.entry(collection).or_default();
         match (view.is_withheld(collection, id), view.lookup(collection, id)) {
             (true, Lookup::Damaged(error)) if error.code() != ErrorCode::CorruptRecord => drop(withheld.insert(id)),
-            (false, Lookup::Found(_) | Lookup::Absent) => {}
+            (false, Lookup::Found(..) | Lookup::Absent) => {}
             (is_withheld, looked_up) => {
                 return violation!("{collection}/{id} is withheld: {is_withheld}, and was looked up as {looked_up:?}");
             }
@@ -134,6 +142,9 @@ fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<
             if scanned != expected {
                 return violation!("{collection} was scanned from {from:?} on as {scanned:?}, and holds {expected:?}");
             }
+            let to = if let Bound::Included(id) = from { Bound::Excluded(id) } else { Bound::Included(id) };
+            scans_back(view, collection, &held, (Bound::Unbounded, to))?;
+            scans_back(view, collection, &held, (from, Bound::Unbounded))?;
         }
         let absent = matches!(view.lookup(collection, id), Lookup::Absent);
         if !held.contains(id) && absent == shown.is_unnamed {
@@ -143,8 +154,29 @@ fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<
     Ok(())
 }
 
-/// What a scan has at a place.
-type Scanned<'view> = Result<(DocumentId, &'view Document), docdb_protocol::Error>;
+/// A range in descending order is the same range.
+fn scans_back(
+    view: &View,
+    collection: &str,
+    held: &BTreeSet<DocumentId>,
+    (from, to): (Bound<&DocumentId>, Bound<&DocumentId>),
+) -> Result<(), Violation> {
+    let expected: Vec<Option<DocumentId>> = held.range((from, to)).rev().cloned().map(Some).collect();
+    let back: Vec<Option<DocumentId>> = view.range_back(collection, from, to).map(|entry| id_of(&entry)).collect();
+    if back != expected {
+        return violation!(
+            "{collection} was scanned back, from {from:?} to {to:?}, as {back:?}, and holds {expected:?}"
+        );
+    }
+    let mut forth: Vec<Option<DocumentId>> = view.range(collection, from, to).map(|entry| id_of(&entry)).collect();
+    forth.reverse();
+    if forth != back {
+        return violation!(
+            "{collection} from {from:?} to {to:?} is {back:?} in one direction and {forth:?} in the other"
+        );
+    }
+    Ok(())
+}
 
 /// The document that it is about; `None` where nothing names what is lost.
 fn id_of(scanned: &Scanned<'_>) -> Option<DocumentId> {

@@ -136,13 +136,13 @@ impl Asking {
 fn comes_to(response: &Response, place: usize) -> Option<ComesTo> {
     let by_error = |error: &Error| match error.code() {
         ErrorCode::OutcomeUnknown => Some(ComesTo::Write),
-        ErrorCode::DocExists | ErrorCode::DocNotFound => Some(ComesTo::Word),
+        ErrorCode::DocExists | ErrorCode::DocNotFound | ErrorCode::Conflict => Some(ComesTo::Word),
         _ => None,
     };
     match response {
         Ok(Reply::Executed(results)) => match results.get(place)? {
             Ok(OperationReply::Written(_) | OperationReply::Inserted(..)) => Some(ComesTo::Write),
-            Ok(OperationReply::Document(_)) => Some(ComesTo::Word),
+            Ok(OperationReply::Document(_) | OperationReply::AsExpected) => Some(ComesTo::Word),
             Err(error) => by_error(error),
         },
         Ok(_) => None,

@@ -38,6 +38,7 @@ fn verb(action: &Action) -> &'static str {
         Action::Read(_) => "read",
         Action::Update(..) => "update",
         Action::Delete(_) => "delete",
+        Action::Expect(..) => "expect",
     }
 }
 
@@ -52,6 +53,9 @@ fn document(operation: &Operation) -> String {
 
 fn operation(operation: &Operation) -> String {
     let what = format!("{} {}", verb(&operation.action), document(operation));
+    if let Action::Expect(_, expectation) = &operation.action {
+        return format!("{what} = {expectation}");
+    }
     operation.action.document().map_or(what.clone(), |document| format!("{what} = {}", content(document.bytes())))
 }
 
@@ -109,6 +113,7 @@ fn result(result: &OperationResult) -> String {
             format!("written and durable as {number}, by transaction {}", tx.0)
         }
         Ok(OperationReply::Document(document)) => format!("the document is {}", content(document.bytes())),
+        Ok(OperationReply::AsExpected) => "it is as expected".to_owned(),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -146,6 +151,7 @@ fn executed(results: &[&OperationResult]) -> (String, String, bool) {
     let short = |result: &OperationResult| match result {
         Ok(OperationReply::Written(tx) | OperationReply::Inserted(_, tx)) => format!("tx {}", tx.0),
         Ok(OperationReply::Document(_)) => "found".to_owned(),
+        Ok(OperationReply::AsExpected) => "as expected".to_owned(),
         Err(error) => error.code().name().to_owned(),
     };
     let label = match results {

@@ -100,7 +100,7 @@ impl AskFolders {
                 self.folder.segments.sort_unstable_by_key(|(name, _)| asked_late_to_early(*name));
                 self.open_segment(io)
             }
-            Err(error) if !known.is_whole && hides_a_folder(error.kind) => self.failed(ErrorCode::FileOpen, &error),
+            Err(error) if !known.is_whole && hides_a_folder(error.kind) => self.failed(ErrorCode::FileRead, &error),
             Err(_) => self.open_segment(io),
         }
     }
