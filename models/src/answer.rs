@@ -69,7 +69,7 @@ fn written_by(expected: &Expected) -> Option<u64> {
         Expected::Fails(_)
         | Expected::Read(_)
         | Expected::PublishedRead
-        | Expected::AsExpected
+        | Expected::Holds
         | Expected::PublishedExpectation
         | Expected::NotRun => None,
     }
@@ -232,7 +232,7 @@ impl Database {
                 self.acknowledged = self.acknowledged.max(*tx);
                 Ok(())
             }
-            (Expected::AsExpected, Ok(OperationReply::AsExpected)) => Ok(()),
+            (Expected::Holds, Ok(OperationReply::AsExpected)) => Ok(()),
             (Expected::PublishedExpectation, Ok(OperationReply::AsExpected)) => {
                 self.check_expectation(item, operation, true)
             }
@@ -245,7 +245,7 @@ impl Database {
             (Expected::Fails(ErrorCode::Conflict), Ok(OperationReply::AsExpected)) if given_up => {
                 self.check_expectation(item, operation, true)
             }
-            (Expected::AsExpected, Err(error)) if given_up && error.code() == ErrorCode::Conflict => {
+            (Expected::Holds, Err(error)) if given_up && error.code() == ErrorCode::Conflict => {
                 self.check_expectation(item, operation, false)
             }
             (Expected::Fails(code), Err(error)) if error.code() == *code => {

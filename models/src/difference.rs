@@ -72,7 +72,7 @@ impl Database {
                 Expected::Written(_)
                 | Expected::Inserted(..)
                 | Expected::Fails(_)
-                | Expected::AsExpected
+                | Expected::Holds
                 | Expected::PublishedExpectation
                 | Expected::NotRun => continue,
             };

@@ -26,7 +26,7 @@ pub(crate) enum Expected {
     /// The document in some published state.
     PublishedRead,
     /// It is as expected, in the state before the transaction that expects it.
-    AsExpected,
+    Holds,
     /// It is as expected, or is not, in some published state.
     PublishedExpectation,
     /// Not run: the request was refused, or another operation of it failed.
@@ -180,7 +180,7 @@ impl Run<'_> {
         if !expectation.holds(version.map(TxId)) {
             return self.fails(ErrorCode::Conflict);
         }
-        self.outcome.expected.push(Expected::AsExpected);
+        self.outcome.expected.push(Expected::Holds);
         Ok(())
     }
 

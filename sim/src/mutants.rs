@@ -250,13 +250,15 @@ fn kill(bug: Bug, without: FaultSet, seed: u64, sound: &Sound) -> Option<Kill> {
     }
 }
 
+/// A run without a mistake: the mixture, none where the seed draws it; the kind of fault that is switched off; the seed.
+type Life = (Option<ProfileName>, Option<FaultKind>, u64);
+
 /// Which seeds are well without a mistake, found out when asked for the first time.
 struct Sound {
     seeds: u64,
     without_refinement: bool,
     is_recorded: bool,
-    /// By mixture, none where the seed draws it, kind of fault that is switched off, and seed.
-    known: Mutex<HashMap<(Option<ProfileName>, Option<FaultKind>, u64), bool>>,
+    known: Mutex<HashMap<Life, bool>>,
 }
 
 impl Sound {
