@@ -162,7 +162,9 @@ impl View {
         self.collections.iter().map(|(name, _)| name)
     }
 
-    /// How many documents a collection has, damaged ones not counted; none in an unknown one.
+    /// How many documents a collection has, damaged ones not counted; none in an unknown one. Where a part of the log is lost
+    /// that names no documents, those are counted too that may have been replaced in it and are not shown; documents that are
+    /// withheld for want of space are not.
     #[must_use]
     pub fn count(&self, collection: &str) -> u64 {
         let state = self.collections.get(collection).and_then(|collection| self.states.get(collection));

@@ -381,7 +381,9 @@ impl Collection {
         self.scan_within(bound(bounds.start_bound())?, bound(bounds.end_bound())?)
     }
 
-    /// How many documents it has, without reading them. Damaged ones are not counted.
+    /// How many documents it has, without reading them. Damaged ones are not counted, nor those that are withheld for want of
+    /// space. Where a part of the log is lost that names no documents, it is how many are held: a scan shows fewer, and ends with
+    /// an error.
     ///
     /// ```
     /// # let directory = tempfile::tempdir().expect("a directory for the example");

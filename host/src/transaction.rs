@@ -245,19 +245,24 @@ impl<'database> Transaction<'database> {
         if operations.is_empty() {
             return Ok(Committed { transaction: database.view()?.last_tx(), inserted: Vec::new() });
         }
-        let mut committed = Committed { transaction: TxId(0), inserted: Vec::new() };
+        let (mut written, mut inserted) = (None, Vec::new());
         for result in database.execute(operations, Atomicity::AllOrNothing)? {
             match result? {
-                OperationReply::Written(transaction) => committed.transaction = transaction,
+                OperationReply::Written(transaction) => written = Some(transaction),
                 OperationReply::Inserted(number, transaction) => {
-                    committed.transaction = transaction;
-                    committed.inserted.push(number);
+                    written = Some(transaction);
+                    inserted.push(number);
                 }
                 OperationReply::AsExpected => {}
                 other @ OperationReply::Document(_) => return Err(unexpected_operation(&other)),
             }
         }
-        Ok(committed)
+        let transaction = match written {
+            Some(transaction) => transaction,
+            // Preconditions alone: they held in a state that readers saw, or see by now.
+            None => database.view()?.last_tx(),
+        };
+        Ok(Committed { transaction, inserted })
     }
 
     fn write(

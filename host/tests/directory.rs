@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use docdb::{DocDb, ErrorCode, Options};
+use docdb::{Collection, DocDb, Error, ErrorCode, Options};
+
+/// No machine needs as long to look for a folder.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(directory).expect("it is there").map(|entry| entry.expect("it is listed").path());
@@ -14,6 +18,14 @@ fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 fn refusal(path: &Path) -> (ErrorCode, String) {
     let error = DocDb::open(path).expect_err("the directory is refused");
     (error.code(), error.context().and_then(|context| context.detail.clone()).unwrap_or_default())
+}
+
+/// Creates documents until one is refused: the folder is looked for every few milliseconds.
+fn refused_soon(collection: &Collection, first: u64) -> Error {
+    let begun = Instant::now();
+    let mut tries = (first..).take_while(|_| begun.elapsed() < PATIENCE);
+    let refused = tries.find_map(|id| collection.create_bytes(id, b"{}").err());
+    refused.expect("nobody would find what is written, and it is acknowledged")
 }
 
 #[test]
@@ -191,8 +203,7 @@ fn a_directory_that_was_removed_or_replaced_acknowledges_nothing_more() {
         database.collection("_default").unwrap().create_bytes(1, b"{}").unwrap();
         way(&data);
         // The directory is looked for every few milliseconds, and at each rotation.
-        let refused = (4..).find_map(|id| database.collection("_default").unwrap().create_bytes(id, b"{}").err());
-        refused.expect("nobody would find what is written");
+        refused_soon(&database.collection("_default").unwrap(), 4);
         assert!(told.recv().unwrap().contains("was removed or replaced"), "way {number}");
         database.collection("_default").unwrap().create_bytes(3, b"{}").expect_err("and no other one");
         assert!(
@@ -225,7 +236,7 @@ fn a_folder_that_was_removed_or_replaced_acknowledges_nothing_more() {
         lost.create_bytes(1, b"{}").unwrap();
         way(&data.join("db/lost"));
         // The folder is looked for every few milliseconds.
-        let refused = (4_u64..).find_map(|id| lost.create_bytes(id, b"{}").err()).unwrap();
+        let refused = refused_soon(&lost, 4);
         assert_eq!(refused.code(), ErrorCode::OutcomeUnknown, "way {number}: {refused}");
         let alert = alerts.recv().unwrap();
         assert!(alert.starts_with("database \"lost\": ") && alert.contains("removed or replaced"), "{alert}");
@@ -255,7 +266,7 @@ fn a_copy_in_the_place_of_an_open_database_is_not_written_to() {
     std::fs::rename(&folder, directory.path().join("away")).unwrap();
     std::fs::rename(&copy, &folder).unwrap();
     let before = contents(&folder);
-    let refused = (2_u64..).find_map(|id| books.create_bytes(id, b"{}").err()).unwrap();
+    let refused = refused_soon(&books, 2);
     assert_eq!(refused.code(), ErrorCode::OutcomeUnknown, "{refused}");
     let refused = books.create_bytes("more", b"{}").unwrap_err();
     assert_eq!(refused.code(), ErrorCode::ReadOnly, "{refused}");

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
-use docdb::{Database, DocDb, ErrorCode, Reply, Request};
+use docdb::{Database, DocDb, ErrorCode, Expectation, Reply, Request};
 
 const THREADS: u64 = 8;
 
@@ -256,4 +256,26 @@ fn closing_under_load_answers_everyone_and_frees_the_directory() {
     let docdb = DocDb::open(directory.path().join("data")).unwrap();
     let count = docdb.database("d").unwrap().collection("c").unwrap().scan_from(0).unwrap().count() as u64;
     assert_eq!(count, acknowledged.load(Ordering::Relaxed), "what was acknowledged is there, what was refused is not");
+}
+
+/// Preconditions alone write nothing, so there is no transaction of theirs to name.
+#[test]
+fn a_transaction_of_preconditions_alone_names_the_newest_that_readers_see() {
+    let (_directory, docdb) = fresh();
+    let library = docdb.database("library").expect("nothing stands against it");
+    let books = library.collection("books").expect("nothing stands against it");
+    let written = books.put("momo", &1973).expect("nothing stands against it");
+    let newest = books.put("krabat", &1971).expect("nothing stands against it");
+    let mut transaction = library.transaction();
+    transaction.expect("books", "momo", Expectation::Version(written)).expect("nothing stands against it");
+    transaction.expect("books", "dune", Expectation::Absent).expect("nothing stands against it");
+    let committed = transaction.commit().expect("nothing stands against it");
+    assert_eq!((committed.transaction, committed.inserted), (newest, vec![]));
+    let mut overtaken = library.transaction();
+    overtaken.expect("books", "dune", Expectation::Absent).expect("nothing stands against it");
+    overtaken.expect("books", "momo", Expectation::Absent).expect("nothing stands against it");
+    let refused = overtaken.commit().expect_err("it does not hold");
+    assert_eq!(refused.code(), ErrorCode::Conflict);
+    assert_eq!(refused.context().and_then(|context| context.operation), Some(1), "it says which does not hold");
+    assert_eq!(library.view().expect("nothing stands against it").last_tx(), newest, "nothing is written");
 }

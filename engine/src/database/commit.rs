@@ -11,7 +11,7 @@
 //! Invariants: after a failed write or sync, that file is never written or synced again (what it holds
 //! is unknown); a batch begins where the durable log ends; a proof always fits where its batch went.
 
-use docdb_protocol::ErrorCode;
+use docdb_protocol::{Error, ErrorCode};
 
 use super::common::Common;
 use super::giving_up::latch;
@@ -83,19 +83,21 @@ impl Append {
     }
 
     fn failed(self, code: ErrorCode, error: &DiskError, open: &mut Open, common: &Common, turn: &mut Turn<'_>) {
-        let subject = &common.subject;
-        let error = disk_error(code, &subject.directory.join(&active(&subject.name)), error);
-        turn.io.alert(Some(&subject.name), AlertKind::LogFailed(error.database(subject.name.as_str())));
+        turn.io.alert(Some(&common.subject.name), AlertKind::LogFailed(of_log(code, error, common)));
         open.log.is_spoiled = true;
         open.switch = Some(Switch::new(Some(self.batch), turn.options));
     }
 
     /// A new segment would be made in what took the folder's place, which may be a copy of it, and leave a gap in its log.
     fn gone(self, code: ErrorCode, error: &DiskError, state: &mut State, turn: &mut Turn<'_>) {
-        let subject = &state.common.subject;
-        let error = disk_error(code, &subject.directory.join(&active(&subject.name)), error);
-        latch(&error.database(subject.name.as_str()), Some(self.batch), state, turn);
+        latch(&of_log(code, error, &state.common), Some(self.batch), state, turn);
     }
+}
+
+/// What the active segment met, with the names of file and database.
+fn of_log(code: ErrorCode, error: &DiskError, common: &Common) -> Error {
+    let subject = &common.subject;
+    disk_error(code, &subject.directory.join(&active(&subject.name)), error).database(subject.name.as_str())
 }
 
 impl DatabaseJob for Append {

@@ -84,8 +84,8 @@ impl View {
             return Some(lost.clone());
         }
         let withheld = self.withheld.as_ref()?;
-        let mut documents = withheld.documents.get(collection)?.iter();
-        documents.any(|id| is_above(id, from) && is_below(id, to)).then(|| withheld.error.clone())
+        let first = withheld.documents.get(collection)?.range((from, Bound::Unbounded)).next()?;
+        is_below(first, to).then(|| withheld.error.clone())
     }
 
     fn scanned<'view>(&self, name: &CollectionName, key: &Key, version: &'view Version) -> Scanned<'view> {
