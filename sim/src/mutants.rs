@@ -28,9 +28,6 @@ pub use recorded::lines;
 /// Seeds tried on each mutant, from 0 on. One that survives all of them is a hole in the simulator.
 pub const SEEDS: u64 = 3000;
 
-/// What takes longer than [`SEEDS`] to be found is looked for so far when it is recorded, and counts as found at that seed.
-pub const RECORDED_SEEDS: u64 = 40_000;
-
 /// Seeds tried on a mutant that a specification finds first, with the oracles alone.
 pub const SEEDS_BY_ORACLES: u64 = 1000;
 
@@ -273,8 +270,8 @@ impl Sound {
 
     /// Where to look first.
     fn recorded(&self, bug: Bug) -> impl Iterator<Item = u64> {
-        let is_recorded = self.is_recorded;
-        recorded::seeds(bug).filter(move |seed| is_recorded && *seed < RECORDED_SEEDS)
+        let (is_recorded, seeds) = (self.is_recorded, self.seeds);
+        recorded::seeds(bug).filter(move |seed| is_recorded && *seed < seeds)
     }
 
     fn is_sound(&self, profile: Option<ProfileName>, without: FaultSet, seed: u64) -> bool {

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// in MUTANTS.md.
     #[arg(long, conflicts_with = "json", verbatim_doc_comment)]
     matrix: bool,
-    /// Prints the seeds that find each mistake, as sim/mistakes/seeds.txt has them: the tests try those first.
-    #[arg(long, conflicts_with_all = ["json", "matrix"])]
+    /// Prints what finds each mistake, and at which seeds, as sim/mistakes/seeds.txt has it: the tests try those first.
+    #[arg(long, conflicts_with_all = ["json", "matrix", "seeds"])]
     record: bool,
     /// Leaves this judge out, and the trials without each kind of fault: shows what the others find alone.
     #[arg(long, value_name = "JUDGE", conflicts_with_all = ["matrix", "record"])]
@@ -99,12 +99,14 @@ mod planted {
             }
             Exit::Violation
         });
-        if arguments.record {
-            lines(&bugs, arguments.jobs).iter().for_each(|line| say(line));
-            return Exit::Kept;
-        }
         let started = Instant::now();
         let progress = bar(bugs.len() as u64);
+        if arguments.record {
+            let lines = lines(&bugs, arguments.jobs, &|| progress.inc(1));
+            progress.finish_and_clear();
+            lines.iter().flatten().for_each(|line| say(line));
+            return if lines.iter().all(Option::is_some) { Exit::Kept } else { Exit::Violation };
+        }
         let without_refinement = match arguments.without {
             Some(Judge::Refinement) => true,
             None => false,

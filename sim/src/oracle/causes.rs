@@ -61,22 +61,22 @@ impl Causes {
             (Part::Databases, _) | (_, Deed::FreeSpace) => CREATIONS,
             _ => place(touch.database.filter(|_| has_catalog)),
         };
-        if self.failed.len() <= place {
-            self.failed.resize(place + 1, Vec::new());
-        }
         let is_of_segment =
             touch.part == Part::Next && !touch.database.is_some_and(|database| self.headers.contains(&database));
         let is_mild = code == ErrorCode::DiskFull && (is_of_segment || touch.deed == Deed::FreeSpace);
-        self.failed[place].push(Cause { code, is_mild });
+        self.push(place, Cause { code, is_mild });
+    }
+
+    fn push(&mut self, place: usize, cause: Cause) {
+        if self.failed.len() <= place {
+            self.failed.resize(place + 1, Vec::new());
+        }
+        self.failed[place].push(cause);
     }
 
     /// An operator hears that a database is shown as far as it is proven, for this reason.
     pub(super) fn is_glimpsed(&mut self, database: usize, code: ErrorCode) {
-        let place = place(Some(database));
-        if self.failed.len() <= place {
-            self.failed.resize(place + 1, Vec::new());
-        }
-        self.failed[place].push(Cause { code, is_mild: true });
+        self.push(place(Some(database)), Cause { code, is_mild: true });
     }
 
     /// What failed of a database, or of the catalog, is made good.
