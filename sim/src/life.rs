@@ -29,6 +29,10 @@ const SETTLED_PER_MILLE: u64 = 250;
 /// So many in a thousand shutdowns are not cut short.
 const WHOLE_STOPS_PER_MILLE: u64 = 400;
 
+/// Steps before and after several databases are asked for at a time; and of so many in a thousand, a shutdown follows.
+const LATE_STEPS_MAX: u64 = 120;
+const LATE_STOPS_PER_MILLE: u64 = 700;
+
 /// Steps between two crashes.
 const ROUND_STEPS_MAX: u64 = 3_000;
 
@@ -64,6 +68,9 @@ impl Life {
     /// # Errors
     /// The first promise that was broken.
     pub(crate) fn live(&mut self) -> Result<(), Violation> {
+        if self.workload.has_late() {
+            self.ask_late()?;
+        }
         for _ in 0..ROUNDS_MAX {
             // Asked each time rather than counted before, as everything of which there may be more or less: a
             // shortened trace leaves rounds, steps and requests out without disturbing the others.
@@ -92,6 +99,21 @@ impl Life {
             self.crash_recoveries()?;
         }
         self.peace()
+    }
+
+    /// Several databases are asked for at a time, and a shutdown comes while they are made.
+    fn ask_late(&mut self) -> Result<(), Violation> {
+        for _ in 0..self.world.choices.choice("together/before", LATE_STEPS_MAX) {
+            self.step()?;
+        }
+        self.ask_to_open_all()?;
+        for _ in 0..self.world.choices.choice("together/after", LATE_STEPS_MAX) {
+            self.step()?;
+        }
+        if self.world.choices.chance("together/stop", LATE_STOPS_PER_MILLE) {
+            self.stop_in_peace_or_not()?;
+        }
+        Ok(())
     }
 
     /// A crash just before a sync finds the most to take. Left to chance, few would come there.

@@ -16,7 +16,20 @@ use crate::choice::Choices;
 use crate::oracle::{Checker, Tracked, opening};
 
 /// The databases a run may use.
-pub const DATABASES: [&str; 3] = ["alpha", "beta.x", "gamma"];
+pub const DATABASES: [&str; 4] = ["alpha", "beta.x", "gamma", "é"];
+
+/// Most runs use as many of them at most. Of the others, somebody asks for several at a time, and just before a shutdown.
+const DATABASES_USUAL: usize = 3;
+
+/// So many in a thousand runs have such others.
+const LATE_PER_MILLE: u64 = 120;
+
+/// So many in a thousand runs have clients that pursue what was written last, with so many in a thousand of their requests.
+const PURSUED_PER_MILLE: u64 = 150;
+const PURSUING_PER_MILLE: u64 = 150;
+
+/// Where memory is tight, so many in a thousand documents are as long as what they replace.
+const SAME_LENGTH_PER_MILLE: u64 = 300;
 
 /// An engine that lets fewer requests wait than this is asked for more than it lets wait.
 const QUEUE_SHORT: usize = 64;
@@ -54,13 +67,15 @@ pub struct Workload {
     is_restless: bool,
     space: Space,
     written: u64,
+    has_late: bool,
+    pursues: bool,
 }
 
 impl Workload {
     /// Clients that ask for as much at a time, in as many databases, as is chosen.
     #[must_use]
     pub fn chosen(choices: &mut Choices, shape: Shape) -> Workload {
-        let databases = 1 + small(choices.choice("workload/databases", DATABASES.len() as u64));
+        let databases = 1 + small(choices.choice("workload/databases", DATABASES_USUAL as u64));
         let window = [1, 4, 12][small(choices.choice("workload/window", 3))];
         let window = match shape {
             Shape { memory_is_tight: true, .. } => 1,
@@ -76,13 +91,21 @@ impl Workload {
             is_restless: choices.chance("workload/restless", 100),
             space: Space::chosen(choices),
             written: 0,
+            // All of them are asked for at a time.
+            has_late: choices.chance("together/at_all", LATE_PER_MILLE) && shape.queue_max.is_none(),
+            pursues: choices.chance("pursue/at_all", PURSUED_PER_MILLE),
         }
     }
 
     /// The names of the databases that are used.
     #[must_use]
     pub fn names(&self) -> &'static [&'static str] {
-        &DATABASES[..self.databases]
+        if self.has_late { &DATABASES } else { &DATABASES[..self.databases] }
+    }
+
+    /// Whether some databases are asked for late.
+    pub(crate) fn has_late(&self) -> bool {
+        self.has_late
     }
 
     /// Whether some client has nothing to wait for.
@@ -145,12 +168,24 @@ impl Workload {
         self.document(small(pad))
     }
 
+    /// What takes the place of a document: where memory is tight, often as long as that one.
+    fn replacing(&mut self, asked: &Asked<'_>, place: &Place, choices: &mut Choices) -> Document {
+        let len = asked.len(place).filter(|_| self.is_tight && choices.chance("same/length", SAME_LENGTH_PER_MILLE));
+        match len.and_then(|len| len.checked_sub(self.document(0).len())) {
+            Some(pad) => self.document(pad),
+            None => self.chosen_document(choices),
+        }
+    }
+
     fn operations(&mut self, tracked: &Tracked, choices: &mut Choices) -> (Vec<Operation>, Atomicity) {
         let is_whole = choices.choice("workload/atomicity", 2) == 1 || self.is_tight;
         let atomicity = if is_whole { Atomicity::AllOrNothing } else { Atomicity::EachAlone };
         let newest = tracked.model.state_after(tracked.model.newest()).expect("the newest state is in the history");
         if !newest.is_empty() && choices.chance("workload/sweep", 8) {
             return (self.space.sweep(newest), atomicity);
+        }
+        if self.pursues && !self.is_tight && choices.chance("pursue/one", PURSUING_PER_MILLE) {
+            return (self.pursuit(tracked, choices), Atomicity::AllOrNothing);
         }
         let counts = if self.space.is_wide() { [1, 3, 20, 60] } else { [1, 2, 3, 5] };
         let count = counts[choices.weighted("workload/operations", &[3, 1, 1, 1])];
@@ -178,6 +213,31 @@ impl Workload {
         (asked.operations, atomicity)
     }
 
+    /// A transaction about what was written last, which another operation may fail: what it says rests on what may not be
+    /// durable yet.
+    fn pursuit(&mut self, tracked: &Tracked, choices: &mut Choices) -> Vec<Operation> {
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            places.push(self.space.last(tracked).unwrap_or_else(|| self.space.place(tracked, choices)));
+            places.push(self.space.place(tracked, choices));
+        }
+        let count = 2 + small(choices.choice("pursue/count", 3));
+        let mut operations = Vec::new();
+        for place in places.into_iter().take(count) {
+            let id = place.id;
+            let action = match choices.choice("pursue/action", 6) {
+                0 => Action::Delete(id),
+                1 => Action::Update(id, self.document(3)),
+                2 => Action::Create(id, self.document(3)),
+                3 => Action::Read(id),
+                4 => Action::Insert(self.document(3)),
+                _ => Action::Put(id, self.document(3)),
+            };
+            operations.push(Operation { collection: place.collection, action });
+        }
+        operations
+    }
+
     fn write(&mut self, asked: &Asked<'_>, place: &Place, fails: u64, choices: &mut Choices) -> Action {
         let id = place.id.clone();
         // Around the last number it is insertions that are refused.
@@ -188,10 +248,10 @@ impl Workload {
                 match (exists, choices.chance("workload/delete", 250)) {
                     (false, _) => Action::Create(id, self.chosen_document(choices)),
                     (true, true) => Action::Delete(id),
-                    (true, false) => Action::Update(id, self.chosen_document(choices)),
+                    (true, false) => Action::Update(id, self.replacing(asked, place, choices)),
                 }
             }
-            1 => Action::Put(id, self.chosen_document(choices)),
+            1 => Action::Put(id, self.replacing(asked, place, choices)),
             _ => Action::Insert(self.chosen_document(choices)),
         }
     }
@@ -214,6 +274,13 @@ impl Asked<'_> {
             Some(tx) => Expectation::Version(TxId(tx)),
             None => Expectation::Absent,
         }
+    }
+
+    /// How long the document is that was there before this request.
+    fn len(&self, place: &Place) -> Option<usize> {
+        let model = &self.tracked.model;
+        let newest = model.state_after(model.newest())?;
+        newest.get(&(place.name.clone(), place.id.clone())).map(|content| content.len())
     }
 
     /// Whether a document is there once all of this request so far is done.

@@ -254,3 +254,22 @@ fn nothing_is_answered_twice() {
     database.answer(1, &executed(vec![written(1)]), Allowance::default()).unwrap();
     database.answer(1, &executed(vec![written(1)]), Allowance::default()).unwrap_err();
 }
+
+/// A request wrote a document and read it; its batch is given up, so nobody knows whether the document is there.
+#[test]
+fn what_a_request_read_of_a_batch_that_is_given_up_is_decided_again() {
+    let mut database = opened();
+    database.submit(1, vec![create(1, 1), read(1)], Atomicity::EachAlone);
+    let kept = executed(vec![failed(ErrorCode::OutcomeUnknown), found(1)]);
+    database.clone().answer(1, &kept, FAILED).unwrap_err();
+    let again = executed(vec![failed(ErrorCode::OutcomeUnknown), failed(ErrorCode::DocNotFound)]);
+    database.answer(1, &again, FAILED).unwrap();
+}
+
+#[test]
+fn nobody_is_told_that_a_database_is_not_open() {
+    let mut database = opened();
+    database.submit(1, vec![read(1)], Atomicity::EachAlone);
+    let closing = Allowance { closing: true, ..FAILED };
+    database.answer(1, &Err(Error::new(ErrorCode::DbNotOpen)), closing).unwrap_err();
+}

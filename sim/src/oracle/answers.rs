@@ -55,13 +55,12 @@ impl Checker {
                         Ok(None)
                     }
                     Err(_) if device_failed || self.stopping => Ok(None),
-                    Err(error) if error.code() == ErrorCode::DbNotOpen => Ok(None),
                     // It waited for an opening.
                     Err(error) if error.code() == ErrorCode::MemoryLimit && may_be_full => Ok(None),
                     other => violation!("closing {} answered {other:?}", tracked.name),
                 }
             }
-            Asked::Execute { database, closes_before, operations, held_bytes } => {
+            Asked::Execute { database, closes_before, operations, room } => {
                 let asking = &self.databases[database];
                 // What an opening has read so far counts, and nobody is shown it.
                 let waits_for_opening = self.databases.iter().any(|tracked| tracked.shown.is_none());
@@ -74,7 +73,6 @@ impl Checker {
                 ) || waits_for_opening
                     && space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 let device_failed = self.may_blame_device(database);
-                let memory_bytes_free = self.memory_bytes_free();
                 let held_before = asking.model.held_bytes(asking.model.newest().saturating_sub(1));
                 let tracked = &mut self.databases[database];
                 let closing = self.stopping || tracked.closes_asked > closes_before;
@@ -88,15 +86,8 @@ impl Checker {
                     .model
                     .answer(id.0, response, Allowance { device_failed, closing, damaged, memory_full, queue_full })
                     .map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
-                let adds = operations.iter().any(|operation| operation.action.document().is_some());
-                if newest > TxId(0)
-                    && adds
-                    && self.pinned_bytes > 0
-                    && held_bytes.is_some_and(|held| held > memory_bytes_free)
-                {
-                    return violation!(
-                        "{name} takes a document, where readers leave no room beside {held_bytes:?} bytes"
-                    );
+                if let Some(room) = room.filter(|_| !damaged) {
+                    room.is_as_answered(response).map_err(|Violation(why)| Violation(format!("{name}: {why}")))?;
                 }
                 // What failed may be there or not.
                 if newest > TxId(0) && disk.injected() == 0 && !damaged {
@@ -220,12 +211,13 @@ impl Checker {
         tracked.opened = false;
         tracked.batches.clear();
         tracked.closings = vec![Counts::NEW];
+        tracked.created_at_unix_ns = None;
         (tracked.let_go, tracked.stored) = (0, 0);
         (tracked.seen_damaged, tracked.rested) = (None, 0);
         tracked.model.forget();
     }
 
-    fn listed(&self, response: &Response, device_failed: bool) -> Result<(), Violation> {
+    fn listed(&mut self, response: &Response, device_failed: bool) -> Result<(), Violation> {
         let infos = match response {
             Ok(Reply::Databases(infos)) => infos,
             Ok(Reply::Stats(stats)) => {

@@ -6,8 +6,10 @@
 //! judges nothing on a disk in doubt.
 
 use docdb_engine::View;
+use docdb_models::{Content, Database, Key, State};
 use docdb_protocol::{DatabaseInfo, Stats};
 
+use super::room::document_bytes;
 use super::{Asked, Checker, Tracked, Violation, violation};
 
 /// What the log takes for a document besides its bytes, at least: the header of its record.
@@ -24,7 +26,8 @@ impl Checker {
     ///
     /// # Errors
     /// When an entry says what is not so.
-    pub(super) fn list_is_true(&self, infos: &[DatabaseInfo], device_failed: bool) -> Result<(), Violation> {
+    pub(super) fn list_is_true(&mut self, infos: &[DatabaseInfo], device_failed: bool) -> Result<(), Violation> {
+        self.creation_is_told(infos)?;
         if !infos.is_sorted_by(|one, next| one.name < next.name) {
             return violation!("the databases are not listed by name, each once");
         }
@@ -35,6 +38,23 @@ impl Checker {
             if let Some(info) = infos.iter().find(|info| info.name == tracked.name) {
                 self.entry_is_true(number, tracked, info, device_failed)
                     .map_err(|Violation(why)| Violation(format!("{} is listed with {info:?}: {why}", tracked.name)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A database was created when the clock said so, once and for all.
+    fn creation_is_told(&mut self, infos: &[DatabaseInfo]) -> Result<(), Violation> {
+        let (first, last) = self.walls;
+        for info in infos {
+            let Some(tracked) = self.databases.iter_mut().find(|tracked| tracked.id == Some(info.id)) else { continue };
+            let told = info.created_at_unix_ns;
+            let known = *tracked.created_at_unix_ns.get_or_insert(told);
+            if told != known || told < first || told > last {
+                let name = &tracked.name;
+                return violation!(
+                    "{name} is said to be created at {told}, before at {known}; it was {first} to {last}"
+                );
             }
         }
         Ok(())
@@ -207,15 +227,36 @@ fn log_bytes_max(tracked: &Tracked) -> u64 {
     LOG_BYTES_BEGUN + 2 * tracked.model.written_bytes(newest, 2 * RECORD_BYTES_MIN) + newest * TRANSACTION_BYTES_MAX
 }
 
-/// The memory that a view says it takes is that of its documents.
+/// The memory that a view says it takes is that of its documents, each of which takes what its own length says: so whatever
+/// a write takes, the opposite one gives back.
 ///
 /// # Errors
-/// When it is less, or far more.
-pub(super) fn memory_is_counted(view: &View, document_bytes: u64, documents: u64) -> Result<(), Violation> {
-    let (low, told) = (document_bytes, view.memory_bytes());
-    let high = low + documents * super::space::DOCUMENT_OVERHEAD_BYTES;
-    if told < low || told > high {
-        return violation!("a view counts {told} bytes of memory for {documents} documents of {low} bytes");
+/// When it is another.
+pub(super) fn memory_is_counted(view: &View, shown: &State) -> Result<(), Violation> {
+    let bytes: u64 = shown.iter().map(|((_, id), content)| document_bytes(id, content.len())).sum();
+    if view.memory_bytes() != bytes {
+        let (told, documents) = (view.memory_bytes(), shown.len());
+        return violation!("a view counts {told} bytes of memory for {documents} documents, which take {bytes}");
+    }
+    Ok(())
+}
+
+/// What a state keeps in memory that readers hold beside a later one is at least what was replaced and deleted in between,
+/// and at most all that it takes.
+///
+/// # Errors
+/// When it is said to be less, or more.
+pub(super) fn kept_beside_is_counted(older: &View, newer: &View, model: &Database) -> Result<(), Violation> {
+    let state = |view: &View| model.state_after(view.last_tx().0);
+    let (Some(before), Some(after)) = (state(older), state(newer)) else { return Ok(()) };
+    let is_gone = |(key, content): &(&Key, &Content)| after.get(*key) != Some(*content);
+    let least: u64 = before.iter().filter(is_gone).map(|(_, content)| content.len() as u64).sum();
+    let (told, most) = (older.bytes_kept_beside(newer), older.memory_bytes());
+    if told < least || told > most {
+        let (from, to) = (older.last_tx(), newer.last_tx());
+        return violation!(
+            "the state after {from} is said to keep {told} bytes beside that after {to}: {least} to {most}"
+        );
     }
     Ok(())
 }

@@ -28,6 +28,8 @@ pub(super) struct Files {
     kept: BTreeSet<String>,
     /// Folders of databases that this process made.
     made: BTreeSet<String>,
+    /// Databases of which this process asked for a folder.
+    begun: BTreeSet<String>,
     /// Segments that were sealed since their database was opened: what they say may be superseded before the next opening.
     sealed: BTreeSet<String>,
 }
@@ -92,6 +94,7 @@ impl Files {
                 self.sealed.insert(to.as_str().to_owned());
             }
             DiskOp::MakeDirectory { path } => {
+                self.begun.extend(path.as_str().strip_prefix("db/").map(str::to_owned));
                 self.in_flight.insert(id, Asked::MakeDirectory { path: path.as_str().to_owned() });
             }
             DiskOp::Read { .. }
@@ -144,6 +147,11 @@ impl Files {
     fn know(&mut self, folder: &str, epoch: u64) {
         let known = self.epochs.entry(folder.to_owned()).or_default();
         *known = epoch.max(*known);
+    }
+
+    /// Whether this process asked for the folder of a database.
+    pub(super) fn has_begun(&self, name: &str) -> bool {
+        self.begun.contains(name)
     }
 
     /// Readers see a database again: what its opening sealed is behind it.

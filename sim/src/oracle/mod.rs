@@ -19,9 +19,11 @@ mod ids;
 pub(crate) mod progress;
 pub(crate) mod proofs;
 mod published;
+mod room;
 pub(crate) mod settled;
 pub(crate) mod space;
 mod spares;
+mod stopping;
 mod touched;
 mod views;
 mod waits;
@@ -32,7 +34,7 @@ use std::hash::{Hash, Hasher};
 
 use docdb_engine::{Options, RequestId, View};
 use docdb_models::{Database, Mismatch};
-use docdb_protocol::{DatabaseId, DatabaseName, IfMissing, Operation, Request, TxId};
+use docdb_protocol::{Atomicity, DatabaseId, DatabaseName, IfMissing, Operation, Request, TxId};
 
 use crate::disk::SimDisk;
 pub(crate) use answers::written;
@@ -42,6 +44,7 @@ pub use difference::{Differs, Place};
 use doubt::Doubt;
 use figures::Counts;
 use files::Files;
+use room::Room;
 use watch::Watch;
 
 /// What an operation may take up besides its document while it waits.
@@ -84,6 +87,10 @@ pub struct Tracked {
     visible: TxId,
     /// What readers see now.
     shown: Option<View>,
+    /// A state that readers were shown since it was opened, and may hold still.
+    held: Option<View>,
+    /// When it was created, once that was told.
+    created_at_unix_ns: Option<u64>,
     /// Whether they see only what is proven, as long as there is no space to go on writing; and what that is.
     is_glimpsed: bool,
     glimpse: Option<View>,
@@ -156,7 +163,7 @@ pub struct Recovered {
 enum Asked {
     Open { database: usize },
     Close { database: usize },
-    Execute { database: usize, closes_before: u64, operations: Vec<Operation>, held_bytes: Option<u64> },
+    Execute { database: usize, closes_before: u64, operations: Vec<Operation>, room: Option<Room> },
     List,
 }
 
@@ -195,6 +202,8 @@ pub struct Checker {
     /// The engine's bounds for what waits: requests, and their bytes.
     queue_max: (usize, usize),
     stopping: bool,
+    /// What the wall clock said so far, at least and at most.
+    walls: (u64, u64),
     /// Whether the catalog could not be written, and what was read of it is shown: it is not durable for certain.
     is_unwritten: bool,
     doubt: Doubt,
@@ -221,6 +230,8 @@ impl Checker {
             closes_waiting: 0,
             visible: TxId(0),
             shown: None,
+            held: None,
+            created_at_unix_ns: None,
             is_glimpsed: false,
             glimpse: None,
             closing_told: false,
@@ -251,6 +262,7 @@ impl Checker {
             pinned_bytes: 0,
             queue_max: (usize::MAX, usize::MAX),
             stopping: false,
+            walls: (u64::MAX, 0),
             is_unwritten: false,
             doubt: Doubt::default(),
             files: Files::default(),
@@ -343,11 +355,12 @@ impl Checker {
             }
             Request::Execute { database, operations, atomicity } => {
                 let database = with_id(database);
+                let is_one = operations.len() == 1 || *atomicity == Atomicity::AllOrNothing;
+                let room = self.held_bytes().filter(|_| is_one).and_then(|held| self.room(database, operations, held));
                 let tracked = &mut self.databases[database];
                 tracked.model.submit(id.0, operations.clone(), *atomicity);
                 let closes_before = tracked.closes_asked - tracked.closes_waiting;
-                let held_bytes = self.held_bytes();
-                Asked::Execute { database, closes_before, operations: operations.clone(), held_bytes }
+                Asked::Execute { database, closes_before, operations: operations.clone(), room }
             }
             Request::Stats | Request::ListDatabases => Asked::List,
         };
@@ -372,6 +385,15 @@ impl Checker {
         (is_certain && self.unclaimed.is_empty()).then(|| shown.map(View::memory_bytes).sum())
     }
 
+    /// Whether there is room for a request, where that is certain.
+    fn room(&self, database: usize, operations: &[Operation], held_bytes: u64) -> Option<Room> {
+        let tracked = &self.databases[database];
+        // What was given up without anybody's knowing stays in the model until the next opening.
+        let is_known = tracked.model.newest() == tracked.model.published();
+        let is_whole = tracked.shown.is_some() && is_known && !tracked.is_damaged && !self.doubt.is_any();
+        is_whole.then(|| Room::found(tracked, operations, held_bytes, self.memory_bytes_max, self.pinned_bytes))?
+    }
+
     /// No request that comes now need be taken.
     pub fn stop(&mut self) {
         self.stopping = true;
@@ -389,6 +411,7 @@ impl Checker {
             pinned_bytes: _,
             queue_max: _,
             stopping,
+            walls: _,
             is_unwritten,
             doubt,
             files: _,
@@ -409,6 +432,8 @@ impl Checker {
                 opened: _,
                 visible: _,
                 shown: _,
+                held: _,
+                created_at_unix_ns: _,
                 is_glimpsed: _,
                 glimpse: _,
                 closing_told: _,
@@ -470,7 +495,8 @@ impl Checker {
             tracked.model.crash();
             tracked.opened = false;
             tracked.visible = TxId(0);
-            (tracked.shown, tracked.is_glimpsed, tracked.glimpse) = (None, false, None);
+            (tracked.shown, tracked.held) = (None, None);
+            (tracked.is_glimpsed, tracked.glimpse) = (false, None);
             tracked.was_cut_off |= !tracked.closing_told;
             tracked.closing_untold = false;
             tracked.is_damaged = false;

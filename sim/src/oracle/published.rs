@@ -7,10 +7,13 @@ use docdb_engine::{Alert, AlertKind, DiskOp, OpId, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
 use docdb_protocol::{CollectionName, DatabaseId, Error};
 
-use super::figures::Counts;
+use super::figures::{Counts, kept_beside_is_counted};
 use super::views::{contents_of, withheld_is_told};
 use super::{Asked, Checker, Recovered, Violation, space, violation};
 use crate::disk::SimDisk;
+
+/// A reader holds a state through so many transactions.
+const HELD_TRANSACTIONS: u64 = 12;
 
 impl Checker {
     /// Readers see `view` from now on. Says what was recovered when they saw none before.
@@ -47,6 +50,7 @@ impl Checker {
             }
             tracked.was_cut_off = tracked.is_latched || tracked.is_damaged;
             (tracked.shown, tracked.closing_untold, tracked.glimpse) = (None, true, None);
+            tracked.held = None;
             tracked.was_cut_off |= tracked.is_spoiled;
             tracked.was_cut_off |= std::mem::take(&mut tracked.is_glimpsed);
             (tracked.is_latched, tracked.is_spoiled) = (false, false);
@@ -57,7 +61,7 @@ impl Checker {
             return Ok(None);
         };
         tracked.visible = view.last_tx();
-        tracked.shown = Some(view.clone());
+        let before = tracked.shown.replace(view.clone());
         (tracked.is_glimpsed, tracked.is_spoiled, tracked.glimpse) = (false, false, None);
         (tracked.closing_told, tracked.closing_untold) = (false, false);
         let shown = contents_of(view).map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
@@ -119,6 +123,15 @@ impl Checker {
         judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
         if recovers {
             self.files.opened(name.as_str());
+            tracked.held = None;
+        } else if !tracked.is_damaged {
+            for older in [before.as_ref(), tracked.held.as_ref()].into_iter().flatten() {
+                kept_beside_is_counted(older, view, &tracked.model)
+                    .map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+            }
+        }
+        if tracked.held.as_ref().is_none_or(|held| held.last_tx().0 + HELD_TRANSACTIONS < tx) {
+            tracked.held = Some(view.clone());
         }
         self.attempts.shown(name.as_str());
         if recovers && !tracked.is_damaged {
@@ -152,6 +165,7 @@ impl Checker {
     /// When one is changed.
     pub fn submitted(&mut self, id: OpId, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
         let is_in_doubt = self.doubt.is_any();
+        self.nothing_is_begun(op)?;
         self.files.submitted(id, op, disk, is_in_doubt)?;
         self.attempts.submitted(id, op);
         self.watch_submitted(id, op)?;

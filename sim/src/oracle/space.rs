@@ -7,6 +7,7 @@ use docdb_engine::View;
 use docdb_models::Key;
 use docdb_protocol::{DocumentId, Operation};
 
+use super::room::document_bytes;
 use super::{Checker, Tracked, Violation, violation};
 use crate::disk::SimDisk;
 
@@ -17,10 +18,7 @@ const FILES_PER_DATABASE_MAX: usize = 8;
 const OTHER_FILES_MAX: usize = 6;
 
 /// What a document may take besides its bytes.
-pub(super) const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
-
-/// What a document that grows may take besides what it grows by: allocations are rounded.
-const ROUNDING_BYTES: u64 = 16;
+const DOCUMENT_OVERHEAD_BYTES: u64 = 256;
 
 /// What is read back may take a part more than what was written.
 const READ_BACK_ALLOWANCE: u64 = 16;
@@ -56,14 +54,15 @@ pub(super) fn memory_may_be_full(
         // What comes without an id replaces nothing.
         let id = operation.action.document_id();
         let key: Option<Key> = id.map(|id| (operation.collection.as_str().into(), id.clone()));
-        let stored = key.as_ref().map(|key| {
-            own.get(key).copied().unwrap_or_else(|| state.get(key).map_or(0, |content| content.len() as u64))
-        });
-        let replaced = stored.unwrap_or(0);
-        let added = operation.action.document().map_or(0, |document| document.len() as u64);
-        let text_bytes = id.and_then(DocumentId::as_text).map_or(0, |text| text.len() as u64);
-        let overhead = if replaced == 0 { DOCUMENT_OVERHEAD_BYTES + text_bytes } else { ROUNDING_BYTES };
-        held = (held + added).saturating_sub(replaced) + overhead;
+        let number = DocumentId::Number(0);
+        let takes = |len: usize| document_bytes(id.unwrap_or(&number), len);
+        let stored = |key: &Key| match own.get(key) {
+            Some(own) => *own,
+            None => state.get(key).map_or(0, |content| takes(content.len())),
+        };
+        let replaced = key.as_ref().map_or(0, stored);
+        let added = operation.action.document().map_or(0, |document| takes(document.len()));
+        held = (held + added).saturating_sub(replaced);
         if added > replaced && held > memory_bytes_free {
             return true;
         }

@@ -90,9 +90,7 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
         return violation!("the view counts {} documents and shows {count}", view.documents());
     }
     if !shown.is_damaged() {
-        let text_bytes = |id: &DocumentId| id.as_text().map_or(0, |text| text.len() as u64);
-        let bytes = shown.found.iter().map(|((_, id), content)| text_bytes(id) + content.len() as u64).sum();
-        memory_is_counted(view, bytes, count)?;
+        memory_is_counted(view, &shown.found)?;
     }
     Ok(shown)
 }

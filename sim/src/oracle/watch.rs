@@ -3,7 +3,7 @@
 //!
 //! It carries each operation, completion, alert, view and answer to them, with what the judge knows of the database.
 
-use docdb_engine::{Alert, Completion, DiskOp, Instant, OpId, Options, View};
+use docdb_engine::{Alert, Completion, DiskOp, Instant, OpId, Options, View, WallTime};
 use docdb_protocol::{DatabaseId, Error, ErrorCode, OperationReply, Reply, Response};
 
 use super::causes::Causes;
@@ -41,9 +41,10 @@ impl Watch {
 }
 
 impl Checker {
-    /// It is `now`, by the clock that never goes back.
-    pub(crate) fn time_is(&mut self, now: Instant) {
+    /// It is `now`, by the clock that never goes back, and `wall` by the one that people set.
+    pub(crate) fn time_is(&mut self, now: Instant, wall: WallTime) {
         self.watch.now = now;
+        self.walls = (self.walls.0.min(wall.0), self.walls.1.max(wall.0));
     }
 
     /// The engine asks for an operation.

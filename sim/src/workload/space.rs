@@ -146,6 +146,11 @@ impl Space {
         Place { collection, name, id }
     }
 
+    /// What was written last.
+    pub(super) fn last(&self, tracked: &Tracked) -> Option<Place> {
+        tracked.model.last_written().and_then(|key| self.of(key))
+    }
+
     /// The `at`-th of the few ids.
     fn few(&self, at: usize) -> DocumentId {
         let is_text = match self.kind {

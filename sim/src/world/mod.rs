@@ -292,7 +292,7 @@ impl World {
     /// Judges what the engine said since the last time.
     fn judge(&mut self) -> Result<(), Violation> {
         self.checker.doubt(&self.driver.disk);
-        self.checker.time_is(self.driver.clock.monotonic());
+        self.checker.time_is(self.driver.clock.monotonic(), self.driver.clock.wall());
         for event in std::mem::take(&mut self.collected.events) {
             self.note(&event);
             self.refinement.verdict()?;
@@ -378,7 +378,8 @@ impl World {
     pub fn shutdown(&mut self) -> Result<(), Violation> {
         self.checker.stop();
         self.note(&Event::ShutdownAsked);
-        self.feed(Input::Shutdown)
+        self.feed(Input::Shutdown)?;
+        self.checker.what_has_not_begun_is_refused(&self.driver.disk)
     }
 }
 

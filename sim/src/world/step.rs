@@ -142,7 +142,7 @@ impl World {
     fn deliver(&mut self) -> Result<(), Violation> {
         if let Some(completion) = self.driver.disk.next_completion() {
             let id = completion.id;
-            self.checker.time_is(self.driver.clock.monotonic());
+            self.checker.time_is(self.driver.clock.monotonic(), self.driver.clock.wall());
             self.checker.delivered(completion, &self.driver.disk)?;
             self.note(&Event::Delivered { id });
         }
