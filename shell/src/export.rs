@@ -8,14 +8,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use docdb_protocol::{CollectionName, DatabaseId, DocumentId, Error, ErrorCode};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::backend::{Backend, texts_not_shown};
+use crate::backend::{Backend, Range, texts_not_shown};
 use crate::entry;
 use crate::interrupt::Interrupt;
 
@@ -80,7 +79,7 @@ impl Export<'_> {
     /// A mistyped name must not replace a good file by an empty one.
     fn find(&self, backend: &mut dyn Backend) -> Result<(), Error> {
         let is_default = *self.collection == CollectionName::default_collection();
-        if is_default || backend.collections(self.database)?.contains(self.collection) {
+        if is_default || backend.collections(self.database)?.iter().any(|listed| listed.name == *self.collection) {
             return Ok(());
         }
         let detail = ".collections lists those that there are; no file was written";
@@ -101,13 +100,13 @@ impl Export<'_> {
             written(writer.write_all(b"["))?;
         }
         let mut count = 0;
-        let mut next = Some(Bound::Unbounded);
-        while let Some(from) = next {
+        let mut next = Some(Range::ALL);
+        while let Some(range) = next {
             if self.interrupt.is_set() {
                 return Ok(Exported::Interrupted);
             }
-            let page = backend.scan(self.database, self.collection, from.as_ref())?;
-            next = page.next();
+            let page = backend.scan(self.database, self.collection, &range)?;
+            next = page.next(range);
             for (id, bytes) in page.documents {
                 let bytes = match bytes {
                     Ok(bytes) => bytes,

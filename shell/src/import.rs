@@ -16,12 +16,13 @@ use std::path::Path;
 
 use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
 use docdb_protocol::{
-    Action, CollectionName, DatabaseId, Document, DocumentId, Error, ErrorCode, Operation, OperationResult,
+    Action, Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing,
+    Operation, OperationResult,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 
-use crate::backend::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX};
+use crate::backend::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Range};
 use crate::entry::{self, Entry};
 use crate::interrupt::{Interrupt, Patient};
 use crate::split::{Form, Piece, Place, Splitter, line_ends};
@@ -47,7 +48,9 @@ pub(crate) enum Ids {
 /// What to import, and to where.
 pub(crate) struct Import<'a> {
     pub(crate) file: &'a Path,
-    pub(crate) database: DatabaseId,
+    /// `None` of a database that the first document makes.
+    pub(crate) database: Option<DatabaseId>,
+    pub(crate) name: &'a DatabaseName,
     pub(crate) collection: &'a CollectionName,
     pub(crate) ids: &'a Ids,
     pub(crate) ndjson: bool,
@@ -58,6 +61,8 @@ pub(crate) struct Import<'a> {
 /// How an import ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Imported {
+    /// Where they are; `None` when the database was new and nothing was stored.
+    pub(crate) database: Option<DatabaseId>,
     /// Documents that were stored, and stay.
     pub(crate) count: u64,
     /// Whether there is more in the file.
@@ -93,6 +98,7 @@ enum NextId {
 struct Batches<'a> {
     import: &'a Import<'a>,
     backend: &'a mut dyn Backend,
+    database: Option<DatabaseId>,
     operations: Vec<Operation>,
     places: Vec<Place>,
     bytes: usize,
@@ -128,9 +134,10 @@ impl Import<'_> {
 
     fn all(&self, reader: BufReader<impl Read>, backend: &mut dyn Backend) -> Result<Imported, Error> {
         let (operations, places) = (Vec::new(), Vec::new());
-        let mut batches = Batches { import: self, backend, operations, places, bytes: 0, imported: 0 };
+        let database = self.database;
+        let mut batches = Batches { import: self, backend, database, operations, places, bytes: 0, imported: 0 };
         let mut ids = IdsSoFar::default();
-        let interrupted = |batches: &Batches<'_>| Ok(Imported { count: batches.imported, interrupted: true });
+        let interrupted = |batches: &Batches<'_>| Ok(batches.end(true));
         let form = self.ndjson.then_some(Form::Values);
         let mut splitter = match Splitter::new(reader, form) {
             Ok(splitter) => splitter,
@@ -155,7 +162,7 @@ impl Import<'_> {
             batches.push(operation, piece.place)?;
         }
         batches.send()?;
-        Ok(Imported { count: batches.imported, interrupted: false })
+        Ok(batches.end(false))
     }
 
     fn operation(&self, piece: &Piece, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<Operation, Error> {
@@ -184,7 +191,10 @@ impl Import<'_> {
 
     fn count_on(&self, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<DocumentId, Error> {
         let id = match ids.next {
-            NextId::Unknown => first_free_id(backend, self.database, self.collection)?,
+            NextId::Unknown => match self.database {
+                Some(database) => first_free_id(backend, database, self.collection)?,
+                None => Some(0),
+            },
             NextId::Free(id) => Some(id),
             NextId::NoneLeft => None,
         };
@@ -259,7 +269,7 @@ fn first_free_id(
     collection: &CollectionName,
 ) -> Result<Option<u64>, Error> {
     let mut any_from = |id: u64| {
-        let page = backend.scan(database, collection, Bound::Included(&DocumentId::Number(id)))?;
+        let page = backend.scan(database, collection, &Range::from(Bound::Included(DocumentId::Number(id))))?;
         // A damaged document has an id as well.
         Ok::<_, Error>(page.documents.iter().rev().find_map(|(id, _)| id.as_number()))
     };
@@ -296,7 +306,10 @@ impl Batches<'_> {
         let places = std::mem::take(&mut self.places);
         self.bytes = 0;
         let Some(first) = places.first() else { return Ok(()) };
-        let results: Vec<OperationResult> = match self.backend.execute(self.import.database, operations) {
+        let executed = self
+            .made(&operations)
+            .and_then(|database| self.backend.execute(database, operations, Atomicity::EachAlone));
+        let results: Vec<OperationResult> = match executed {
             Ok(results) => results,
             Err(error) => return Err(self.described(&error, &format!("the batch from {first} on"))),
         };
@@ -305,6 +318,20 @@ impl Batches<'_> {
             Some((error, place)) => Err(self.described(error, &place.to_string())),
             None => Ok(()),
         }
+    }
+
+    /// The database, which is created for the first documents.
+    fn made(&mut self, operations: &[Operation]) -> Result<DatabaseId, Error> {
+        if let Some(database) = self.database {
+            return Ok(database);
+        }
+        self.backend.check(operations)?;
+        let database = self.backend.open(self.import.name, IfMissing::Create)?;
+        Ok(*self.database.insert(database))
+    }
+
+    fn end(&self, interrupted: bool) -> Imported {
+        Imported { database: self.database, count: self.imported, interrupted }
     }
 
     /// Stores what stood in front of a bad document, then says what was bad.

@@ -57,6 +57,7 @@ pub fn run_terminal(session: &mut Session) -> Result<(), Error> {
     let mut editor = DefaultEditor::new().map_err(unusable)?;
     // Behind the editor, which takes the signal for itself when it is made.
     session.interrupt.watch().map_err(|error| unusable(ReadlineError::Io(error)))?;
+    session.greet();
     loop {
         // While a line is edited Ctrl-C is a key. The signal comes as soon as the line has ended, and is for its commands.
         session.interrupt.forget();

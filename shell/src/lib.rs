@@ -14,8 +14,10 @@ mod export;
 mod import;
 mod input;
 mod interrupt;
+mod json_error;
 mod output;
 mod session;
+mod shown;
 mod split;
 
 pub use input::{run_commands, run_lines, run_terminal};

@@ -1,16 +1,21 @@
 //! What the shell prints, and how errors look.
 //!
 //! Results go to one writer and errors to another, so that a transcript can be tested and a pipe
-//! gets results alone.
+//! gets results alone. A pipe gets a document's bytes as they are; on a terminal no control character of one is obeyed.
 
 use std::io::{self, IsTerminal, Write};
 
-use docdb_protocol::{Error, ErrorCode};
+use docdb_protocol::{DocumentId, Error, ErrorCode};
+
+use crate::entry;
+use crate::shown::{shown, shown_text};
 
 /// Where results and errors go.
 pub(crate) struct Output {
     results: Box<dyn Write>,
     errors: Box<dyn Write>,
+    /// Whether results go to a terminal, which obeys control characters.
+    is_terminal: bool,
     /// Whether a person watches, for whom progress is shown.
     pub(crate) watched: bool,
     /// Whether nobody reads the results any more: then the shell runs no further command.
@@ -29,15 +34,34 @@ impl Output {
     /// To standard output and standard error.
     pub(crate) fn standard() -> Output {
         let watched = io::stderr().is_terminal();
-        Output { results: Box::new(io::stdout()), errors: Box::new(io::stderr()), watched, closed: false, failures: 0 }
+        let is_terminal = io::stdout().is_terminal();
+        let (results, errors) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        Output { results, errors, is_terminal, watched, closed: false, failures: 0 }
     }
 
-    /// One line of result, as it is.
+    /// A document alone.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn document(&mut self, document: &[u8]) -> Result<(), Error> {
+        self.line(document)
+    }
+
+    /// A document of a list.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn listed(&mut self, id: &DocumentId, document: &[u8]) -> Result<(), Error> {
+        self.line(&[format!("{}\t", entry::json(id)).as_bytes(), document].concat())
+    }
+
+    /// One line of result.
     ///
     /// # Errors
     /// [`ErrorCode::FileWrite`] when it could not be written, whole: a result nobody got is a command that failed.
     pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = self.results.write_all(bytes).and_then(|()| self.results.write_all(b"\n"));
+        let bytes = if self.is_terminal { shown(bytes) } else { bytes.into() };
+        let written = self.results.write_all(&bytes).and_then(|()| self.results.write_all(b"\n"));
         let written = written.and_then(|()| self.results.flush());
         written.map_err(|error| {
             self.closed |= error.kind() == io::ErrorKind::BrokenPipe;
@@ -47,7 +71,7 @@ impl Output {
 
     /// A word beside the results, which is none of them.
     pub(crate) fn note(&mut self, text: &str) {
-        let _ = writeln!(self.errors, "{text}");
+        let _ = writeln!(self.errors, "{}", shown_text(text));
     }
 
     /// One command that was ended by Ctrl-C, and what it left.
@@ -64,6 +88,6 @@ impl Output {
         }
         // The results so far stand in front of the error on a terminal.
         let _ = self.results.flush();
-        let _ = writeln!(self.errors, "error: {}: {error}", error.code().name());
+        let _ = writeln!(self.errors, "error: {}: {}", error.code().name(), shown_text(&error.to_string()));
     }
 }

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use common::{shell, with_daemon};
-use docdb_protocol::wire::{self, WireRequest};
+use docdb_protocol::wire::{self, WireRequest, listing};
+use docdb_protocol::{DatabaseId, DatabaseInfo, DatabaseName};
 
 /// A shell that is fed line by line.
 struct Fed {
@@ -121,6 +122,19 @@ fn answer(stream: &mut UnixStream, body: &[u8], data: &[u8]) {
     stream.write_all(&frame).unwrap();
 }
 
+fn database_a() -> DatabaseInfo {
+    DatabaseInfo {
+        name: DatabaseName::parse("a").unwrap(),
+        id: DatabaseId::FIRST,
+        created_at_unix_ns: 0,
+        open: true,
+        read_only: false,
+        log_bytes: None,
+        memory_bytes: 0,
+        documents: None,
+    }
+}
+
 /// Runs the shell against a daemon that hangs up on the request behind the opening, and on a second connection as well;
 /// says what was asked on that one first.
 fn hung_up_on(command: &str) -> (Output, Option<Vec<u8>>) {
@@ -129,6 +143,8 @@ fn hung_up_on(command: &str) -> (Output, Option<Vec<u8>>) {
     let listener = UnixListener::bind(&path).unwrap();
     let daemon = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        let body = hear(&mut stream);
+        answer(&mut stream, &body, &listing::databases_to_json(&[database_a()]));
         let body = hear(&mut stream);
         answer(&mut stream, &body, &1_u64.to_le_bytes());
         hear(&mut stream);

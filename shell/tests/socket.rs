@@ -17,20 +17,11 @@ fn the_same_commands_give_the_same_results_with_a_daemon_and_without() {
     std::fs::write(&file, line.repeat(600)).unwrap();
     let import = format!(".import {}", file.display());
     let commands = |out: &Path| {
-        [
-            ".open a",
-            ".create 1 {\"a\": 1.0}",
-            ".read 1",
-            ".create b/2 [ 2 ]",
-            ".collections",
-            ".pwd",
-            ".read 9",
-            &import,
-        ]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([format!(".export {} --plain", out.display()), ".create 1 {}".to_owned(), ".close".to_owned()])
-        .collect::<Vec<String>>()
+        [".open a", ".create 1 {\"a\": 1.0}", ".read 1", ".create b/2 [ 2 ]", ".count b", ".pwd", ".read 9", &import]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!(".export {} --plain", out.display()), ".create 1 {}".to_owned(), ".close".to_owned()])
+            .collect::<Vec<String>>()
     };
     let run = |place: &[&str], out: &Path| {
         let commands = commands(out);
@@ -112,11 +103,40 @@ fn an_export_replaces_nothing_but_a_plain_file() {
     std::fs::write(&file, "precious").unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let export = format!(".export {} --force", link.display());
-    let ran = shell(&[data.to_str().unwrap()], &[".open a", &export]);
+    let ran = shell(&[data.to_str().unwrap()], &[".open a", ".create 1 1", &export]);
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(ran.status.code() == Some(3) && said.contains("is no plain file"), "{said}");
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+}
+
+/// What the daemon's older protocol has no word for is refused before anything is made.
+#[test]
+fn what_the_daemon_cannot_be_asked_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let commands = [
+        ".open a",
+        ".put 1 1",
+        ".insert 1",
+        ".begin",
+        ".ls",
+        ".create 1 1",
+        ".list --reverse",
+        ".list --to 0",
+        ".collections",
+    ];
+    with_daemon(&dir.path().join("data"), |socket| {
+        let ran = shell(&["--socket", socket.to_str().unwrap()], &commands);
+        let (results, said) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+        for what in ["put", "insert", "transactions", "descending order"] {
+            let error = format!("the daemon's protocol has no word for {what}");
+            assert!(said.contains(&error), "{what}: {said}");
+        }
+        assert_eq!(said.lines().filter(|line| line.ends_with("while no daemon runs")).count(), 4, "{said}");
+        let databases = results.lines().take_while(|line| !line.starts_with("_default")).count();
+        assert_eq!(databases, 1, "no database was made for what was refused: {results}");
+        assert!(results.ends_with("_default\t?\n"), "{results}");
+    });
 }
 
 #[test]

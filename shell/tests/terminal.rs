@@ -173,3 +173,34 @@ fn a_script_is_ended_by_the_signal() {
     assert_eq!(shell.wait().unwrap().signal(), Some(2), "as any other program: 130 to a shell");
     drop(documents);
 }
+
+#[test]
+fn a_person_is_told_what_is_new_what_was_written_and_what_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut terminal = Terminal::new(&dir.path().join("data"));
+    terminal.press(".open a\r.list\r");
+    terminal.wait_for("a is new: its first document makes it");
+    terminal.wait_for("no documents");
+    assert!(!dir.path().join("data").exists(), "nothing was written yet");
+    terminal.press(".create 7 {}\r");
+    terminal.wait_for("created 7, tx 1");
+    terminal.press(".insert {}\r");
+    terminal.wait_for("inserted 8, tx 2");
+    terminal.press(".in b\r.begin\r");
+    terminal.wait_for("docdb:a/b [transaction: 0]> ");
+    terminal.press(".put 1 1\r");
+    terminal.wait_for("put at .commit");
+    terminal.wait_for("docdb:a/b [transaction: 1]> ");
+    terminal.press(".put 2 {\r");
+    terminal.wait_for("it ends too soon");
+    terminal.press(".commit\r");
+    terminal.wait_for("committed 1 write, tx 3");
+    // What would clear the screen is shown, not obeyed.
+    let file = dir.path().join("file");
+    std::fs::write(&file, "\"\u{9b}2J\"\n").unwrap();
+    terminal.press(&format!(".import {} --collection c\r", file.display()));
+    terminal.wait_for("1 imported");
+    terminal.press(".read c/0\r");
+    terminal.wait_for("\"\\u009b2J\"");
+    terminal.leave();
+}

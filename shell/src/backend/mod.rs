@@ -1,83 +1,67 @@
 //! Where the databases are: behind one trait, opened here or served by a daemon.
 //!
 //! Both answer the same errors by the same codes; a daemon's carry less context, because only a text crosses the wire. A
-//! backend never interprets a document.
+//! backend never interprets a document. What a place has no word for it refuses before anything is asked of it.
 
 mod embedded;
+mod page;
 mod socket;
 
 pub use embedded::Embedded;
+pub use page::{Missing, Page, Range, texts_not_shown};
 pub use socket::Socket;
-
-use std::ops::Bound;
 
 use docdb_protocol::wire::listing::ListedDatabase;
 use docdb_protocol::{
-    CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, Operation, OperationResult,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, Error, IfMissing, Operation, OperationResult,
 };
 
 /// The documents' bytes of one request from the shell stay below this, so that a frame holds them.
 pub const DOCUMENT_BYTES_PER_REQUEST_MAX: usize = 4 * 1024 * 1024;
 
-/// Part of a collection, in the order of ids.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The documents, as stored, or why one cannot be shown: it is damaged, or too long for the daemon's protocol.
-    pub documents: Vec<(DocumentId, Result<Vec<u8>, Error>)>,
-    /// Whether there are documents behind the last one.
-    pub more: bool,
-    /// What keeps documents away that are not named, if anything does.
-    pub missing: Vec<Missing>,
-    /// Whether documents follow whose ids are texts, which cannot be shown here.
-    pub texts: bool,
-}
-
-/// Why documents are missing from a collection without being named.
+/// What not every place has a word for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// A part of the log is lost.
-    Lost,
-    /// They are there, and nobody is shown them before there is space to make them durable.
-    Withheld,
+pub enum Feature {
+    /// Several writes, all or nothing.
+    Transactions,
+    /// Documents in the descending order of ids.
+    Descending,
 }
 
-impl Missing {
-    /// The error that says so.
-    #[must_use]
-    pub fn error(self) -> Error {
-        match self {
-            Missing::Lost => Error::new(ErrorCode::CorruptRecord)
-                .detail("a part of the log is lost, and documents with it that nothing names"),
-            Missing::Withheld => Error::new(ErrorCode::DiskFull)
-                .detail("documents written last are withheld; nothing is lost, make room and open the database again"),
-        }
-    }
-}
-
-impl Page {
-    /// Where the next page begins; `None` when this is the last. A page that says there is more always has a document; one
-    /// that has none would go round for ever.
-    #[must_use]
-    pub fn next(&self) -> Option<Bound<DocumentId>> {
-        self.documents.last().filter(|_| self.more).map(|(id, _)| Bound::Excluded(id.clone()))
-    }
-}
-
-/// The error for documents that a page could not show.
-#[must_use]
-pub fn texts_not_shown() -> Error {
-    let detail = "there are documents whose ids are texts, for which the daemon's protocol has no word; docdbsh DIR shows \
-                  them while no daemon runs";
-    Error::new(ErrorCode::InvalidDocumentId).detail(detail)
+/// A collection, and how many documents it has where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedCollection {
+    /// Its name.
+    pub name: CollectionName,
+    /// `None` where the place does not say.
+    pub documents: Option<u64>,
 }
 
 /// What the shell needs of a place with databases.
 pub trait Backend {
-    /// The id of the database of this name; it is created when there is none.
+    /// Refuses what the place has no word for.
     ///
     /// # Errors
-    /// Whatever keeps it from being opened.
-    fn open(&mut self, name: &DatabaseName) -> Result<DatabaseId, Error>;
+    /// [`docdb_protocol::ErrorCode::InvalidRequest`], with what to do instead.
+    fn require(&self, feature: Feature) -> Result<(), Error>;
+
+    /// Refuses operations that the place has no word for. Nothing is asked of it.
+    ///
+    /// # Errors
+    /// As [`Backend::require`].
+    fn check(&self, operations: &[Operation]) -> Result<(), Error>;
+
+    /// The place in words, for a banner.
+    fn place(&self) -> String;
+
+    /// What is not there yet, and is made by the first write: a data directory.
+    fn unmade(&self) -> Option<String>;
+
+    /// The id of the database of this name.
+    ///
+    /// # Errors
+    /// [`docdb_protocol::ErrorCode::DbNotFound`] when there is none and none is to be created; whatever keeps it from being opened.
+    fn open(&mut self, name: &DatabaseName, if_missing: IfMissing) -> Result<DatabaseId, Error>;
 
     /// Closes a database; its id stays valid.
     ///
@@ -91,28 +75,37 @@ pub trait Backend {
     /// Of the backend.
     fn databases(&mut self) -> Result<Vec<ListedDatabase>, Error>;
 
-    /// The names of the collections of a database.
+    /// Whether a database is known to take no writes.
+    fn is_read_only(&mut self, database: DatabaseId) -> bool;
+
+    /// The collections of a database, by name.
     ///
     /// # Errors
     /// Of the backend.
-    fn collections(&mut self, database: DatabaseId) -> Result<Vec<CollectionName>, Error>;
+    fn collections(&mut self, database: DatabaseId) -> Result<Vec<ListedCollection>, Error>;
 
-    /// Runs operations, each alone, in order; as many results as operations.
+    /// How many documents a collection has.
+    ///
+    /// # Errors
+    /// Of the backend.
+    fn count(&mut self, database: DatabaseId, collection: &CollectionName) -> Result<u64, Error>;
+
+    /// Runs operations in order; as many results as operations.
     ///
     /// # Errors
     /// Of the request as a whole.
-    fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error>;
+    fn execute(
+        &mut self,
+        database: DatabaseId,
+        operations: Vec<Operation>,
+        atomicity: Atomicity,
+    ) -> Result<Vec<OperationResult>, Error>;
 
-    /// Documents from `from` on.
+    /// Documents of a collection, the first page of a range.
     ///
     /// # Errors
     /// Of the backend.
-    fn scan(
-        &mut self,
-        database: DatabaseId,
-        collection: &CollectionName,
-        from: Bound<&DocumentId>,
-    ) -> Result<Page, Error>;
+    fn scan(&mut self, database: DatabaseId, collection: &CollectionName, range: &Range) -> Result<Page, Error>;
 
     /// Ends in order.
     ///

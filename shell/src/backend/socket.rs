@@ -20,13 +20,13 @@ use docdb_protocol::wire::{
     Command, FrameReader, ScanReply, Scanned, TOO_LONG_ADVICE, WireRequest, WireResponse, part_outcome,
 };
 use docdb_protocol::{
-    CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
-    OperationResult, TxId,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
+    OperationReply, OperationResult, TxId,
 };
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::{Backend, Missing, Page, texts_not_shown};
+use super::{Backend, Feature, ListedCollection, Missing, Page, Range, texts_not_shown};
 use crate::interrupt::{Interrupt, Patient};
 
 /// An answer is read in pieces of at most this size.
@@ -262,8 +262,43 @@ fn encoded(request: &WireRequest<'_>) -> Result<Vec<u8>, Error> {
     Ok(frame)
 }
 
+/// What to do about it.
+const ELSEWHERE: &str = "docdbsh DIR has it while no daemon runs";
+
+/// The error for what only an embedded shell can be asked.
+fn no_word(what: &str) -> Error {
+    let detail = format!("the daemon's protocol has no word for {what}; {ELSEWHERE}");
+    Error::new(ErrorCode::InvalidRequest).detail(detail)
+}
+
 impl Backend for Socket {
-    fn open(&mut self, name: &DatabaseName) -> Result<DatabaseId, Error> {
+    fn require(&self, feature: Feature) -> Result<(), Error> {
+        Err(no_word(match feature {
+            Feature::Transactions => "transactions",
+            Feature::Descending => "descending order",
+        }))
+    }
+
+    fn check(&self, operations: &[Operation]) -> Result<(), Error> {
+        WireRequest::execute(0, DatabaseId::FIRST, operations).map(drop).map_err(|error| {
+            let reason = error.context().and_then(|context| context.detail.clone()).unwrap_or_default();
+            error.detail(format!("{reason}; {ELSEWHERE}"))
+        })
+    }
+
+    fn place(&self) -> String {
+        format!("the daemon at {}", self.path.display())
+    }
+
+    fn unmade(&self) -> Option<String> {
+        None
+    }
+
+    fn open(&mut self, name: &DatabaseName, if_missing: IfMissing) -> Result<DatabaseId, Error> {
+        // The protocol opens by creating, so the list is asked first.
+        if if_missing == IfMissing::Fail && !self.databases()?.iter().any(|listed| listed.name == *name) {
+            return Err(Error::new(ErrorCode::DbNotFound).database(name.as_str()));
+        }
         let make = |id| encoded(&WireRequest::open_database(id, name));
         let database = self.ask(None, Twice::Harmless, make, |response| response.database_id())?;
         self.names.insert(database, name.clone());
@@ -289,18 +324,48 @@ impl Backend for Socket {
         )
     }
 
-    fn collections(&mut self, database: DatabaseId) -> Result<Vec<CollectionName>, Error> {
-        self.ask(
+    fn is_read_only(&mut self, _: DatabaseId) -> bool {
+        false
+    }
+
+    fn collections(&mut self, database: DatabaseId) -> Result<Vec<ListedCollection>, Error> {
+        let names = self.ask(
             Some(database),
             Twice::Harmless,
             |id| encoded(&WireRequest::new(id, Command::ListCollections, Some(database))),
             |response| listing::collections_from_json(response.outcome()?),
-        )
+        )?;
+        Ok(names.into_iter().map(|name| ListedCollection { name, documents: None }).collect())
     }
 
-    fn execute(&mut self, database: DatabaseId, operations: Vec<Operation>) -> Result<Vec<OperationResult>, Error> {
+    /// The protocol has no count, so the documents are read.
+    fn count(&mut self, database: DatabaseId, collection: &CollectionName) -> Result<u64, Error> {
+        let (mut count, mut next) = (0, Some(Range::ALL));
+        while let Some(range) = next {
+            let page = self.scan(database, collection, &range)?;
+            if page.texts {
+                return Err(texts_not_shown().collection(collection.as_str()));
+            }
+            let is_damaged = |shown: &Result<Vec<u8>, Error>| {
+                shown.as_ref().is_err_and(|error| error.code() == ErrorCode::CorruptRecord)
+            };
+            count += page.documents.iter().filter(|(_, shown)| !is_damaged(shown)).count() as u64;
+            next = page.next(range);
+        }
+        Ok(count)
+    }
+
+    fn execute(
+        &mut self,
+        database: DatabaseId,
+        operations: Vec<Operation>,
+        atomicity: Atomicity,
+    ) -> Result<Vec<OperationResult>, Error> {
+        if atomicity == Atomicity::AllOrNothing && operations.len() > 1 {
+            self.require(Feature::Transactions)?;
+        }
         // What the protocol has no word for is refused before anything is sent.
-        WireRequest::execute(0, database, &operations)?;
+        self.check(&operations)?;
         let reads = operations.iter().all(|operation| operation.action.is_read());
         self.ask(
             Some(database),
@@ -322,13 +387,11 @@ impl Backend for Socket {
         )
     }
 
-    fn scan(
-        &mut self,
-        database: DatabaseId,
-        collection: &CollectionName,
-        from: Bound<&DocumentId>,
-    ) -> Result<Page, Error> {
-        let first = match from {
+    fn scan(&mut self, database: DatabaseId, collection: &CollectionName, range: &Range) -> Result<Page, Error> {
+        if range.descending {
+            self.require(Feature::Descending)?;
+        }
+        let first = match &range.from {
             Bound::Unbounded => Some(0),
             Bound::Included(id) => id.as_number(),
             Bound::Excluded(id) => id.as_number().and_then(|number| number.checked_add(1)),
@@ -345,7 +408,8 @@ impl Backend for Socket {
                 let documents = documents.map(|(id, scanned)| (DocumentId::Number(id), shown(scanned)));
                 let missing = [(page.lost, Missing::Lost), (page.withheld, Missing::Withheld)];
                 let missing = missing.into_iter().filter_map(|(is_so, why)| is_so.then_some(why)).collect();
-                Ok(Page { documents: documents.collect(), more: page.more, missing, texts: page.texts })
+                let page = Page { documents: documents.collect(), more: page.more, missing, texts: page.texts };
+                Ok(up_to(page, range.to.as_ref()))
             },
         )
     }
@@ -353,6 +417,21 @@ impl Backend for Socket {
     fn finish(self: Box<Self>) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// The protocol knows no upper end: what is beyond it is left out here.
+fn up_to(mut page: Page, to: Bound<&DocumentId>) -> Page {
+    let is_within = |id: &DocumentId| match to {
+        Bound::Unbounded => true,
+        Bound::Included(to) => id <= to,
+        Bound::Excluded(to) => id < to,
+    };
+    let within = page.documents.partition_point(|(id, _)| is_within(id));
+    page.more &= within == page.documents.len();
+    page.documents.truncate(within);
+    // Texts come behind all numbers.
+    page.texts &= !matches!(to, Bound::Included(DocumentId::Number(_)) | Bound::Excluded(DocumentId::Number(_)));
+    page
 }
 
 fn shown(scanned: Scanned<'_>) -> Result<Vec<u8>, Error> {

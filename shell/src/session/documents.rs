@@ -1,0 +1,171 @@
+//! Documents: one by its id, or those of a collection.
+
+use std::ops::Bound;
+
+use docdb_protocol::{
+    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
+};
+
+use super::{Session, quoted};
+use crate::backend::{Feature, Range, texts_not_shown};
+use crate::command::{List, Target};
+use crate::entry;
+
+impl Session {
+    pub(super) fn create(&mut self, target: Target, document: Document) -> Result<(), Error> {
+        self.write("created", target, |id| Action::Create(id, document))
+    }
+
+    pub(super) fn put(&mut self, target: Target, document: Document) -> Result<(), Error> {
+        self.write("put", target, |id| Action::Put(id, document))
+    }
+
+    pub(super) fn update(&mut self, target: Target, document: Document) -> Result<(), Error> {
+        self.refuse_new(&target)?;
+        self.write("updated", target, |id| Action::Update(id, document))
+    }
+
+    pub(super) fn delete(&mut self, target: Target) -> Result<(), Error> {
+        self.refuse_new(&target)?;
+        self.write("deleted", target, Action::Delete)
+    }
+
+    /// The number that the document was given is a result, which a script gets too.
+    pub(super) fn insert(&mut self, collection: Option<CollectionName>, document: Document) -> Result<(), Error> {
+        let operation = Operation { collection: self.collection(collection)?, action: Action::Insert(document) };
+        let Some(operation) = self.gather("insert", operation)? else { return Ok(()) };
+        match self.operate(operation)? {
+            OperationReply::Inserted(number, transaction) if self.interactive => {
+                self.say_written("inserted", &DocumentId::Number(number), Some(transaction))
+            }
+            OperationReply::Inserted(number, _) => self.output.line(number.to_string().as_bytes()),
+            other => Err(Error::new(ErrorCode::InvalidFrame).detail(format!("not a number: {other:?}"))),
+        }
+    }
+
+    pub(super) fn read(&mut self, target: Target) -> Result<(), Error> {
+        let collection = self.collection(target.collection)?;
+        let pending = self.opened()?.transaction.as_ref().and_then(|pending| pending.newest(&collection, &target.id));
+        let document = match pending {
+            Some(Some(document)) => document.clone(),
+            Some(None) => return Err(Error::new(ErrorCode::DocNotFound).document(&target.id)),
+            None => {
+                if self.to_read()?.is_none() {
+                    return Err(Error::new(ErrorCode::DocNotFound).document(&target.id));
+                }
+                match self.operate(Operation { collection, action: Action::Read(target.id) })? {
+                    OperationReply::Document(document) => document,
+                    OperationReply::Written(_) | OperationReply::Inserted(..) | OperationReply::AsExpected => {
+                        return Err(Error::new(ErrorCode::InvalidFrame).detail("not a document"));
+                    }
+                }
+            }
+        };
+        self.output.document(document.bytes())
+    }
+
+    /// In a database that is not there yet there is nothing to be changed.
+    fn refuse_new(&self, target: &Target) -> Result<(), Error> {
+        let open = self.opened()?;
+        if open.transaction.is_none() && self.to_read()?.is_none() {
+            return Err(Error::new(ErrorCode::DocNotFound).document(&target.id));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, done: &str, target: Target, action: impl FnOnce(DocumentId) -> Action) -> Result<(), Error> {
+        let id = target.id.clone();
+        let operation = Operation { collection: self.collection(target.collection)?, action: action(target.id) };
+        let Some(operation) = self.gather(done, operation)? else { return Ok(()) };
+        let reply = self.operate(operation)?;
+        self.say_written(done, &id, reply.written())
+    }
+
+    fn operate(&mut self, operation: Operation) -> Result<OperationReply, Error> {
+        let id = operation.action.document_id().cloned();
+        let operations = vec![operation];
+        let database = self.made(&operations)?;
+        let mut results = self.backend.execute(database, operations, Atomicity::EachAlone)?;
+        let missing = || Err(Error::new(ErrorCode::InvalidFrame).detail("no result"));
+        results.pop().unwrap_or_else(missing).map_err(|error| match id {
+            // Over the socket an error does not say which document it is about.
+            Some(id) if !error.names_document() => error.document(id),
+            Some(_) | None => error,
+        })
+    }
+
+    pub(super) fn count_documents(&mut self, collection: Option<CollectionName>) -> Result<(), Error> {
+        let collection = self.collection(collection)?;
+        let count = match self.to_read()? {
+            Some(database) => self.backend.count(database, &collection)?,
+            None => 0,
+        };
+        self.output.line(count.to_string().as_bytes())
+    }
+
+    /// One document a line behind its id; a document with line ends in it takes more of them.
+    pub(super) fn list_documents(&mut self, list: &List) -> Result<(), Error> {
+        let collection = self.collection(list.collection.clone())?;
+        let Some(database) = self.to_read()? else {
+            self.output.note("no documents");
+            return Ok(());
+        };
+        if list.reverse {
+            self.backend.require(Feature::Descending)?;
+        }
+        let bound = |id: &Option<DocumentId>| id.clone().map_or(Bound::Unbounded, Bound::Included);
+        let mut listed = 0;
+        let mut next = Some(Range { from: bound(&list.from), to: bound(&list.to), descending: list.reverse });
+        while let Some(range) = next {
+            let page = self.backend.scan(database, &collection, &range)?;
+            next = page.next(range);
+            for (id, document) in page.documents {
+                if self.interrupt.is_set() {
+                    self.output.interrupted(&format!("{listed} listed"));
+                    return Ok(());
+                }
+                if listed == list.limit {
+                    self.output.note(&format!("there are more: {}", self.rest_of(list, &id)));
+                    return Ok(());
+                }
+                listed += 1;
+                match document {
+                    Ok(_) if list.ids => self.output.line(entry::json(&id).as_bytes())?,
+                    Ok(document) => self.output.listed(&id, &document)?,
+                    Err(error) => self.output.error(&error.collection(collection.as_str()).document(id)),
+                }
+            }
+            if page.texts {
+                self.output.error(&texts_not_shown().collection(collection.as_str()));
+            }
+            for why in page.missing {
+                self.output.error(&why.error().collection(collection.as_str()));
+            }
+        }
+        if listed == 0 {
+            let is_whole = list.from.is_none() && list.to.is_none();
+            self.output.note(if is_whole { "no documents" } else { "no documents in this range" });
+        }
+        Ok(())
+    }
+
+    /// The command that lists what a list left out, from an id on.
+    fn rest_of(&self, list: &List, id: &DocumentId) -> String {
+        let mut command = ".list".to_owned();
+        if let Some(collection) = &list.collection {
+            command.push_str(&format!(" {}", quoted(collection.as_str())));
+        }
+        let (from, to) = if list.reverse { (list.from.as_ref(), Some(id)) } else { (Some(id), list.to.as_ref()) };
+        for (flag, bound) in [("--from", from), ("--to", to)] {
+            if let Some(bound) = bound {
+                command.push_str(&format!(" {flag} {}", entry::json(bound)));
+            }
+        }
+        for (flag, is_set) in [("--reverse", list.reverse), ("--ids", list.ids)] {
+            if is_set {
+                command.push_str(&format!(" {flag}"));
+            }
+        }
+        command
+    }
+}

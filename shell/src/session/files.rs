@@ -1,0 +1,55 @@
+//! Whole files: import and export.
+
+use std::path::Path;
+
+use docdb_protocol::{CollectionName, Error};
+
+use super::Session;
+use crate::export::{Export, Exported, How};
+use crate::import::{Ids, Import};
+
+impl Session {
+    pub(super) fn import(
+        &mut self,
+        file: &Path,
+        collection: Option<CollectionName>,
+        ids: &Ids,
+        ndjson: bool,
+    ) -> Result<(), Error> {
+        self.outside_transaction()?;
+        let collection = self.collection(collection)?;
+        let open = self.opened()?;
+        let (database, name) = (open.id, open.name.clone());
+        let (name, collection, interrupt, watched) = (&name, &collection, &self.interrupt, self.output.watched);
+        let import = Import { file, database, name, collection, ids, ndjson, watched, interrupt };
+        let imported = import.run(self.backend.as_mut());
+        // Also of an import that failed some documents may be in.
+        let database = match (&imported, database) {
+            (Ok(imported), _) => imported.database,
+            (Err(_), Some(database)) => Some(database),
+            (Err(_), None) => self.backend.open(name, docdb_protocol::IfMissing::Fail).ok(),
+        };
+        self.opened_mut()?.id = database;
+        let imported = imported?;
+        let count = imported.count;
+        if imported.interrupted {
+            self.output.interrupted(&format!("{count} imported, which stay"));
+            return Ok(());
+        }
+        self.output.line(format!("{count} imported").as_bytes())
+    }
+
+    pub(super) fn export(&mut self, file: &Path, collection: Option<CollectionName>, how: How) -> Result<(), Error> {
+        let collection = self.collection(collection)?;
+        let Some(database) = self.to_read()? else { return Err(self.not_there(self.opened()?)) };
+        let Session { backend, output, interrupt, .. } = self;
+        let export = Export { file, database, collection: &collection, how, interrupt };
+        match export.run(backend.as_mut(), &mut |left_out| output.error(left_out))? {
+            Exported::All(count) => output.line(format!("{count} exported").as_bytes()),
+            Exported::Interrupted => {
+                output.interrupted("nothing was exported");
+                Ok(())
+            }
+        }
+    }
+}
