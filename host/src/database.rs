@@ -96,6 +96,10 @@ impl Database {
         }
     }
 
+    pub(crate) fn docdb(&self) -> &DocDb {
+        &self.docdb
+    }
+
     /// Runs operations, and answers a result each.
     pub(crate) fn execute(
         &self,

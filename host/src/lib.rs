@@ -46,6 +46,7 @@ mod lock;
 mod lookup;
 mod messages;
 mod options;
+mod patch;
 mod planted;
 mod scan;
 mod seat;
@@ -64,11 +65,12 @@ pub use database::Database;
 pub use docdb_engine::{AlertKind, Lookup, Options as EngineOptions, Scanned, View};
 pub use docdb_protocol::{
     Action, Atomicity, CollectionName, Context, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error,
-    ErrorClass, ErrorCode, Expectation, IfMissing, IntoDocumentId, Operation, OperationReply, OperationResult, Reply,
-    Request, Response, Stats, TxId,
+    ErrorClass, ErrorCode, Expectation, IfMissing, IntoDocumentId, Operation, OperationReply, OperationResult, Patch,
+    Reply, Request, Response, Stats, TxId,
 };
 pub use lookup::read;
 pub use options::{AlertHook, Options};
+pub use patch::PATCH_TRIES_MAX;
 pub use scan::Scan;
 pub use transaction::{Committed, Transaction};
 

@@ -279,3 +279,31 @@ fn a_transaction_of_preconditions_alone_names_the_newest_that_readers_see() {
     assert_eq!(refused.context().and_then(|context| context.operation), Some(1), "it says which does not hold");
     assert_eq!(library.view().expect("nothing stands against it").last_tx(), newest, "nothing is written");
 }
+
+/// Each of several writers patches a member of its own, and no one's is lost.
+#[test]
+fn patches_of_one_document_lose_nothing_of_each_other() {
+    const WRITERS: usize = 4;
+    const PATCHES: usize = 20;
+    let directory = tempfile::tempdir().unwrap();
+    let docdb = DocDb::open(directory.path().join("data")).unwrap();
+    let counters = docdb.database("a").unwrap().collection("counters").unwrap();
+    counters.create_bytes(1, br#"{ "kept" : 1.0e400 }"#).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let counters = &counters;
+            scope.spawn(move || {
+                for count in 1..=PATCHES {
+                    counters.patch(1, format!("{{\"writer{writer}\":{count}}}").as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    let document = counters.get(1).unwrap().unwrap();
+    let text = std::str::from_utf8(document.bytes()).unwrap();
+    assert!(text.starts_with(r#"{ "kept" : 1.0e400,"#), "{text}");
+    for writer in 0..WRITERS {
+        assert!(text.contains(&format!("\"writer{writer}\" : {PATCHES}")), "{text}");
+    }
+    assert_eq!(counters.patch(2, b"{}").unwrap_err().code(), ErrorCode::DocNotFound);
+}

@@ -14,6 +14,7 @@ mod ids;
 pub mod json;
 pub mod limits;
 mod names;
+mod patch;
 mod request;
 pub mod wire;
 
@@ -22,6 +23,7 @@ pub use document_id::{DocumentId, IntoDocumentId, TextId};
 pub use error::{Context, Error, ErrorClass, ErrorCode};
 pub use ids::{CollectionId, DatabaseId, TxId};
 pub use names::{CollectionName, DatabaseName};
+pub use patch::Patch;
 pub use request::{
     Action, Atomicity, DatabaseInfo, Expectation, IfMissing, Operation, OperationReply, OperationResult, Reply,
     Request, Response, Stats,

@@ -18,6 +18,9 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Operations in one request.
 pub const OPERATIONS_PER_REQUEST_MAX: usize = 65_535;
 
+/// Operations in one patch: each may go through the whole document.
+pub const PATCH_OPERATIONS_MAX: usize = 1_000;
+
 /// The document bytes of one request together.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 

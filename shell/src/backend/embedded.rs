@@ -8,11 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use docdb::DocDb;
+use docdb::{DocDb, Lookup};
 use docdb_protocol::wire::listing::{ListedDatabase, rfc3339};
 use docdb_protocol::{
-    Atomicity, CollectionName, DatabaseId, DatabaseName, Error, ErrorCode, IfMissing, Operation, OperationResult,
-    Reply, Request,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
+    OperationResult, Patch, Reply, Request, TxId,
 };
 
 use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Feature, ListedCollection, Missing, Page, Range};
@@ -160,6 +160,29 @@ impl Backend for Embedded {
             Reply::Executed(results) => Ok(results),
             other => Err(unexpected(&other)),
         }
+    }
+
+    fn version(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        id: &DocumentId,
+    ) -> Result<Option<(Document, TxId)>, Error> {
+        match self.docdb()?.view(database)?.lookup(collection.as_str(), id) {
+            Lookup::Found(document, version) => Ok(Some((document.clone(), version))),
+            Lookup::Absent => Ok(None),
+            Lookup::Damaged(error) => Err(error),
+        }
+    }
+
+    fn patch(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        id: &DocumentId,
+        patch: &Patch,
+    ) -> Result<TxId, Error> {
+        self.docdb()?.patch(database, collection, id, patch)
     }
 
     fn scan(&mut self, database: DatabaseId, collection: &CollectionName, range: &Range) -> Result<Page, Error> {

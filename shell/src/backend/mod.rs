@@ -13,7 +13,8 @@ pub use socket::Socket;
 
 use docdb_protocol::wire::listing::ListedDatabase;
 use docdb_protocol::{
-    Atomicity, CollectionName, DatabaseId, DatabaseName, Error, IfMissing, Operation, OperationResult,
+    Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, IfMissing, Operation,
+    OperationResult, Patch, TxId,
 };
 
 /// The documents' bytes of one request from the shell stay below this, so that a frame holds them.
@@ -26,6 +27,8 @@ pub enum Feature {
     Transactions,
     /// Documents in the descending order of ids.
     Descending,
+    /// Patches.
+    Patches,
 }
 
 /// A collection, and how many documents it has where that is known.
@@ -100,6 +103,29 @@ pub trait Backend {
         operations: Vec<Operation>,
         atomicity: Atomicity,
     ) -> Result<Vec<OperationResult>, Error>;
+
+    /// A document and the transaction that wrote it, for a write that expects it.
+    ///
+    /// # Errors
+    /// As [`Backend::require`], and of the backend.
+    fn version(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        id: &DocumentId,
+    ) -> Result<Option<(Document, TxId)>, Error>;
+
+    /// Changes a document by a patch, over no version but the one that the patch was applied to.
+    ///
+    /// # Errors
+    /// As [`Backend::require`], of the patch, and of the backend.
+    fn patch(
+        &mut self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        id: &DocumentId,
+        patch: &Patch,
+    ) -> Result<TxId, Error>;
 
     /// Documents of a collection, the first page of a range.
     ///

@@ -21,7 +21,7 @@ use docdb_protocol::wire::{
 };
 use docdb_protocol::{
     Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
-    OperationReply, OperationResult, TxId,
+    OperationReply, OperationResult, Patch, TxId,
 };
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -276,6 +276,7 @@ impl Backend for Socket {
         Err(no_word(match feature {
             Feature::Transactions => "transactions",
             Feature::Descending => "descending order",
+            Feature::Patches => "patches",
         }))
     }
 
@@ -385,6 +386,19 @@ impl Backend for Socket {
                 Ok(parts.into_iter().zip(&operations).map(|(part, operation)| result(part, operation)).collect())
             },
         )
+    }
+
+    fn version(
+        &mut self,
+        _: DatabaseId,
+        _: &CollectionName,
+        _: &DocumentId,
+    ) -> Result<Option<(Document, TxId)>, Error> {
+        Err(no_word("versions of documents"))
+    }
+
+    fn patch(&mut self, _: DatabaseId, _: &CollectionName, _: &DocumentId, _: &Patch) -> Result<TxId, Error> {
+        Err(no_word("patches"))
     }
 
     fn scan(&mut self, database: DatabaseId, collection: &CollectionName, range: &Range) -> Result<Page, Error> {

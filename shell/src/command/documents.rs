@@ -3,7 +3,7 @@
 //! A document is the rest of the line, without the blanks around it, byte for byte. It is not looked at here except for the
 //! two prefixes of the ancestor's shell that are refused by name.
 
-use docdb_protocol::{CollectionName, Document, DocumentId, Error, ErrorCode};
+use docdb_protocol::{CollectionName, Document, DocumentId, Error, ErrorCode, Patch};
 
 use super::words::{
     Words, collection_name, id, not_understood, number, only_collection, only_target, target, text, usage,
@@ -44,6 +44,15 @@ pub(super) fn put(rest: &[u8]) -> Result<Command, Error> {
 
 pub(super) fn update(rest: &[u8]) -> Result<Command, Error> {
     document(rest).map(|(target, document)| Command::Update(target, document))
+}
+
+pub(super) fn patch(rest: &[u8]) -> Result<Command, Error> {
+    let (target, json) = target(rest)?;
+    if json.is_empty() {
+        return Err(usage("the patch is missing"));
+    }
+    let patch = Patch::parse(json).map_err(|error| explained(error, json).document(&target.id))?;
+    Ok(Command::Patch(target, patch))
 }
 
 pub(super) fn insert(rest: &[u8]) -> Result<Command, Error> {

@@ -10,7 +10,7 @@ mod words;
 
 use std::path::PathBuf;
 
-use docdb_protocol::{CollectionName, DatabaseName, Document, DocumentId, Error};
+use docdb_protocol::{CollectionName, DatabaseName, Document, DocumentId, Error, Patch};
 
 pub(crate) use documents::List;
 pub(crate) use table::{Entry, help_of_all};
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Insert(Option<CollectionName>, Document),
     Read(Target),
     Update(Target, Document),
+    Patch(Target, Patch),
     Delete(Target),
     List(List),
     Count(Option<CollectionName>),
@@ -74,7 +75,7 @@ pub(crate) fn is_cut_short(line: &[u8]) -> bool {
     let is_without_id = word == b".insert" || word == b".create" && (rest.starts_with(b"{") || rest.starts_with(b"["));
     let json = match word {
         b".create" | b".insert" if is_without_id => rest,
-        b".create" | b".put" | b".update" => match words::split_token(rest) {
+        b".create" | b".put" | b".update" | b".patch" => match words::split_token(rest) {
             Ok((id, json)) if !id.is_empty() => json,
             Ok(_) | Err(_) => return false,
         },

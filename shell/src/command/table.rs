@@ -73,6 +73,15 @@ pub(crate) const TABLE: &[Entry] = &[
     ),
     entry(&[".read", ".get"], "ID", "print a document as it is stored", "", documents::read),
     entry(&[".update"], "ID JSON", "replace a document, which must be there", "", documents::update),
+    entry(
+        &[".patch"],
+        "ID JSON",
+        "change a document in part; the rest of it keeps its bytes",
+        "An object is a merge patch (RFC 7396): its members replace those of the document, null removes one. An array is a
+JSON patch (RFC 6902): operations add, remove, replace, move, copy, test, each {\"op\":...,\"path\":\"/a/0\",\"value\":...};
+set, delete and insert are those of older clients. Nothing is lost of what others write meanwhile.",
+        documents::patch,
+    ),
     entry(&[".delete"], "ID", "remove a document, which must be there", "", documents::delete),
     entry(
         &[".list"],

@@ -3,7 +3,8 @@
 use std::ops::Bound;
 
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply,
+    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Expectation, Operation, OperationReply,
+    Patch,
 };
 
 use super::{Session, quoted};
@@ -28,6 +29,33 @@ impl Session {
     pub(super) fn delete(&mut self, target: Target) -> Result<(), Error> {
         self.refuse_new(&target)?;
         self.write("deleted", target, Action::Delete)
+    }
+
+    /// In a transaction the patch is applied at once, and the document expected to be the same at the commit.
+    pub(super) fn patch(&mut self, target: Target, patch: &Patch) -> Result<(), Error> {
+        self.refuse_new(&target)?;
+        self.backend.require(Feature::Patches)?;
+        let collection = self.collection(target.collection)?;
+        let missing = || Error::new(ErrorCode::DocNotFound).document(&target.id);
+        let open = self.opened()?;
+        let Some(pending) = &open.transaction else {
+            let database = open.id.ok_or_else(missing)?;
+            let written = self.backend.patch(database, &collection, &target.id, patch)?;
+            return self.say_written("patched", &target.id, Some(written));
+        };
+        let (document, version) = match pending.newest(&collection, &target.id) {
+            Some(document) => (document.cloned().ok_or_else(missing)?, None),
+            None => {
+                let database = open.id.ok_or_else(missing)?;
+                let (document, version) =
+                    self.backend.version(database, &collection, &target.id)?.ok_or_else(missing)?;
+                (document, Some(version))
+            }
+        };
+        let patched = patch.apply(&document).map_err(|error| error.document(&target.id))?;
+        let expected = version.map(|version| Action::Expect(target.id.clone(), Expectation::Version(version)));
+        let actions = expected.into_iter().chain([Action::Update(target.id.clone(), patched)]);
+        self.gather_all("patched", actions.map(|action| Operation { collection: collection.clone(), action }).collect())
     }
 
     /// The number that the document was given is a result, which a script gets too.

@@ -152,6 +152,7 @@ impl Session {
             Some(Command::Put(target, document)) => self.put(target, document)?,
             Some(Command::Insert(collection, document)) => self.insert(collection, document)?,
             Some(Command::Update(target, document)) => self.update(target, document)?,
+            Some(Command::Patch(target, patch)) => self.patch(target, &patch)?,
             Some(Command::Delete(target)) => self.delete(target)?,
             Some(Command::Read(target)) => self.read(target)?,
             Some(Command::List(list)) => self.list_documents(&list)?,

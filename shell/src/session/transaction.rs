@@ -76,13 +76,19 @@ impl Session {
 
     /// Keeps a write for the commit; hands it back where no transaction is open.
     pub(super) fn gather(&mut self, what: &str, operation: Operation) -> Result<Option<Operation>, Error> {
-        let interactive = self.interactive;
-        let Some(transaction) = &mut self.opened_mut()?.transaction else { return Ok(Some(operation)) };
-        transaction.add(vec![operation])?;
-        if interactive {
+        if self.opened()?.transaction.is_none() {
+            return Ok(Some(operation));
+        }
+        self.gather_all(what, vec![operation]).map(|()| None)
+    }
+
+    /// As [`Session::gather`], within a transaction, of operations that belong together.
+    pub(super) fn gather_all(&mut self, what: &str, operations: Vec<Operation>) -> Result<(), Error> {
+        self.opened_mut()?.transaction.as_mut().ok_or_else(none_begun)?.add(operations)?;
+        if self.interactive {
             self.output.line(format!("{what} at .commit").as_bytes())?;
         }
-        Ok(None)
+        Ok(())
     }
 
     pub(super) fn roll_back(&mut self) -> Result<(), Error> {
