@@ -14,10 +14,11 @@ use clap::{ArgGroup, Parser};
     version,
     group = ArgGroup::new("where").args(["data_dir", "socket"]).required(true),
     after_help = "\
-Commands are read from a terminal, from standard input, or from -c. `.help` lists them.
+Commands are read from a terminal, from standard input, from -f or from -c. `.help` lists them. In a
+script a line that begins with # or -- is a comment.
 
-Exit codes: 0 all went well, 1 wrong usage, 2 cannot open or connect, 3 a command failed (the rest was
-still run, unless standard output was closed)."
+Exit codes: 0 all went well, 1 wrong usage, 2 cannot open or connect, 3 a command failed (what stood behind
+it was not run, unless --keep-going said so)."
 )]
 pub struct Args {
     /// Open this data directory here; no daemon may be running on it
@@ -31,6 +32,18 @@ pub struct Args {
     /// Run this command and exit; may be given several times
     #[arg(short = 'c', value_name = "COMMAND", allow_hyphen_values = true)]
     pub commands: Vec<OsString>,
+
+    /// Run the commands of this file, before those of -c, and exit; may be given several times
+    #[arg(short = 'f', value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Go on behind a command that failed, where a script ends else
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Print one JSON object a command: {"command":...,"results":[...],"errors":[...],"ok":true}
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

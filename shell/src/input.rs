@@ -1,51 +1,56 @@
 //! Where commands come from: arguments, standard input, or a person at a terminal.
 //!
-//! Lines are bytes: what is no UTF-8 reaches the validator as it is and is refused there, by name.
+//! What a file or a pipe holds is cut into commands by `script`.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
-use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
 use docdb_protocol::{Error, ErrorCode};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
 use crate::command;
+use crate::script;
 use crate::session::{Next, Session};
 
-/// The largest document, and room for the command in front of it.
-const LINE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 4096;
-
-/// Runs commands given as arguments, until one says to leave.
+/// Runs commands given as arguments, until one says to leave, or fails and the user did not say to go on.
 pub fn run_commands(session: &mut Session, commands: &[OsString]) {
-    for command in commands {
+    for (index, command) in commands.iter().enumerate() {
+        let failures = session.failures();
         if session.run(command.as_bytes()) == Next::Exit {
+            return;
+        }
+        let behind = commands.len() - index - 1;
+        if session.stops(failures) {
+            if behind > 0 {
+                session.output.note(&format!("{behind} commands behind it were not run; --keep-going runs them"));
+            }
             return;
         }
     }
 }
 
-/// Runs the lines of a file or pipe.
-pub fn run_lines(session: &mut Session, input: &mut impl BufRead) {
-    loop {
-        match next_line(input) {
-            Ok(Some(Line::Whole(line))) => {
-                if session.run(&line) == Next::Exit {
-                    return;
-                }
-            }
-            Ok(Some(Line::TooLong)) => {
-                let detail = format!("a line is at most {LINE_BYTES_MAX} bytes");
-                session.output.error(&Error::new(ErrorCode::PayloadTooLarge).detail(detail));
-            }
-            Ok(None) => return,
-            Err(error) => {
-                let detail = format!("standard input: {error}");
-                return session.output.error(&Error::new(ErrorCode::FileRead).detail(detail));
-            }
+/// Runs the commands of files, as [`run_commands`] does; `false` when the session is to end.
+pub fn run_files(session: &mut Session, files: &[PathBuf]) -> bool {
+    for file in files {
+        let failures = session.failures();
+        match script::run_file(session, file) {
+            Ok(Next::Command) => {}
+            Ok(Next::Exit) => return false,
+            Err(error) => session.fail(&error),
+        }
+        if session.stops(failures) {
+            return false;
         }
     }
+    true
+}
+
+/// Runs the lines of standard input.
+pub fn run_standard_input(session: &mut Session) {
+    script::run_lines(session, &mut io::stdin().lock(), None);
 }
 
 /// Runs what a person types.
@@ -117,35 +122,6 @@ fn commands_in(entered: &str) -> Vec<String> {
         }
     }
     commands
-}
-
-enum Line {
-    Whole(Vec<u8>),
-    /// The rest was read and thrown away.
-    TooLong,
-}
-
-fn next_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
-    let mut line = Vec::new();
-    let (mut any, mut too_long) = (false, false);
-    loop {
-        let buffer = input.fill_buf()?;
-        if buffer.is_empty() {
-            break;
-        }
-        any = true;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let taken = end.unwrap_or(buffer.len());
-        too_long |= line.len() + taken > LINE_BYTES_MAX;
-        if !too_long {
-            line.extend_from_slice(&buffer[..taken]);
-        }
-        input.consume(taken + usize::from(end.is_some()));
-        if end.is_some() {
-            break;
-        }
-    }
-    Ok(any.then_some(if too_long { Line::TooLong } else { Line::Whole(line) }))
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ mod input;
 mod interrupt;
 mod json_error;
 mod output;
+mod pretty;
+mod script;
 mod session;
 mod shown;
 mod split;
 
-pub use input::{run_commands, run_lines, run_terminal};
+pub use input::{run_commands, run_files, run_standard_input, run_terminal};
 pub use interrupt::Interrupt;
 pub use session::Session;

@@ -8,7 +8,7 @@ use clap::Parser;
 use docdb_protocol::Error;
 use docdbsh::args::Args;
 use docdbsh::backend::{Backend, Embedded, Socket};
-use docdbsh::{Interrupt, Session, run_commands, run_lines, run_terminal};
+use docdbsh::{Interrupt, Session, run_commands, run_files, run_standard_input, run_terminal};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const USAGE: u8 = 1;
@@ -44,7 +44,9 @@ fn main() -> ExitCode {
         }
     };
     let mut session = Session::new(backend, interrupt);
-    let interactive = args.commands.is_empty() && io::stdin().is_terminal();
+    let is_script = !(args.commands.is_empty() && args.files.is_empty());
+    let interactive = !is_script && io::stdin().is_terminal();
+    session.configure(args.keep_going, args.json);
     // A person has seen each error; a script looks at the exit code.
     let mut seen = 0;
     if interactive {
@@ -53,9 +55,9 @@ fn main() -> ExitCode {
         if let Err(error) = ran {
             session.fail(&error);
         }
-    } else if args.commands.is_empty() {
-        run_lines(&mut session, &mut io::stdin().lock());
-    } else {
+    } else if !is_script {
+        run_standard_input(&mut session);
+    } else if run_files(&mut session, &args.files) {
         run_commands(&mut session, &args.commands);
     }
     if session.finish() > seen { ExitCode::from(COMMAND_FAILED) } else { ExitCode::SUCCESS }

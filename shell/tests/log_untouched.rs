@@ -8,7 +8,7 @@ use std::process::Command;
 /// The log's bytes behind the segment's header, which holds the time of creation.
 fn log_after(directory: &Path, commands: &[&str]) -> (Vec<u8>, i32) {
     let mut shell = Command::new(env!("CARGO_BIN_EXE_docdbsh"));
-    shell.arg(directory).args(commands.iter().flat_map(|command| ["-c", command]));
+    shell.arg("--keep-going").arg(directory).args(commands.iter().flat_map(|command| ["-c", command]));
     let status = shell.output().expect("the shell runs").status;
     let log = fs::read(directory.join("db/a/a.wal")).expect("the active segment is there");
     (log[4096..].to_vec(), status.code().expect("it exits by itself"))

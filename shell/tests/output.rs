@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 fn shell(data_dir: &Path, stdout: impl Into<Stdio>, commands: &[&str]) -> Output {
     let mut shell = Command::new(env!("CARGO_BIN_EXE_docdbsh"));
-    shell.arg(data_dir).args(commands.iter().flat_map(|command| ["-c", command]));
+    shell.arg("--keep-going").arg(data_dir).args(commands.iter().flat_map(|command| ["-c", command]));
     shell.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
 }
 

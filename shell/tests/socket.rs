@@ -145,10 +145,11 @@ fn commands_on_standard_input_need_no_utf8() {
     let script = dir.path().join("script");
     std::fs::write(&script, b".open a\n.create 1 \"\xff\"\r\n\n.create 2 {}\r\n.read 2\n.exit\n.read 3").unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_docdbsh"))
+        .arg("--keep-going")
         .arg(dir.path().join("data"))
         .stdin(std::fs::File::open(script).unwrap())
         .output()
         .unwrap();
     assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(3), &b"{}\n"[..]));
-    assert!(String::from_utf8_lossy(&ran.stderr).starts_with("error: InvalidJson: "));
+    assert!(String::from_utf8_lossy(&ran.stderr).starts_with("line 2: error: InvalidJson: "));
 }

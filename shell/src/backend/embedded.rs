@@ -12,7 +12,7 @@ use docdb::{DocDb, Lookup};
 use docdb_protocol::wire::listing::{ListedDatabase, rfc3339};
 use docdb_protocol::{
     Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
-    OperationResult, Patch, Reply, Request, TxId,
+    OperationResult, Patch, Reply, Request, Stats, TxId,
 };
 
 use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Feature, ListedCollection, Missing, Page, Range};
@@ -132,6 +132,10 @@ impl Backend for Embedded {
                 documents: database.documents,
             })
             .collect())
+    }
+
+    fn stats(&mut self) -> Result<Stats, Error> {
+        self.docdb.as_ref().map_or_else(|| Ok(Stats::default()), DocDb::stats)
     }
 
     fn is_read_only(&mut self, database: DatabaseId) -> bool {

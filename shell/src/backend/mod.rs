@@ -14,7 +14,7 @@ pub use socket::Socket;
 use docdb_protocol::wire::listing::ListedDatabase;
 use docdb_protocol::{
     Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, IfMissing, Operation,
-    OperationResult, Patch, TxId,
+    OperationResult, Patch, Stats, TxId,
 };
 
 /// The documents' bytes of one request from the shell stay below this, so that a frame holds them.
@@ -77,6 +77,12 @@ pub trait Backend {
     /// # Errors
     /// Of the backend.
     fn databases(&mut self) -> Result<Vec<ListedDatabase>, Error>;
+
+    /// Counts of all databases.
+    ///
+    /// # Errors
+    /// Of the backend.
+    fn stats(&mut self) -> Result<Stats, Error>;
 
     /// Whether a database is known to take no writes.
     fn is_read_only(&mut self, database: DatabaseId) -> bool;

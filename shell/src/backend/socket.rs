@@ -16,12 +16,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use docdb_protocol::wire::listing::{self, ListedDatabase};
+use docdb_protocol::wire::stats;
 use docdb_protocol::wire::{
     Command, FrameReader, ScanReply, Scanned, TOO_LONG_ADVICE, WireRequest, WireResponse, part_outcome,
 };
 use docdb_protocol::{
     Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
-    OperationReply, OperationResult, Patch, TxId,
+    OperationReply, OperationResult, Patch, Stats, TxId,
 };
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -322,6 +323,15 @@ impl Backend for Socket {
             Twice::Harmless,
             |id| encoded(&WireRequest::new(id, Command::ListDatabases, None)),
             |response| listing::databases_from_json(response.outcome()?),
+        )
+    }
+
+    fn stats(&mut self) -> Result<Stats, Error> {
+        self.ask(
+            None,
+            Twice::Harmless,
+            |id| encoded(&WireRequest::new(id, Command::Stats, None)),
+            |response| stats::decode(response.outcome()?),
         )
     }
 

@@ -5,6 +5,7 @@
 
 mod documents;
 mod files;
+mod settings;
 mod table;
 mod words;
 
@@ -17,6 +18,7 @@ pub(crate) use table::{Entry, help_of_all};
 
 use crate::export::How;
 use crate::import::Ids;
+use crate::output::Mode;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq)]
@@ -41,6 +43,14 @@ pub(crate) enum Command {
     Begin,
     Commit,
     Rollback,
+    Source(PathBuf),
+    Output { file: Option<PathBuf>, force: bool },
+    Mode(Mode),
+    Pretty(bool),
+    Timer(bool),
+    History,
+    Stats,
+    Mem,
     Import { file: PathBuf, collection: Option<CollectionName>, ids: Ids, ndjson: bool },
     Export { file: PathBuf, collection: Option<CollectionName>, how: How },
 }

@@ -4,8 +4,9 @@
 
 use docdb_protocol::Error;
 
+use super::settings::on_or_off;
 use super::words::{database_name, only_collection, text, usage};
-use super::{Command, documents, files};
+use super::{Command, documents, files, settings};
 
 /// One command.
 pub(crate) struct Entry {
@@ -120,6 +121,33 @@ document after the other. What is in when an import ends early stays.",
 each with an error that names it, where else nothing is written.",
         files::export,
     ),
+    entry(
+        &[".source"],
+        "FILE",
+        "run the commands of a file",
+        "A line that begins with # or -- is a comment; a document may go on over further lines.",
+        settings::source,
+    ),
+    entry(
+        &[".output"],
+        "[FILE] [--force]",
+        "write results to a file; without one to the terminal again",
+        "Errors and notes stay where they were. --force replaces an existing file.",
+        settings::output,
+    ),
+    entry(
+        &[".mode"],
+        "json|ndjson|table|line",
+        "how lists look",
+        "line is the id, a tab and the document as it is stored; ndjson is {\"id\":7,\"doc\":...}, one a line; json is the same as
+one array; table has columns.",
+        settings::mode,
+    ),
+    entry(&[".pretty"], "on|off", "lay documents out, a line a member", "", |rest| on_or_off(rest).map(Command::Pretty)),
+    entry(&[".timer"], "on|off", "say how long each command took", "", |rest| on_or_off(rest).map(Command::Timer)),
+    entry(&[".history"], "", "print the commands of this session", "", |rest| alone(rest, Command::History)),
+    entry(&[".stats"], "", "print figures of all open databases", "", |rest| alone(rest, Command::Stats)),
+    entry(&[".mem"], "", "print the bytes that the documents of open databases take", "", |rest| alone(rest, Command::Mem)),
     entry(&[".help", "help", "?"], "[COMMAND]", "print this, or all that is to be known of a command", "", help),
     entry(&[".exit", ".quit"], "", "leave", "", |rest| alone(rest, Command::Exit)),
 ];

@@ -66,7 +66,7 @@ impl Session {
             OperationReply::Inserted(number, transaction) if self.interactive => {
                 self.say_written("inserted", &DocumentId::Number(number), Some(transaction))
             }
-            OperationReply::Inserted(number, _) => self.output.line(number.to_string().as_bytes()),
+            OperationReply::Inserted(number, _) => self.output.value(number.to_string().as_bytes()),
             other => Err(Error::new(ErrorCode::InvalidFrame).detail(format!("not a number: {other:?}"))),
         }
     }
@@ -128,7 +128,7 @@ impl Session {
             Some(database) => self.backend.count(database, &collection)?,
             None => 0,
         };
-        self.output.line(count.to_string().as_bytes())
+        self.output.value(count.to_string().as_bytes())
     }
 
     /// One document a line behind its id; a document with line ends in it takes more of them.
@@ -153,12 +153,13 @@ impl Session {
                     return Ok(());
                 }
                 if listed == list.limit {
+                    self.output.end_list()?;
                     self.output.note(&format!("there are more: {}", self.rest_of(list, &id)));
                     return Ok(());
                 }
                 listed += 1;
                 match document {
-                    Ok(_) if list.ids => self.output.line(entry::json(&id).as_bytes())?,
+                    Ok(_) if list.ids => self.output.value(entry::json(&id).as_bytes())?,
                     Ok(document) => self.output.listed(&id, &document)?,
                     Err(error) => self.output.error(&error.collection(collection.as_str()).document(id)),
                 }
@@ -170,6 +171,7 @@ impl Session {
                 self.output.error(&why.error().collection(collection.as_str()));
             }
         }
+        self.output.end_list()?;
         if listed == 0 {
             let is_whole = list.from.is_none() && list.to.is_none();
             self.output.note(if is_whole { "no documents" } else { "no documents in this range" });

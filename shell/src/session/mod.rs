@@ -9,7 +9,11 @@
 mod databases;
 mod documents;
 mod files;
+mod settings;
 mod transaction;
+
+use std::collections::VecDeque;
+use std::time::Instant;
 
 use docdb_protocol::{
     CollectionName, DatabaseId, DatabaseName, DocumentId, Error, ErrorCode, IfMissing, Operation, TxId,
@@ -20,6 +24,7 @@ use crate::command::{self, Command, Entry, help_of_all};
 use crate::entry;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::script;
 use transaction::Transaction;
 
 /// A shell with its backend.
@@ -28,6 +33,13 @@ pub struct Session {
     open: Option<Open>,
     /// Whether a person types, who is told what became of each command. A script is told of errors.
     interactive: bool,
+    /// Whether a script goes on behind an error.
+    keep_going: bool,
+    /// Whether each command says how long it took.
+    is_timed: bool,
+    history: VecDeque<String>,
+    /// How many files are being run, one within the other.
+    pub(crate) sources: usize,
     pub(crate) output: Output,
     pub(crate) interrupt: Interrupt,
 }
@@ -59,7 +71,31 @@ impl Session {
     /// A session in which nothing is open.
     #[must_use]
     pub fn new(backend: Box<dyn Backend>, interrupt: Interrupt) -> Session {
-        Session { backend, open: None, interactive: false, output: Output::standard(), interrupt }
+        Session {
+            backend,
+            open: None,
+            interactive: false,
+            keep_going: false,
+            is_timed: false,
+            history: VecDeque::new(),
+            sources: 0,
+            output: Output::standard(),
+            interrupt,
+        }
+    }
+
+    /// As the command line says: whether a script goes on behind an error, and whether each command prints one object.
+    pub fn configure(&mut self, keep_going: bool, json: bool) {
+        self.keep_going = keep_going;
+        if json {
+            self.output.use_objects();
+        }
+    }
+
+    /// Whether a script ends here, where so many commands had failed before the one that has just run.
+    pub(crate) fn stops(&self, failures_before: u64) -> bool {
+        let goes_on = self.keep_going || self.interactive && self.sources == 0;
+        self.failures() > failures_before && !goes_on
     }
 
     /// A person types from now on.
@@ -93,6 +129,21 @@ impl Session {
 
     /// Runs one line and prints what became of it.
     pub(crate) fn run(&mut self, line: &[u8]) -> Next {
+        let began = Instant::now();
+        self.remember(line);
+        self.output.begin(line);
+        let next = self.run_begun(line);
+        if let Err(error) = self.output.end() {
+            self.output.error(&error);
+        }
+        if self.is_timed {
+            self.output.note(&format!("{:.1} ms", began.elapsed().as_secs_f64() * 1e3));
+        }
+        // Where nobody reads the results any more, there is no reason to run the rest.
+        if self.output.closed { Next::Exit } else { next }
+    }
+
+    fn run_begun(&mut self, line: &[u8]) -> Next {
         match command::parse(line).and_then(|command| self.execute(command)) {
             Ok(next) => next,
             Err(error) => {
@@ -101,8 +152,7 @@ impl Session {
                 }
                 self.output.error(&error);
                 self.spoil_transaction();
-                // Where nobody reads the results any more, there is no reason to run the rest.
-                if self.output.closed { Next::Exit } else { Next::Command }
+                Next::Command
             }
         }
     }
@@ -160,10 +210,23 @@ impl Session {
             Some(Command::Begin) => self.begin()?,
             Some(Command::Commit) => self.commit()?,
             Some(Command::Rollback) => self.roll_back()?,
+            Some(Command::Source(file)) => return script::run_file(self, &file).map(|next| self.behind_source(next)),
+            Some(Command::Output { file, force }) => self.output.redirect(file.as_deref(), force)?,
+            Some(Command::Mode(mode)) => self.output.mode = mode,
+            Some(Command::Pretty(pretty)) => self.output.pretty = pretty,
+            Some(Command::Timer(is_timed)) => self.is_timed = is_timed,
+            Some(Command::History) => self.print_history()?,
+            Some(Command::Stats) => self.print_stats()?,
+            Some(Command::Mem) => self.print_memory()?,
             Some(Command::Import { file, collection, ids, ndjson }) => self.import(&file, collection, &ids, ndjson)?,
             Some(Command::Export { file, collection, how }) => self.export(&file, collection, how)?,
         }
         Ok(Next::Command)
+    }
+
+    /// A file that ended early ends no session of a person.
+    fn behind_source(&self, next: Next) -> Next {
+        if self.interactive { Next::Command } else { next }
     }
 
     fn opened(&self) -> Result<&Open, Error> {

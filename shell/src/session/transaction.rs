@@ -128,7 +128,7 @@ impl Session {
             written = reply.written().or(written);
             if let OperationReply::Inserted(number, _) = reply {
                 // As without a transaction the numbers are results.
-                self.output.line(number.to_string().as_bytes())?;
+                self.output.value(number.to_string().as_bytes())?;
             }
         }
         if self.interactive {

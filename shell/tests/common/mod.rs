@@ -25,7 +25,7 @@ pub fn with_daemon(data_dir: &Path, work: impl FnOnce(&Path)) {
 
 pub fn shell(place: &[&str], commands: &[&str]) -> Output {
     let mut shell = Command::new(env!("CARGO_BIN_EXE_docdbsh"));
-    shell.args(place);
+    shell.arg("--keep-going").args(place);
     for command in commands {
         shell.args(["-c", command]);
     }
