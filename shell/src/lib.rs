@@ -9,6 +9,7 @@
 pub mod args;
 pub mod backend;
 mod command;
+mod editor;
 mod entry;
 mod export;
 mod import;
@@ -21,7 +22,9 @@ mod script;
 mod session;
 mod shown;
 mod split;
+mod terminal;
 
-pub use input::{run_commands, run_files, run_standard_input, run_terminal};
+pub use input::{run_commands, run_files, run_standard_input};
 pub use interrupt::Interrupt;
 pub use session::Session;
+pub use terminal::run_terminal;

@@ -36,6 +36,8 @@ impl Terminal {
             .args(["--ctty", env!("CARGO_BIN_EXE_docdbsh")])
             .arg(data)
             .env("TERM", "xterm")
+            .env("NO_COLOR", "1")
+            .env("XDG_STATE_HOME", data.with_extension("state"))
             .stdin(slave())
             .stdout(slave())
             .stderr(slave())
@@ -191,7 +193,8 @@ fn a_person_is_told_what_is_new_what_was_written_and_what_waits() {
     terminal.press(".put 1 1\r");
     terminal.wait_for("put at .commit");
     terminal.wait_for("docdb:a/b [transaction: 1]> ");
-    terminal.press(".put 2 {\r");
+    // An empty line ends what goes on.
+    terminal.press(".put 2 {\r\r");
     terminal.wait_for("it ends too soon");
     terminal.press(".commit\r");
     terminal.wait_for("committed 1 write, tx 3");
@@ -203,4 +206,26 @@ fn a_person_is_told_what_is_new_what_was_written_and_what_waits() {
     terminal.press(".read c/0\r");
     terminal.wait_for("\"\\u009b2J\"");
     terminal.leave();
+}
+
+#[test]
+fn lines_go_on_tab_completes_and_the_next_session_remembers() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut terminal = Terminal::new(&data);
+    terminal.press(".open library\r.create 1 {\r\"a\":\r1}\r");
+    terminal.wait_for("created 1, tx 1");
+    terminal.press(".rea\t 1\r");
+    terminal.wait_for("{\r\n\"a\":\r\n1}");
+    terminal.press(".close\r.open li\t\r.pwd\r");
+    terminal.wait_for("\nlibrary\r\n");
+    terminal.leave();
+    let mut terminal = Terminal::new(&data);
+    // The last command, the one before it, and the one before that.
+    terminal.press("\x1b[A\x1b[A\x1b[A\r.pwd\r");
+    terminal.wait_for("\nlibrary\r\n");
+    terminal.leave();
+    use std::os::unix::fs::PermissionsExt;
+    let history = data.with_extension("state").join("docdbsh/history");
+    assert_eq!(history.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }

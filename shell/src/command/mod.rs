@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use docdb_protocol::{CollectionName, DatabaseName, Document, DocumentId, Error, Patch};
 
 pub(crate) use documents::List;
-pub(crate) use table::{Entry, help_of_all};
+pub(crate) use table::{Entry, help_of_all, names};
 
 use crate::export::How;
 use crate::import::Ids;

@@ -213,6 +213,11 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.names.iter().any(|known| known.as_bytes() == name))
 }
 
+/// All names, in the order of `.help`.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().flat_map(|entry| entry.names.iter().copied())
+}
+
 /// The error for what is no command, with the nearest one.
 pub(super) fn unknown(word: &[u8]) -> Error {
     let word = text(word).unwrap_or("this");
@@ -234,8 +239,7 @@ fn shortened(word: &str) -> String {
 
 fn nearest(word: &str) -> Option<&'static str> {
     let dotted = format!(".{}", word.trim_start_matches('.').to_lowercase());
-    let names = TABLE.iter().flat_map(|entry| entry.names.iter().copied());
-    let (steps, name) = names.map(|name| (distance(&dotted, name), name)).min()?;
+    let (steps, name) = names().map(|name| (distance(&dotted, name), name)).min()?;
     // One mistake in three letters is still the same word.
     (steps <= 1.max((dotted.len() - 1) / 3)).then_some(name)
 }

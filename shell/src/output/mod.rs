@@ -42,6 +42,8 @@ pub(crate) struct Output {
     errors: Box<dyn Write>,
     /// Whether results go to a terminal, which obeys control characters.
     is_terminal: bool,
+    /// Whether errors stand out by their colour.
+    colours: bool,
     /// Whether a person watches, for whom progress is shown.
     pub(crate) watched: bool,
     /// Whether nobody reads the results any more: then the shell runs no further command.
@@ -73,6 +75,7 @@ impl Output {
             errors: Box::new(io::stderr()),
             is_terminal: io::stdout().is_terminal(),
             watched: io::stderr().is_terminal(),
+            colours: io::stderr().is_terminal() && wants_colours(),
             closed: false,
             failures: 0,
             place: None,
@@ -82,6 +85,11 @@ impl Output {
             listed: 0,
             rows: Vec::new(),
         }
+    }
+
+    /// Whether what a person sees may have colours.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.colours
     }
 
     /// One object a command from now on.
@@ -262,8 +270,15 @@ impl Output {
         }
         // The results so far stand in front of the error on a terminal.
         let _ = self.results.flush();
-        let place = self.place.as_deref().unwrap_or_default();
-        let text = format!("{place}error: {}: {error}", error.code().name());
-        let _ = writeln!(self.errors, "{}", shown_text(&text));
+        let place = shown_text(self.place.as_deref().unwrap_or_default());
+        let (begin, end) = if self.colours { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
+        let text = error.to_string();
+        let _ = writeln!(self.errors, "{place}{begin}error: {}{end}: {}", error.code().name(), shown_text(&text));
     }
+}
+
+/// As https://no-color.org says, and a terminal that knows none.
+fn wants_colours() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -54,6 +54,14 @@ struct Open {
     transaction: Option<Transaction>,
 }
 
+/// The names that a command may begin to spell.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub(crate) databases: Vec<String>,
+    /// Of the open database.
+    pub(crate) collections: Vec<String>,
+}
+
 /// Whether the shell goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -108,6 +116,17 @@ impl Session {
         ));
         if let Some(unmade) = self.backend.unmade() {
             self.output.note(&unmade);
+        }
+    }
+
+    /// What there is now. Where it cannot be asked for, there are no names, and the next command will say why.
+    pub(crate) fn names(&mut self) -> Names {
+        let databases = self.backend.databases().unwrap_or_default();
+        let open = self.open.as_ref().and_then(|open| open.id);
+        let collections = open.and_then(|id| self.backend.collections(id).ok()).unwrap_or_default();
+        Names {
+            databases: databases.into_iter().map(|listed| listed.name.as_str().to_owned()).collect(),
+            collections: collections.into_iter().map(|listed| listed.name.as_str().to_owned()).collect(),
         }
     }
 
@@ -289,7 +308,7 @@ fn none_open() -> Error {
 }
 
 /// A name as the next command takes it.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let needs_marks = |character: char| character.is_whitespace() || character == ';';
     if name.contains(needs_marks) { format!("\"{name}\"") } else { name.to_owned() }
 }
