@@ -4,24 +4,74 @@
 //! written here, all between it and the last brace is the document. A line that somebody wrote or reordered by hand is
 //! taken as well, if it has these two members and no other; the document is then without the blanks around it.
 //!
+//! Of a database with several collections each document says its own: `{"collection":"films","id":7,"doc":DOCUMENT}`. The last
+//! line of an export, [`End`], says how much there was.
+//!
 //! Nothing is ever re-encoded.
 
-use docdb_protocol::{Document, DocumentId, Error};
+use std::collections::BTreeMap;
+
+use docdb_protocol::{CollectionName, Document, DocumentId, Error};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// What one value of a file is.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Entry {
-    /// A document and its id.
-    Exported(DocumentId, Document),
+    /// A document, its id, and its collection where that is said.
+    Exported(Option<CollectionName>, DocumentId, Document),
+    /// How much there was before.
+    End(End),
     /// A document alone.
     Plain(Document),
 }
 
+/// The last line of an export: `{"exported":{"documents":3,"collections":{"films":3},"crc32":"0badcafe"}}`. The checksum is that of
+/// all lines before it, line ends included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) documents: u64,
+    pub(crate) collections: BTreeMap<String, u64>,
+    pub(crate) crc32: u32,
+}
+
+impl End {
+    pub(crate) fn line(&self) -> String {
+        let collections = serde_json::to_string(&self.collections).expect("names and numbers can be written");
+        let (documents, crc32) = (self.documents, self.crc32);
+        format!(
+            "{{\"exported\":{{\"documents\":{documents},\"collections\":{collections},\"crc32\":\"{crc32:08x}\"}}}}\n"
+        )
+    }
+
+    /// Only as it is written above: what looks otherwise is a document.
+    fn parse(bytes: &[u8]) -> Option<End> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Line {
+            exported: Figures,
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Figures {
+            documents: u64,
+            collections: BTreeMap<String, u64>,
+            crc32: String,
+        }
+        if !bytes.starts_with(b"{\"exported\":{\"documents\":") {
+            return None;
+        }
+        let Line { exported: Figures { documents, collections, crc32 } } = serde_json::from_slice(bytes).ok()?;
+        Some(End { documents, collections, crc32: u32::from_str_radix(&crc32, 16).ok()? })
+    }
+}
+
 /// What stands in front of an exported document.
-pub(crate) fn head(id: &DocumentId) -> String {
-    format!("{HEAD}{}{MIDDLE}", json(id))
+pub(crate) fn head(collection: Option<&CollectionName>, id: &DocumentId) -> String {
+    match collection {
+        None => format!("{HEAD}{}{MIDDLE}", json(id)),
+        Some(name) => format!("{COLLECTION}{}{BEHIND}{}{MIDDLE}", serde_json::Value::from(name.as_str()), json(id)),
+    }
 }
 
 /// An id as JSON has it: a number, or a text in quotation marks.
@@ -36,13 +86,21 @@ pub(crate) fn json(id: &DocumentId) -> String {
 pub(crate) const TAIL: &[u8] = b"}";
 
 const HEAD: &str = "{\"id\":";
+const COLLECTION: &str = "{\"collection\":";
+const BEHIND: &str = ",\"id\":";
 const MIDDLE: &str = ",\"doc\":";
 
-/// The id of a head as [`head`] writes it, and all that follows.
-pub(crate) fn head_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
-    let rest = bytes.strip_prefix(HEAD.as_bytes())?;
+/// The collection and id of a head as [`head`] writes it, and all that follows.
+pub(crate) fn head_of(bytes: &[u8]) -> Option<(Option<CollectionName>, DocumentId, &[u8])> {
+    let (collection, rest) = match bytes.strip_prefix(COLLECTION.as_bytes()) {
+        Some(rest) => {
+            let (name, rest) = string_of(rest)?;
+            (Some(CollectionName::parse(&name).ok()?), rest.strip_prefix(BEHIND.as_bytes())?)
+        }
+        None => (None, bytes.strip_prefix(HEAD.as_bytes())?),
+    };
     let (id, rest) = if rest.starts_with(b"\"") { text_of(rest)? } else { number_of(rest)? };
-    Some((id, rest.strip_prefix(MIDDLE.as_bytes())?))
+    Some((collection, id, rest.strip_prefix(MIDDLE.as_bytes())?))
 }
 
 fn number_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
@@ -55,10 +113,14 @@ fn number_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
 }
 
 fn text_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
+    let (text, rest) = string_of(bytes)?;
+    Some((DocumentId::text(&text).ok()?, rest))
+}
+
+fn string_of(bytes: &[u8]) -> Option<(String, &[u8])> {
     let mut texts = serde_json::Deserializer::from_slice(bytes).into_iter::<String>();
     let text = texts.next()?.ok()?;
-    let rest = &bytes[texts.byte_offset()..];
-    Some((DocumentId::text(&text).ok()?, rest))
+    Some((text, &bytes[texts.byte_offset()..]))
 }
 
 /// Reads one value of a file.
@@ -66,21 +128,24 @@ fn text_of(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
 /// # Errors
 /// Of [`Document::parse`], with the offset in `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, Error> {
-    if let Some((id, rest)) = head_of(bytes)
+    if let Some(end) = End::parse(bytes) {
+        return Ok(Entry::End(end));
+    }
+    if let Some((collection, id, rest)) = head_of(bytes)
         && let Some(document) = rest.strip_suffix(TAIL)
         && let Ok(document) = Document::parse(document)
     {
-        return Ok(Entry::Exported(id, document));
+        return Ok(Entry::Exported(collection, id, document));
     }
     let whole = Document::parse(bytes)?;
     match by_hand(bytes) {
-        Some((id, document)) => Ok(Entry::Exported(id, Document::parse(document)?)),
+        Some((collection, id, document)) => Ok(Entry::Exported(collection, id, Document::parse(document)?)),
         None => Ok(Entry::Plain(whole)),
     }
 }
 
-/// The two members in any order, with any blanks, and nothing else.
-fn by_hand(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
+/// The members in any order, with any blanks, and nothing else.
+fn by_hand(bytes: &[u8]) -> Option<(Option<CollectionName>, DocumentId, &[u8])> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Id {
@@ -90,6 +155,7 @@ fn by_hand(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members<'a> {
+        collection: Option<String>,
         id: Id,
         #[serde(borrow)]
         doc: &'a RawValue,
@@ -102,7 +168,11 @@ fn by_hand(bytes: &[u8]) -> Option<(DocumentId, &[u8])> {
         Id::Number(number) => DocumentId::Number(number),
         Id::Text(text) => DocumentId::text(&text).ok()?,
     };
-    Some((id, members.doc.get().as_bytes()))
+    let collection = match members.collection {
+        Some(name) => Some(CollectionName::parse(&name).ok()?),
+        None => None,
+    };
+    Some((collection, id, members.doc.get().as_bytes()))
 }
 
 #[cfg(test)]
@@ -112,7 +182,7 @@ mod tests {
     use super::*;
 
     fn exported(id: u64, document: &str) -> Vec<u8> {
-        [head(&DocumentId::Number(id)).as_bytes(), document.as_bytes(), TAIL].concat()
+        [head(None, &DocumentId::Number(id)).as_bytes(), document.as_bytes(), TAIL].concat()
     }
 
     #[test]
@@ -121,7 +191,7 @@ mod tests {
         let large = format!("\"{}\"", "x".repeat(DOCUMENT_BYTES_MAX - 2));
         let texts = ["{}", " {\n\"a\" : 1.0e400,\t\"a\":2}\r\n ", "\"}\"", "1", deep.as_str(), large.as_str()];
         for (id, text) in [0, 1, 7, 1 << 53, u64::MAX, 20].into_iter().zip(texts) {
-            let Entry::Exported(got, document) = parse(&exported(id, text)).unwrap() else { panic!("{id}") };
+            let Entry::Exported(None, got, document) = parse(&exported(id, text)).unwrap() else { panic!("{id}") };
             assert_eq!(got, DocumentId::Number(id));
             assert!(document.bytes() == text.as_bytes(), "{id}");
         }
@@ -131,17 +201,28 @@ mod tests {
     fn an_id_that_is_a_text_is_read_back() {
         for text in ["7", "a \"b\" \\ ä", "\u{10ffff}", " "] {
             let id = DocumentId::text(text).unwrap();
-            let line = [head(&id).as_bytes(), b" {} ", TAIL].concat();
-            assert_eq!(parse(&line).unwrap(), Entry::Exported(id, Document::parse(b" {} ").unwrap()));
+            let line = [head(None, &id).as_bytes(), b" {} ", TAIL].concat();
+            assert_eq!(parse(&line).unwrap(), Entry::Exported(None, id, Document::parse(b" {} ").unwrap()));
         }
         let by_hand = parse(br#"{"doc": 1, "id": "\u0061"}"#).unwrap();
-        assert_eq!(by_hand, Entry::Exported(DocumentId::text("a").unwrap(), Document::parse(b"1").unwrap()));
+        assert_eq!(by_hand, Entry::Exported(None, DocumentId::text("a").unwrap(), Document::parse(b"1").unwrap()));
+    }
+
+    #[test]
+    fn a_collection_and_the_last_line_are_read_back() {
+        let (name, id) = (CollectionName::parse("old \"ones\"").unwrap(), DocumentId::Number(7));
+        let line = [head(Some(&name), &id).as_bytes(), b" {} ", TAIL].concat();
+        let expected = Entry::Exported(Some(name), id, Document::parse(b" {} ").unwrap());
+        assert_eq!(parse(&line).unwrap(), expected);
+        let end = End { documents: 3, collections: [("a".to_owned(), 3)].into(), crc32: 7 };
+        assert_eq!(parse(end.line().trim_ascii().as_bytes()).unwrap(), Entry::End(end));
+        assert!(matches!(parse(b"{\"exported\":{\"documents\":3}}").unwrap(), Entry::Plain(_)));
     }
 
     #[test]
     fn what_was_written_by_hand_is_taken_too() {
         let got = parse(b"{ \"doc\" : { \"a\": 1.0 } , \"id\" : 7 }").unwrap();
-        assert_eq!(got, Entry::Exported(DocumentId::Number(7), Document::parse(b"{ \"a\": 1.0 }").unwrap()));
+        assert_eq!(got, Entry::Exported(None, DocumentId::Number(7), Document::parse(b"{ \"a\": 1.0 }").unwrap()));
     }
 
     #[test]

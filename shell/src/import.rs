@@ -19,20 +19,25 @@ use docdb_protocol::{
     Action, Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing,
     Operation, OperationResult,
 };
+use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 
 use crate::backend::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Range};
-use crate::entry::{self, Entry};
+use crate::entry::{self, End, Entry};
+use crate::export::is_compressed;
 use crate::interrupt::{Interrupt, Patient};
 use crate::split::{Form, Piece, Place, Splitter, line_ends};
+
+/// The file is read in pieces of this size.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Operations of one request: enough that the sync is shared, few enough that a failure is found soon.
 const BATCH_OPERATIONS_MAX: usize = 256;
 
-/// Ids of the file that are kept to say where one stood that comes again: 16 MiB or so. The database refuses those
+/// Ids of the file that are kept to say where one stood that comes again: some MiB. The database refuses those
 /// beyond as well, and knows no lines.
-const IDS_KEPT_MAX: usize = 1_000_000;
+const IDS_KEPT_MAX: usize = 100_000;
 
 /// Where the ids of documents come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +56,27 @@ pub(crate) struct Import<'a> {
     /// `None` of a database that the first document makes.
     pub(crate) database: Option<DatabaseId>,
     pub(crate) name: &'a DatabaseName,
+    /// Where documents go that do not say their collection.
     pub(crate) collection: &'a CollectionName,
+    /// Whether the user named it, so that documents may not say another.
+    pub(crate) is_named: bool,
     pub(crate) ids: &'a Ids,
+    pub(crate) on_existing: OnExisting,
     pub(crate) ndjson: bool,
     pub(crate) watched: bool,
     pub(crate) interrupt: &'a Interrupt,
+}
+
+/// What becomes of a document whose id is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnExisting {
+    /// It ends the import.
+    #[default]
+    Fail,
+    /// The one that is there stays.
+    Skip,
+    /// It replaces the one that is there.
+    Replace,
 }
 
 /// How an import ended that did not fail.
@@ -65,6 +86,10 @@ pub(crate) struct Imported {
     pub(crate) database: Option<DatabaseId>,
     /// Documents that were stored, and stay.
     pub(crate) count: u64,
+    /// Documents that were not stored, because there were others under their ids.
+    pub(crate) skipped: u64,
+    /// Whether the file should have said how much there is, and did not.
+    pub(crate) is_without_end: bool,
     /// Whether there is more in the file.
     pub(crate) interrupted: bool,
 }
@@ -81,7 +106,10 @@ enum Kind {
 struct IdsSoFar {
     kind: Option<Kind>,
     next: NextId,
-    seen: HashMap<DocumentId, Place>,
+    seen: HashMap<(CollectionName, DocumentId), Place>,
+    /// Since the beginning of the file, or the last line that says how much there was.
+    counted: u64,
+    checksum: crc32fast::Hasher,
 }
 
 /// What a document alone gets for an id.
@@ -103,6 +131,7 @@ struct Batches<'a> {
     places: Vec<Place>,
     bytes: usize,
     imported: u64,
+    skipped: u64,
 }
 
 impl Import<'_> {
@@ -116,8 +145,12 @@ impl Import<'_> {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
         let bar = self.bar(&file);
-        let reader = BufReader::with_capacity(64 * 1024, bar.wrap_read(Patient::new(file, self.interrupt)));
-        let imported = self.all(reader, backend);
+        let file = bar.wrap_read(Patient::new(file, self.interrupt));
+        let imported = if is_compressed(self.file) {
+            self.all(BufReader::with_capacity(READ_BYTES, MultiGzDecoder::new(file)), backend)
+        } else {
+            self.all(BufReader::with_capacity(READ_BYTES, file), backend)
+        };
         bar.finish_and_clear();
         imported
     }
@@ -135,9 +168,10 @@ impl Import<'_> {
     fn all(&self, reader: BufReader<impl Read>, backend: &mut dyn Backend) -> Result<Imported, Error> {
         let (operations, places) = (Vec::new(), Vec::new());
         let database = self.database;
-        let mut batches = Batches { import: self, backend, database, operations, places, bytes: 0, imported: 0 };
+        let mut batches =
+            Batches { import: self, backend, database, operations, places, bytes: 0, imported: 0, skipped: 0 };
         let mut ids = IdsSoFar::default();
-        let interrupted = |batches: &Batches<'_>| Ok(batches.end(true));
+        let interrupted = |batches: &Batches<'_>| Ok(batches.end(true, false));
         let form = self.ndjson.then_some(Form::Values);
         let mut splitter = match Splitter::new(reader, form) {
             Ok(splitter) => splitter,
@@ -153,7 +187,8 @@ impl Import<'_> {
                 Err(error) => return Err(batches.stop(&error, &splitter.place().to_string())),
             };
             let operation = match self.operation(&piece, &mut ids, &mut *batches.backend) {
-                Ok(operation) => operation,
+                Ok(Some(operation)) => operation,
+                Ok(None) => continue,
                 Err(error) => {
                     let (error, place) = located(error, &piece);
                     return Err(batches.stop(&error, &place));
@@ -162,31 +197,49 @@ impl Import<'_> {
             batches.push(operation, piece.place)?;
         }
         batches.send()?;
-        Ok(batches.end(false))
+        let is_without_end = ids.kind == Some(Kind::Exported) && ids.counted > 0 && !splitter.is_array();
+        Ok(batches.end(false, is_without_end))
     }
 
-    fn operation(&self, piece: &Piece, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<Operation, Error> {
-        let (id, document) = match self.ids {
+    /// What a piece asks for; nothing where it only says how much there was.
+    fn operation(
+        &self,
+        piece: &Piece,
+        ids: &mut IdsSoFar,
+        backend: &mut dyn Backend,
+    ) -> Result<Option<Operation>, Error> {
+        let (collection, id, document) = match self.ids {
             Ids::InField(field) => {
                 let document = Document::parse(&piece.bytes)?;
-                let id = id_in(&piece.bytes, field)?;
-                ids.claim(&id, piece.place)?;
-                (id, document)
+                (None, id_in(&piece.bytes, field)?, document)
             }
-            Ids::CountOn => (self.count_on(ids, backend)?, Document::parse(&piece.bytes)?),
+            Ids::CountOn => (None, self.count_on(ids, backend)?, Document::parse(&piece.bytes)?),
             Ids::AsExported => match entry::parse(&piece.bytes)? {
-                Entry::Exported(id, document) => {
+                Entry::Exported(collection, id, document) => {
                     ids.hold_to(Kind::Exported)?;
-                    ids.claim(&id, piece.place)?;
-                    (id, document)
+                    ids.count(&piece.bytes);
+                    (collection, id, document)
                 }
                 Entry::Plain(document) => {
                     ids.hold_to(Kind::Plain)?;
-                    (self.count_on(ids, backend)?, document)
+                    (None, self.count_on(ids, backend)?, document)
                 }
+                Entry::End(end) => return ids.check(&end).map(|()| None),
             },
         };
-        Ok(Operation { collection: self.collection.clone(), action: Action::Create(id, document) })
+        if self.is_named && collection.as_ref().is_some_and(|named| named != self.collection) {
+            let detail = "the document says its collection; import the file without --collection";
+            return Err(Error::new(ErrorCode::InvalidRequest).document(id).detail(detail));
+        }
+        let collection = collection.unwrap_or_else(|| self.collection.clone());
+        if self.on_existing == OnExisting::Fail {
+            ids.claim(&collection, &id, piece.place)?;
+        }
+        let action = match self.on_existing {
+            OnExisting::Fail | OnExisting::Skip => Action::Create(id, document),
+            OnExisting::Replace => Action::Put(id, document),
+        };
+        Ok(Some(Operation { collection, action }))
     }
 
     fn count_on(&self, ids: &mut IdsSoFar, backend: &mut dyn Backend) -> Result<DocumentId, Error> {
@@ -219,14 +272,39 @@ impl IdsSoFar {
         Err(Error::new(ErrorCode::InvalidRequest).detail(detail))
     }
 
+    fn count(&mut self, line: &[u8]) {
+        self.counted += 1;
+        self.checksum.update(line);
+        self.checksum.update(b"\n");
+    }
+
+    /// Holds what was read against what the export says; what follows is counted anew, as of files that were put together.
+    fn check(&mut self, end: &End) -> Result<(), Error> {
+        let counted = std::mem::take(&mut self.counted);
+        let checksum = std::mem::take(&mut self.checksum).finalize();
+        if counted != end.documents {
+            let detail = format!(
+                "the last line says {} documents, and there are {counted}: the file is not whole",
+                end.documents
+            );
+            return Err(Error::new(ErrorCode::CrcMismatch).detail(detail));
+        }
+        if checksum != end.crc32 {
+            let detail = "the file is not as it was exported: it was damaged or changed; if that is meant, take out its last line";
+            return Err(Error::new(ErrorCode::CrcMismatch).detail(detail));
+        }
+        Ok(())
+    }
+
     /// Notes where an id stands, unless it stood before.
-    fn claim(&mut self, id: &DocumentId, place: Place) -> Result<(), Error> {
-        if let Some(first) = self.seen.get(id) {
+    fn claim(&mut self, collection: &CollectionName, id: &DocumentId, place: Place) -> Result<(), Error> {
+        let key = (collection.clone(), id.clone());
+        if let Some(first) = self.seen.get(&key) {
             let detail = format!("{first} has the same id; give one of the two another");
             return Err(Error::new(ErrorCode::DocExists).document(id).detail(detail));
         }
         if self.seen.len() < IDS_KEPT_MAX {
-            self.seen.insert(id.clone(), place);
+            self.seen.insert(key, place);
         }
         Ok(())
     }
@@ -314,8 +392,12 @@ impl Batches<'_> {
             Err(error) => return Err(self.described(&error, &format!("the batch from {first} on"))),
         };
         self.imported += results.iter().filter(|result| result.is_ok()).count() as u64;
-        match results.iter().zip(places).find_map(|(result, place)| Some((result.as_ref().err()?, place))) {
-            Some((error, place)) => Err(self.described(error, &place.to_string())),
+        let is_skipped =
+            |error: &Error| self.import.on_existing == OnExisting::Skip && error.code() == ErrorCode::DocExists;
+        self.skipped += results.iter().filter(|result| result.as_ref().is_err_and(is_skipped)).count() as u64;
+        let failed = |result: &'_ OperationResult| result.as_ref().err().cloned().filter(|error| !is_skipped(error));
+        match results.iter().zip(places).find_map(|(result, place)| Some((failed(result)?, place))) {
+            Some((error, place)) => Err(self.described(&error, &place.to_string())),
             None => Ok(()),
         }
     }
@@ -330,8 +412,9 @@ impl Batches<'_> {
         Ok(*self.database.insert(database))
     }
 
-    fn end(&self, interrupted: bool) -> Imported {
-        Imported { database: self.database, count: self.imported, interrupted }
+    fn end(&self, interrupted: bool, is_without_end: bool) -> Imported {
+        let (database, count, skipped) = (self.database, self.imported, self.skipped);
+        Imported { database, count, skipped, is_without_end, interrupted }
     }
 
     /// Stores what stood in front of a bad document, then says what was bad.
@@ -345,7 +428,7 @@ impl Batches<'_> {
     fn described(&self, error: &Error, place: &str) -> Error {
         let file = self.import.file.display();
         let context = error.context();
-        let taken = "the id is taken; --collection NAME stores to another place";
+        let taken = "the id is taken; --on-existing skip or replace goes on, --collection NAME stores to another place";
         let taken = Some(taken).filter(|_| error.code() == ErrorCode::DocExists);
         let reason = context.and_then(|context| context.detail.as_deref()).or(taken);
         let reason = reason.map_or_else(String::new, |reason| format!("{reason}; "));

@@ -82,6 +82,10 @@ impl<R: BufRead> Splitter<R> {
         self.place
     }
 
+    pub(crate) fn is_array(&self) -> bool {
+        self.form == Form::Array
+    }
+
     /// The next piece; `None` behind the last one.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, Error> {
         match self.form {
@@ -102,7 +106,7 @@ impl<R: BufRead> Splitter<R> {
                 if bytes.len() >= look_at {
                     look_at = 2 * bytes.len();
                     // The document of an exported line is looked at by itself: it may nest as deep as a document may.
-                    let document = entry::head_of(&bytes).map_or(bytes.as_slice(), |(_, document)| document);
+                    let document = entry::head_of(&bytes).map_or(bytes.as_slice(), |(_, _, document)| document);
                     if cannot_go_on(&bytes) && cannot_go_on(document) {
                         break;
                     }

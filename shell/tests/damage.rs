@@ -45,7 +45,7 @@ fn an_export_names_the_damaged_document_and_can_leave_it_out() {
     assert_eq!(said(&exported), format!("{expected}\n"));
     assert_eq!(exported.stdout, b"4 exported\n");
     let expected: String = [1, 2, 4, 5].map(|id| format!("{{\"id\":{id},\"doc\":{{\"document\":{id}}}}}\n")).concat();
-    assert_eq!(written.as_deref(), Some(expected.as_str()));
+    assert_eq!(documents_of(written), Some(expected));
 }
 
 #[test]
@@ -57,6 +57,11 @@ fn an_export_says_that_documents_may_be_missing_which_nothing_names() {
     assert_eq!(exported.status.code(), Some(3));
     assert!(said(&exported).contains("a part of the log is lost"), "{}", said(&exported));
     let expected: String = [4, 5].map(|id| format!("{{\"id\":{id},\"doc\":{{\"document\":{id}}}}}\n")).concat();
-    assert_eq!(written.as_deref(), Some(expected.as_str()), "what is older may have been replaced in the lost part");
+    assert_eq!(documents_of(written), Some(expected), "what is older may have been replaced in the lost part");
     assert_eq!(export(&data, &out, "").1, None);
+}
+
+/// Without the last line, which says how much there was.
+fn documents_of(exported: Option<String>) -> Option<String> {
+    exported?.split_once("{\"exported\":").map(|(documents, _)| documents.to_owned())
 }

@@ -9,16 +9,17 @@ use docdb_protocol::Error;
 use super::Command;
 use super::words::{Word, Words, collection_name, not_understood, text, usage};
 use crate::export::How;
-use crate::import::Ids;
+use crate::import::{Ids, OnExisting};
 
 pub(super) fn import(rest: &[u8]) -> Result<Command, Error> {
     let mut words = Words(rest);
     let (mut file, mut collection, mut ndjson) = (None, None, false);
-    let (mut id_field, mut plain) = (None, false);
+    let (mut id_field, mut plain, mut on_existing) = (None, false, OnExisting::Fail);
     while let Some(word) = words.next()? {
         match word.bytes.as_slice() {
             b"--collection" => collection = Some(collection_name(&words.value("--collection")?)?),
             b"--id-field" => id_field = Some(text(&words.value("--id-field")?.bytes)?.to_owned()),
+            b"--on-existing" => on_existing = existing(&words.value("--on-existing")?.bytes)?,
             b"--plain" => plain = true,
             b"--ndjson" => ndjson = true,
             _ => set_file(&mut file, &word)?,
@@ -29,7 +30,7 @@ pub(super) fn import(rest: &[u8]) -> Result<Command, Error> {
         (None, true) => Ids::CountOn,
         (None, false) => Ids::AsExported,
     };
-    Ok(Command::Import { file: file_of(file)?, collection, ids, ndjson })
+    Ok(Command::Import { file: file_of(file)?, collection, ids, on_existing, ndjson })
 }
 
 pub(super) fn export(rest: &[u8]) -> Result<Command, Error> {
@@ -46,6 +47,15 @@ pub(super) fn export(rest: &[u8]) -> Result<Command, Error> {
         }
     }
     Ok(Command::Export { file: file_of(file)?, collection, how })
+}
+
+fn existing(word: &[u8]) -> Result<OnExisting, Error> {
+    match word {
+        b"fail" => Ok(OnExisting::Fail),
+        b"skip" => Ok(OnExisting::Skip),
+        b"replace" => Ok(OnExisting::Replace),
+        _ => Err(usage("--on-existing takes fail, skip or replace")),
+    }
 }
 
 fn set_file(file: &mut Option<PathBuf>, word: &Word) -> Result<(), Error> {

@@ -17,7 +17,7 @@ pub(crate) use documents::List;
 pub(crate) use table::{Entry, help_of_all, names};
 
 use crate::export::How;
-use crate::import::Ids;
+use crate::import::{Ids, OnExisting};
 use crate::output::Mode;
 
 /// What a line asks for.
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     History,
     Stats,
     Mem,
-    Import { file: PathBuf, collection: Option<CollectionName>, ids: Ids, ndjson: bool },
+    Import { file: PathBuf, collection: Option<CollectionName>, ids: Ids, on_existing: OnExisting, ndjson: bool },
     Export { file: PathBuf, collection: Option<CollectionName>, how: How },
 }
 
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_file_name_may_have_blanks_within_quotation_marks() {
         let command = parse(b".import \"a b.json\" --id-field n --collection c").unwrap().unwrap();
-        let Command::Import { file, collection, ids, ndjson } = command else { panic!("{command:?}") };
+        let Command::Import { file, collection, ids, ndjson, .. } = command else { panic!("{command:?}") };
         assert_eq!(file, PathBuf::from("a b.json"));
         assert_eq!((collection.unwrap().as_str(), ids, ndjson), ("c", Ids::InField("n".to_owned()), false));
     }

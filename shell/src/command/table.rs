@@ -104,21 +104,24 @@ set, delete and insert are those of older clients. Nothing is lost of what other
     entry(&[".rollback"], "", "give up what waits since .begin", "", |rest| alone(rest, Command::Rollback)),
     entry(
         &[".import"],
-        "FILE [--collection NAME] [--id-field FIELD] [--plain] [--ndjson]",
+        "FILE [--collection NAME] [--id-field FIELD] [--on-existing fail|skip|replace] [--plain] [--ndjson]",
         "store the documents of a file",
         "What .export wrote comes back under its ids; of documents alone the ids are taken from FIELD, else count on
 from the highest id there. Each begins on a line of its own, or the file is one JSON array; --plain takes
 every value for a document, even {\"id\":7,\"doc\":...}; --ndjson takes a file that begins with [ for one
-document after the other. What is in when an import ends early stays.",
+document after the other. --on-existing says what becomes of a document whose id is taken. What .export says in
+its last line is checked. A file whose name ends in .gz is decompressed. What is in when an import ends early
+stays.",
         files::import,
     ),
     entry(
         &[".export"],
         "FILE [--collection NAME] [--array] [--plain] [--force] [--skip-damaged]",
-        "write all documents of a collection to a file",
+        "write all documents of the database, or of one collection, to a file",
         "Each as {\"id\":7,\"doc\":...} with its bytes as they are stored, one after the other or as one JSON array;
 --plain leaves out the ids; --force replaces an existing file; --skip-damaged leaves out what is damaged,
-each with an error that names it, where else nothing is written.",
+each with an error that names it, where else nothing is written. Where there are several collections each document says its own; the last line
+has counts and a checksum that .import checks. A file whose name ends in .gz is compressed.",
         files::export,
     ),
     entry(

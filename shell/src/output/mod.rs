@@ -182,7 +182,7 @@ impl Output {
     pub(crate) fn listed(&mut self, id: &DocumentId, document: &[u8]) -> Result<(), Error> {
         let mode = if self.object.is_some() { Mode::Ndjson } else { self.mode };
         self.listed += 1;
-        let exported = |document: &[u8]| [entry::head(id).as_bytes(), document, entry::TAIL].concat();
+        let exported = |document: &[u8]| [entry::head(None, id).as_bytes(), document, entry::TAIL].concat();
         match mode {
             Mode::Line => {
                 let document = if self.pretty { pretty(document) } else { document.to_vec() };

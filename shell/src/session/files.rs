@@ -6,7 +6,7 @@ use docdb_protocol::{CollectionName, Error};
 
 use super::Session;
 use crate::export::{Export, Exported, How};
-use crate::import::{Ids, Import};
+use crate::import::{Ids, Import, OnExisting};
 
 impl Session {
     pub(super) fn import(
@@ -14,14 +14,17 @@ impl Session {
         file: &Path,
         collection: Option<CollectionName>,
         ids: &Ids,
+        on_existing: OnExisting,
         ndjson: bool,
     ) -> Result<(), Error> {
         self.outside_transaction()?;
+        let is_named = collection.is_some();
         let collection = self.collection(collection)?;
         let open = self.opened()?;
         let (database, name) = (open.id, open.name.clone());
         let (name, collection, interrupt, watched) = (&name, &collection, &self.interrupt, self.output.watched);
-        let import = Import { file, database, name, collection, ids, ndjson, watched, interrupt };
+        let import =
+            Import { file, database, name, collection, is_named, ids, on_existing, ndjson, watched, interrupt };
         let imported = import.run(self.backend.as_mut());
         // Also of an import that failed some documents may be in.
         let database = match (&imported, database) {
@@ -36,15 +39,25 @@ impl Session {
             self.output.interrupted(&format!("{count} imported, which stay"));
             return Ok(());
         }
-        self.output.line(format!("{count} imported").as_bytes())
+        if imported.is_without_end {
+            self.output.note("the file does not say how many documents it should have; it may have been cut short");
+        }
+        let skipped = match imported.skipped {
+            0 => String::new(),
+            skipped => format!(", {skipped} skipped"),
+        };
+        self.output.line(format!("{count} imported{skipped}").as_bytes())
     }
 
-    pub(super) fn export(&mut self, file: &Path, collection: Option<CollectionName>, how: How) -> Result<(), Error> {
-        let collection = self.collection(collection)?;
+    pub(super) fn export(&mut self, file: &Path, collection: Option<&CollectionName>, how: How) -> Result<(), Error> {
         let Some(database) = self.to_read()? else { return Err(self.not_there(self.opened()?)) };
         let Session { backend, output, interrupt, .. } = self;
-        let export = Export { file, database, collection: &collection, how, interrupt };
+        let export = Export { file, database, collection, how, interrupt };
         match export.run(backend.as_mut(), &mut |left_out| output.error(left_out))? {
+            Exported::All(count) if how.plain => {
+                output.note("documents alone: an import gives them other ids");
+                output.line(format!("{count} exported").as_bytes())
+            }
             Exported::All(count) => output.line(format!("{count} exported").as_bytes()),
             Exported::Interrupted => {
                 output.interrupted("nothing was exported");

@@ -237,8 +237,10 @@ impl Session {
             Some(Command::History) => self.print_history()?,
             Some(Command::Stats) => self.print_stats()?,
             Some(Command::Mem) => self.print_memory()?,
-            Some(Command::Import { file, collection, ids, ndjson }) => self.import(&file, collection, &ids, ndjson)?,
-            Some(Command::Export { file, collection, how }) => self.export(&file, collection, how)?,
+            Some(Command::Import { file, collection, ids, on_existing, ndjson }) => {
+                self.import(&file, collection, &ids, on_existing, ndjson)?;
+            }
+            Some(Command::Export { file, collection, how }) => self.export(&file, collection.as_ref(), how)?,
         }
         Ok(Next::Command)
     }
