@@ -141,6 +141,20 @@ impl Database {
         self.states.get(usize::try_from(tx).ok()?)
     }
 
+    /// What transaction `tx` writes; `None` when there is no such transaction.
+    #[must_use]
+    pub fn transaction(&self, tx: u64) -> Option<&[Write]> {
+        let before = usize::try_from(tx.checked_sub(1)?).ok()?;
+        self.transactions.get(before).map(Vec::as_slice)
+    }
+
+    /// The first transaction of the request that transaction `tx` is of, while that is not answered.
+    #[must_use]
+    pub fn first_of_its_request(&self, tx: u64) -> Option<u64> {
+        let has = |item: &&Item| item.before < tx && tx <= item.before + item.outcome.transactions.len() as u64;
+        self.items.iter().find(has).map(|item| item.before + 1)
+    }
+
     /// The transaction that wrote a document as it is after transaction `tx`; `None` when there is none then.
     #[must_use]
     pub fn version_after(&self, tx: u64, key: &Key) -> Option<u64> {

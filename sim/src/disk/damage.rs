@@ -14,6 +14,9 @@ use super::names::InodeId;
 use super::perform::pick;
 use crate::choice::Choices;
 
+/// Where a bit of the catalog turned, so many times in a thousand one of the other copy did too.
+const BOTH_PER_MILLE: u64 = 500;
+
 /// How much of a file before a damaged place is remembered: more than any document of the simulator takes.
 const BEFORE_BYTES: u64 = 4096;
 
@@ -93,7 +96,12 @@ impl SimDisk {
                 2 => last..last + 1,
                 _ => (last + 1).saturating_sub(STRETCH_SECTORS)..last + 1,
             };
-            for sector in stretch {
+            // Of what stands twice, both copies now and then.
+            let twin =
+                (self.is_of_catalog(inode) && stretch.len() == 1 && choices.chance("twins/both", BOTH_PER_MILLE))
+                    .then_some(stretch.start ^ 1);
+            let held = self.files[&inode].sectors.len();
+            for sector in stretch.chain(twin.filter(|twin| *twin < held)) {
                 self.flip(choices, FaultKind::BitFlip.what(), inode, sector);
             }
         }

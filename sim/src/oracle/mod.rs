@@ -15,6 +15,7 @@ mod doubt;
 mod due;
 mod figures;
 pub(crate) mod files;
+mod format;
 mod ids;
 pub(crate) mod progress;
 pub(crate) mod proofs;
@@ -44,6 +45,7 @@ pub use difference::{Differs, Place};
 use doubt::Doubt;
 use figures::Counts;
 use files::Files;
+use format::Format;
 use room::Room;
 use watch::Watch;
 
@@ -211,6 +213,7 @@ pub struct Checker {
     attempts: Attempts,
     catalog: CatalogFile,
     watch: Watch,
+    format: Format,
     /// The engine's bound for the journal of its catalog.
     catalog_journal_bytes_min: u64,
 }
@@ -269,6 +272,7 @@ impl Checker {
             attempts: Attempts::default(),
             catalog: CatalogFile::default(),
             watch: Watch::default(),
+            format: Format::default(),
             catalog_journal_bytes_min: 0,
         }
     }
@@ -280,6 +284,7 @@ impl Checker {
         self.catalog_journal_bytes_min = options.catalog_journal_bytes_min;
         self.queue_max = (options.pending_requests_max, options.pending_bytes_max);
         self.watch.bound(options);
+        self.format.bound(options);
     }
 
     /// Readers hold states that keep so many bytes in memory. Nobody waits: a request for statistics is answered with this figure.
@@ -418,6 +423,7 @@ impl Checker {
             attempts: _,
             catalog: _,
             watch: _,
+            format: _,
             catalog_journal_bytes_min: _,
         } = self;
         assert!(asked.is_empty() && unclaimed.is_empty() && !stopping && !is_unwritten, "the process has just died");
@@ -491,6 +497,7 @@ impl Checker {
         (self.stopping, self.is_unwritten) = (false, false);
         (self.files, self.attempts, self.catalog) = (Files::default(), Attempts::default(), CatalogFile::default());
         self.watch.crashed();
+        self.format.crashed();
         for tracked in &mut self.databases {
             tracked.model.crash();
             tracked.opened = false;

@@ -166,6 +166,7 @@ impl Checker {
     pub fn submitted(&mut self, id: OpId, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
         let is_in_doubt = self.doubt.is_any();
         self.nothing_is_begun(op)?;
+        self.format_submitted(op, disk)?;
         self.files.submitted(id, op, disk, is_in_doubt)?;
         self.attempts.submitted(id, op);
         self.watch_submitted(id, op)?;

@@ -44,6 +44,7 @@ impl Checker {
     /// It is `now`, by the clock that never goes back, and `wall` by the one that people set.
     pub(crate) fn time_is(&mut self, now: Instant, wall: WallTime) {
         self.watch.now = now;
+        self.format.time_is(wall.0);
         self.walls = (self.walls.0.min(wall.0), self.walls.1.max(wall.0));
     }
 

@@ -119,6 +119,7 @@ impl World {
 
     fn come_up(&mut self) -> Result<(), Violation> {
         self.checker.crashed();
+        self.checker.starts_on(&self.driver.disk);
         self.note(&Event::Restarted);
         self.driver.drain(&mut self.collected);
         self.judge()
