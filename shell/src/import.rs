@@ -1,8 +1,7 @@
 //! `.import`: the documents of a file, stored in batches.
 //!
-//! What is wrong with the file is found before the request that would hold it is sent, so everything in
-//! front of a bad document is stored and nothing behind it. What the database refuses ends the import
-//! after the batch it was in. Either way the error says where, and how many were imported.
+//! A document that cannot be stored is refused with an error that names its line, and counted; the rest of the file is stored.
+//! What is wrong with the file or the database itself ends the import. Either way what is in stays, and is counted.
 //!
 //! A file holds exported documents, which have ids, or documents alone, which get them here; never both, lest a number
 //! that is given here be an id that comes later.
@@ -31,6 +30,9 @@ use crate::split::{Form, Piece, Place, Splitter, line_ends};
 
 /// The file is read in pieces of this size.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Errors that are said, a line each; further ones are only counted.
+const ERRORS_SAID_MAX: u64 = 100;
 
 /// Operations of one request: enough that the sync is shared, few enough that a failure is found soon.
 const BATCH_OPERATIONS_MAX: usize = 256;
@@ -88,6 +90,8 @@ pub(crate) struct Imported {
     pub(crate) count: u64,
     /// Documents that were not stored, because there were others under their ids.
     pub(crate) skipped: u64,
+    /// Documents that could not be stored; errors were said of them.
+    pub(crate) refused: u64,
     /// Whether the file should have said how much there is, and did not.
     pub(crate) is_without_end: bool,
     /// Whether there is more in the file.
@@ -132,10 +136,13 @@ struct Batches<'a> {
     bytes: usize,
     imported: u64,
     skipped: u64,
+    refused: u64,
+    say: &'a mut dyn FnMut(&Error),
 }
 
 impl Import<'_> {
-    pub(crate) fn run(&self, backend: &mut dyn Backend) -> Result<Imported, Error> {
+    /// What is refused goes to `say`.
+    pub(crate) fn run(&self, backend: &mut dyn Backend, say: &mut dyn FnMut(&Error)) -> Result<Imported, Error> {
         let failed =
             |error: io::Error| Error::new(ErrorCode::FileOpen).detail(format!("{}: {error}", self.file.display()));
         // A pipe that nobody writes to yet can be waited for, and the wait be interrupted.
@@ -147,9 +154,9 @@ impl Import<'_> {
         let bar = self.bar(&file);
         let file = bar.wrap_read(Patient::new(file, self.interrupt));
         let imported = if is_compressed(self.file) {
-            self.all(BufReader::with_capacity(READ_BYTES, MultiGzDecoder::new(file)), backend)
+            self.all(BufReader::with_capacity(READ_BYTES, MultiGzDecoder::new(file)), backend, say)
         } else {
-            self.all(BufReader::with_capacity(READ_BYTES, file), backend)
+            self.all(BufReader::with_capacity(READ_BYTES, file), backend, say)
         };
         bar.finish_and_clear();
         imported
@@ -165,18 +172,33 @@ impl Import<'_> {
         ProgressBar::new(bytes).with_style(style)
     }
 
-    fn all(&self, reader: BufReader<impl Read>, backend: &mut dyn Backend) -> Result<Imported, Error> {
+    fn all(
+        &self,
+        reader: BufReader<impl Read>,
+        backend: &mut dyn Backend,
+        say: &mut dyn FnMut(&Error),
+    ) -> Result<Imported, Error> {
         let (operations, places) = (Vec::new(), Vec::new());
         let database = self.database;
-        let mut batches =
-            Batches { import: self, backend, database, operations, places, bytes: 0, imported: 0, skipped: 0 };
+        let mut batches = Batches {
+            import: self,
+            backend,
+            database,
+            operations,
+            places,
+            bytes: 0,
+            imported: 0,
+            skipped: 0,
+            refused: 0,
+            say,
+        };
         let mut ids = IdsSoFar::default();
         let interrupted = |batches: &Batches<'_>| Ok(batches.end(true, false));
         let form = self.ndjson.then_some(Form::Values);
         let mut splitter = match Splitter::new(reader, form) {
             Ok(splitter) => splitter,
             Err(_) if self.interrupt.is_set() => return interrupted(&batches),
-            Err(error) => return Err(batches.described(&error, "the beginning")),
+            Err(error) => return Err(batches.ended(&error, "the beginning")),
         };
         loop {
             let piece = match splitter.next() {
@@ -189,10 +211,16 @@ impl Import<'_> {
             let operation = match self.operation(&piece, &mut ids, &mut *batches.backend) {
                 Ok(Some(operation)) => operation,
                 Ok(None) => continue,
-                Err(error) => {
-                    let (error, place) = located(error, &piece);
-                    return Err(batches.stop(&error, &place));
+                // The file itself is not what it says.
+                Err(error) if error.code() == ErrorCode::CrcMismatch => {
+                    return Err(batches.stop(&error, &piece.place.to_string()));
                 }
+                Err(error) if is_of_document(&error) => {
+                    let (error, place) = located(error, &piece);
+                    batches.refuse(&error, &place);
+                    continue;
+                }
+                Err(error) => return Err(batches.stop(&error, &piece.place.to_string())),
             };
             batches.push(operation, piece.place)?;
         }
@@ -310,6 +338,19 @@ impl IdsSoFar {
     }
 }
 
+/// Whether the error is about one document, so that the others can be stored.
+fn is_of_document(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        ErrorCode::InvalidJson
+            | ErrorCode::DocExists
+            | ErrorCode::InvalidDocumentId
+            | ErrorCode::InvalidCollectionName
+            | ErrorCode::InvalidRequest
+            | ErrorCode::PayloadTooLarge
+    )
+}
+
 /// Where within a piece something is wrong: a byte beyond its first line is counted within its own.
 fn located(error: Error, piece: &Piece) -> (Error, String) {
     let offset = error.context().and_then(|context| context.offset);
@@ -389,16 +430,29 @@ impl Batches<'_> {
             .and_then(|database| self.backend.execute(database, operations, Atomicity::EachAlone));
         let results: Vec<OperationResult> = match executed {
             Ok(results) => results,
-            Err(error) => return Err(self.described(&error, &format!("the batch from {first} on"))),
+            Err(error) => return Err(self.ended(&error, &format!("the batch from {first} on"))),
         };
         self.imported += results.iter().filter(|result| result.is_ok()).count() as u64;
         let is_skipped =
             |error: &Error| self.import.on_existing == OnExisting::Skip && error.code() == ErrorCode::DocExists;
         self.skipped += results.iter().filter(|result| result.as_ref().is_err_and(is_skipped)).count() as u64;
-        let failed = |result: &'_ OperationResult| result.as_ref().err().cloned().filter(|error| !is_skipped(error));
-        match results.iter().zip(places).find_map(|(result, place)| Some((failed(result)?, place))) {
-            Some((error, place)) => Err(self.described(&error, &place.to_string())),
-            None => Ok(()),
+        for (result, place) in results.iter().zip(places) {
+            match result {
+                Err(error) if is_skipped(error) => {}
+                Err(error) if is_of_document(error) => self.refuse(error, &place.to_string()),
+                Err(error) => return Err(self.ended(error, &place.to_string())),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One document less; the rest goes on.
+    fn refuse(&mut self, error: &Error, place: &str) {
+        self.refused += 1;
+        if self.refused <= ERRORS_SAID_MAX {
+            let described = self.described(error, place);
+            (self.say)(&described);
         }
     }
 
@@ -413,14 +467,14 @@ impl Batches<'_> {
     }
 
     fn end(&self, interrupted: bool, is_without_end: bool) -> Imported {
-        let (database, count, skipped) = (self.database, self.imported, self.skipped);
-        Imported { database, count, skipped, is_without_end, interrupted }
+        let (database, count, skipped, refused) = (self.database, self.imported, self.skipped, self.refused);
+        Imported { database, count, skipped, refused, is_without_end, interrupted }
     }
 
     /// Stores what stood in front of a bad document, then says what was bad.
     fn stop(&mut self, error: &Error, place: &str) -> Error {
         match self.send() {
-            Ok(()) => self.described(error, place),
+            Ok(()) => self.ended(error, place),
             Err(first) => first,
         }
     }
@@ -439,7 +493,16 @@ impl Batches<'_> {
         if let Some(offset) = context.and_then(|context| context.offset) {
             described = described.offset(offset);
         }
-        described.detail(format!("{reason}{place} of {file}; {} imported", self.imported))
+        described.detail(format!("{reason}{place} of {file}"))
+    }
+
+    /// The error that ends the import, with what is in.
+    fn ended(&self, error: &Error, place: &str) -> Error {
+        let described = self.described(error, place);
+        let detail = described.context().and_then(|context| context.detail.clone()).unwrap_or_default();
+        let (imported, refused) = (self.imported, self.refused);
+        let refused = if refused == 0 { String::new() } else { format!(", {refused} refused") };
+        described.detail(format!("{detail}; {imported} imported{refused}"))
     }
 }
 

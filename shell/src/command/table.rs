@@ -109,7 +109,8 @@ set, delete and insert are those of older clients. Nothing is lost of what other
         "What .export wrote comes back under its ids; of documents alone the ids are taken from FIELD, else count on
 from the highest id there. Each begins on a line of its own, or the file is one JSON array; --plain takes
 every value for a document, even {\"id\":7,\"doc\":...}; --ndjson takes a file that begins with [ for one
-document after the other. --on-existing says what becomes of a document whose id is taken. What .export says in
+document after the other. A document that cannot be stored is refused by its line, and the rest is stored.
+--on-existing says what becomes of a document whose id is taken. What .export says in
 its last line is checked. A file whose name ends in .gz is decompressed. What is in when an import ends early
 stays.",
         files::import,

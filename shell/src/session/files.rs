@@ -22,10 +22,11 @@ impl Session {
         let collection = self.collection(collection)?;
         let open = self.opened()?;
         let (database, name) = (open.id, open.name.clone());
-        let (name, collection, interrupt, watched) = (&name, &collection, &self.interrupt, self.output.watched);
+        let Session { backend, output, interrupt, .. } = self;
+        let (name, collection, watched) = (&name, &collection, output.watched);
         let import =
             Import { file, database, name, collection, is_named, ids, on_existing, ndjson, watched, interrupt };
-        let imported = import.run(self.backend.as_mut());
+        let imported = import.run(backend.as_mut(), &mut |refused| output.error(refused));
         // Also of an import that failed some documents may be in.
         let database = match (&imported, database) {
             (Ok(imported), _) => imported.database,
@@ -46,7 +47,11 @@ impl Session {
             0 => String::new(),
             skipped => format!(", {skipped} skipped"),
         };
-        self.output.line(format!("{count} imported{skipped}").as_bytes())
+        let refused = match imported.refused {
+            0 => String::new(),
+            refused => format!(", {refused} refused"),
+        };
+        self.output.line(format!("{count} imported{skipped}{refused}").as_bytes())
     }
 
     pub(super) fn export(&mut self, file: &Path, collection: Option<&CollectionName>, how: How) -> Result<(), Error> {
