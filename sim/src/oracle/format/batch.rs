@@ -64,7 +64,8 @@ impl Record<'_> {
         if self.text.is_empty() {
             return Ok(DocumentId::Number(self.number));
         }
-        DocumentId::text(self.text).or_else(|error| violation!("{:?} is the id of a document: {error}", self.text))
+        let text = self.text;
+        DocumentId::text(text).map_err(|error| Violation(format!("{text:?} is the id of a document: {error}")))
     }
 
     /// What it takes.
