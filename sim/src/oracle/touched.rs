@@ -122,7 +122,10 @@ impl Touches {
             }
             (Ok(DiskReply::Space(bytes)), _) if *bytes < SHORT_BYTES => End::Short,
             (Ok(_), _) => End::Well,
-            (Err(error), _) if matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::Exists) => {
+            // What is to be read has to be there.
+            (Err(error), deed)
+                if deed != Deed::Read && matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::Exists) =>
+            {
                 End::AsGoodAsWell
             }
             (Err(error), _) => End::Failed(error.kind),
