@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use docdb_protocol::{CollectionName, Document, DocumentId, Error};
+use docdb_protocol::{CollectionName, Document, DocumentId, Error, ErrorCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -90,8 +90,11 @@ const COLLECTION: &str = "{\"collection\":";
 const BEHIND: &str = ",\"id\":";
 const MIDDLE: &str = ",\"doc\":";
 
+/// The collection where it is said, the id, and the bytes of or behind it.
+type Parts<'bytes> = (Option<CollectionName>, DocumentId, &'bytes [u8]);
+
 /// The collection and id of a head as [`head`] writes it, and all that follows.
-pub(crate) fn head_of(bytes: &[u8]) -> Option<(Option<CollectionName>, DocumentId, &[u8])> {
+pub(crate) fn head_of(bytes: &[u8]) -> Option<Parts<'_>> {
     let (collection, rest) = match bytes.strip_prefix(COLLECTION.as_bytes()) {
         Some(rest) => {
             let (name, rest) = string_of(rest)?;
@@ -138,41 +141,55 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, Error> {
         return Ok(Entry::Exported(collection, id, document));
     }
     let whole = Document::parse(bytes)?;
-    match by_hand(bytes) {
+    match by_hand(bytes)? {
         Some((collection, id, document)) => Ok(Entry::Exported(collection, id, Document::parse(document)?)),
         None => Ok(Entry::Plain(whole)),
     }
 }
 
-/// The members in any order, with any blanks, and nothing else.
-fn by_hand(bytes: &[u8]) -> Option<(Option<CollectionName>, DocumentId, &[u8])> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Id {
-        Number(u64),
-        Text(String),
-    }
+/// The members in any order, with any blanks, and nothing else. `None` for another value.
+///
+/// # Errors
+/// Where it has these members, and the id or the collection breaks a rule: taken for a document, it would be stored under another id.
+fn by_hand(bytes: &[u8]) -> Result<Option<Parts<'_>>, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members<'a> {
         collection: Option<String>,
-        id: Id,
+        #[serde(borrow)]
+        id: &'a RawValue,
         #[serde(borrow)]
         doc: &'a RawValue,
     }
     if !bytes.trim_ascii_start().starts_with(b"{") {
-        return None;
+        return Ok(None);
     }
-    let members: Members<'_> = serde_json::from_slice(bytes).ok()?;
-    let id = match members.id {
-        Id::Number(number) => DocumentId::Number(number),
-        Id::Text(text) => DocumentId::text(&text).ok()?,
-    };
-    let collection = match members.collection {
-        Some(name) => Some(CollectionName::parse(&name).ok()?),
-        None => None,
-    };
-    Some((collection, id, members.doc.get().as_bytes()))
+    let Ok(members) = serde_json::from_slice::<Members<'_>>(bytes) else { return Ok(None) };
+    let Some(id) = id_of(members.id.get()).map_err(|error| plain_takes_it(&error))? else { return Ok(None) };
+    let collection = members.collection.map(|name| CollectionName::parse(&name)).transpose();
+    let collection = collection.map_err(|error| plain_takes_it(&error))?;
+    Ok(Some((collection, id, members.doc.get().as_bytes())))
+}
+
+/// The id that is written so; `None` for what is neither number nor text.
+fn id_of(json: &str) -> Result<Option<DocumentId>, Error> {
+    if json.starts_with('"') {
+        let Ok(text) = serde_json::from_str::<String>(json) else { return Ok(None) };
+        return DocumentId::text(&text).map(Some);
+    }
+    if !json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let number = json.parse().map_err(|_| {
+        let detail = format!("{json} is no id: a number is whole, from 0 to {}", u64::MAX);
+        Error::new(ErrorCode::InvalidDocumentId).detail(detail)
+    })?;
+    Ok(Some(DocumentId::Number(number)))
+}
+
+fn plain_takes_it(error: &Error) -> Error {
+    let why = error.context().and_then(|context| context.detail.clone()).unwrap_or_else(|| error.to_string());
+    Error::new(error.code()).detail(format!("{why}; --plain takes the whole for a document"))
 }
 
 #[cfg(test)]
@@ -226,15 +243,26 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_a_document_of_its_own() {
+    fn an_id_that_breaks_a_rule_is_no_document() {
         for text in [
-            r#"{"id":1,"doc":{},"more":2}"#,
-            r#"{"id":1,"doc":{},"doc":2}"#,
             r#"{"id":-1,"doc":{}}"#,
             r#"{"id":1.0,"doc":{}}"#,
             r#"{"id":18446744073709551616,"doc":{}}"#,
             r#"{"id":"","doc":{}}"#,
             r#"{"id":"a\u0001","doc":{}}"#,
+            r#"{"collection":"a.b","id":1,"doc":{}}"#,
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.ends_with("; --plain takes the whole for a document"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn all_else_is_a_document_of_its_own() {
+        for text in [
+            r#"{"id":1,"doc":{},"more":2}"#,
+            r#"{"id":1,"doc":{},"doc":2}"#,
+            r#"{"id":null,"doc":{}}"#,
             r#"{"id":1}"#,
             r#"{"doc":1}"#,
             "[1,{}]",

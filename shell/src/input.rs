@@ -20,7 +20,11 @@ pub fn run_commands(session: &mut Session, commands: &[OsString]) {
         let behind = commands.len() - index - 1;
         if session.stops(failures) {
             if behind > 0 {
-                session.output.note(&format!("{behind} commands behind it were not run; --keep-going runs them"));
+                let note = match behind {
+                    1 => "1 command behind it was not run; --keep-going runs it".to_owned(),
+                    _ => format!("{behind} commands behind it were not run; --keep-going runs them"),
+                };
+                session.output.note(&note);
             }
             return;
         }

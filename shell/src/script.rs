@@ -13,6 +13,7 @@ use docdb_protocol::{Error, ErrorCode};
 
 use crate::command;
 use crate::session::{Next, Session};
+use crate::split::{LOOK_AT_BYTES, Scan};
 
 /// The largest document, and room for the command in front of it.
 const LINE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 4096;
@@ -84,6 +85,14 @@ pub(crate) fn run_lines(session: &mut Session, input: &mut impl BufRead, name: O
         if next == Next::Exit {
             return Next::Exit;
         }
+        // Ctrl-C during one of its commands ends the script as well.
+        if session.interrupt.is_set() {
+            session.output.place = None;
+            if lines.is_more() {
+                session.output.note("what follows was not run");
+            }
+            return Next::Command;
+        }
         if session.stops(failures) {
             session.output.place = None;
             if lines.is_more() {
@@ -115,10 +124,12 @@ impl<R: BufRead> Lines<'_, R> {
             if begin.is_empty() || begin.starts_with(b"#") || begin.starts_with(b"--") {
                 continue;
             }
-            while command::is_cut_short(&line) && line.len() < LINE_BYTES_MAX && self.goes_on()? {
+            let mut open = Open::of(&line);
+            while open.goes_on(&line) && line.len() < LINE_BYTES_MAX && self.goes_on()? {
                 if let Some(Line::Whole(more)) = self.take()? {
                     line.push(b'\n');
                     line.extend_from_slice(&more);
+                    open.take(&more);
                 }
             }
             return Ok(Some((number, Line::Whole(line))));
@@ -144,6 +155,38 @@ impl<R: BufRead> Lines<'_, R> {
 
     fn is_more(&mut self) -> bool {
         self.next.is_some() || self.input.fill_buf().is_ok_and(|buffer| !buffer.trim_ascii().is_empty())
+    }
+}
+
+/// Whether the document of a command can go on over another line. Where a bracket is open that is known without looking at all of
+/// it: a validator looks at what is there now and then, whenever it has doubled.
+pub(crate) struct Open {
+    scan: Scan,
+    look_at: usize,
+}
+
+impl Open {
+    /// Of a command's first line.
+    pub(crate) fn of(line: &[u8]) -> Open {
+        let mut open = Open { scan: Scan::default(), look_at: 0 };
+        open.take(command::document_of(line).unwrap_or_default());
+        open
+    }
+
+    /// One more line was put behind it.
+    pub(crate) fn take(&mut self, line: &[u8]) {
+        for byte in line {
+            let _ = self.scan.ends_at(*byte);
+        }
+    }
+
+    pub(crate) fn goes_on(&mut self, line: &[u8]) -> bool {
+        if self.scan.is_open() && line.len() < self.look_at {
+            return true;
+        }
+        // A short one is looked at with each line, so that what is wrong in it takes few lines along.
+        self.look_at = if line.len() < LOOK_AT_BYTES { 0 } else { 2 * line.len() };
+        command::is_cut_short(line)
     }
 }
 
@@ -182,6 +225,16 @@ mod tests {
             commands.push((number, String::from_utf8(line).unwrap()));
         }
         commands
+    }
+
+    /// When each line looked at all lines before it, this took minutes.
+    #[test]
+    fn a_document_of_many_lines_is_read_in_one_pass() {
+        let members: Vec<String> = (0..200_000).map(|number| format!("\"{number}\": 1")).collect();
+        let document = format!("{{\n{}\n}}", members.join(",\n"));
+        let script = format!(".put 1 {document}\n.put 2 2\n");
+        let got = commands(&script);
+        assert_eq!((got.len(), got[0].1.len(), got[1].0), (2, 7 + document.len(), 200_003));
     }
 
     #[test]

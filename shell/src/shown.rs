@@ -36,8 +36,10 @@ pub(crate) fn shown_text(text: &str) -> Cow<'_, str> {
 
 /// What moves the cursor, changes colours, or turns the direction of writing.
 fn is_dangerous(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || character.is_control() && character != '\t' && character != '\n'
+    let turns =
+        matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let ends_line = matches!(character, '\u{2028}' | '\u{2029}');
+    turns || ends_line || character.is_control() && character != '\t' && character != '\n'
 }
 
 #[cfg(test)]

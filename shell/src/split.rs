@@ -3,8 +3,9 @@
 //! Two forms: JSON values, each beginning on a line of its own, or one JSON array. A value goes on over further lines
 //! for as long as a bracket is open. Both are cut by a scanner that knows strings, brackets and commas and nothing
 //! else; whether a piece is JSON, the validator decides. A piece never grows beyond what a document may be, whatever
-//! the file holds, and one that cannot become JSON any more does not take the lines behind it along for long.
+//! the file holds, and one that cannot become JSON any more takes no line behind its first one along.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead};
 
@@ -15,7 +16,7 @@ use crate::entry;
 
 /// A value that is still open at the end of a line is looked at by the validator at this size first, and again whenever
 /// it has doubled, so that a bracket nobody closes is found early and looking costs no more than reading.
-const LOOK_AT_BYTES: usize = 4096;
+pub(crate) const LOOK_AT_BYTES: usize = 4096;
 
 /// How a file holds its documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(crate) struct Splitter<R> {
     /// Arrays only: whether the opening bracket was read, and the closing one.
     begun: bool,
     ended: bool,
+    /// Lines that were read along with one that is no JSON: they are read again, each by itself.
+    again: VecDeque<u8>,
 }
 
 impl<R: BufRead> Splitter<R> {
@@ -70,8 +73,15 @@ impl<R: BufRead> Splitter<R> {
     /// # Errors
     /// [`ErrorCode::FileRead`].
     pub(crate) fn new(reader: R, form: Option<Form>) -> Result<Splitter<R>, Error> {
-        let mut splitter =
-            Splitter { reader, form: Form::Values, place: Place::default(), line: 1, begun: false, ended: false };
+        let mut splitter = Splitter {
+            reader,
+            form: Form::Values,
+            place: Place::default(),
+            line: 1,
+            begun: false,
+            ended: false,
+            again: VecDeque::new(),
+        };
         let detected = if splitter.skip_blanks()? == Some(b'[') { Form::Array } else { Form::Values };
         splitter.form = form.unwrap_or(detected);
         Ok(splitter)
@@ -113,11 +123,18 @@ impl<R: BufRead> Splitter<R> {
                 }
                 more = self.take_line(&mut bytes, &mut scan)?;
             }
+            // What was not closed is wrong by its first line alone; those behind it may be whole.
+            let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+            if (scan.depth > 0 || scan.in_string) && end < bytes.len() {
+                let behind = bytes.split_off(end);
+                behind.into_iter().rev().for_each(|byte| self.again.push_front(byte));
+                self.line = self.place.line + 1;
+            }
             let document = bytes.trim_ascii();
             if !document.is_empty() {
                 return Ok(Some(Piece { place: self.place, bytes: document.to_vec() }));
             }
-            if !more {
+            if !more && self.again.is_empty() {
                 return Ok(None);
             }
         }
@@ -125,6 +142,14 @@ impl<R: BufRead> Splitter<R> {
 
     /// Appends a line with its end; answers whether it had one.
     fn take_line(&mut self, bytes: &mut Vec<u8>, scan: &mut Scan) -> Result<bool, Error> {
+        while let Some(byte) = self.again.pop_front() {
+            bytes.push(byte);
+            if byte == b'\n' {
+                self.line += 1;
+                return Ok(true);
+            }
+            let _ = scan.ends_at(byte);
+        }
         loop {
             let buffer = self.reader.fill_buf().map_err(|error| unreadable(&error))?;
             if buffer.is_empty() {
@@ -228,15 +253,20 @@ fn cannot_go_on(bytes: &[u8]) -> bool {
 
 /// What it takes to find the end of a value.
 #[derive(Default)]
-struct Scan {
+pub(crate) struct Scan {
     depth: usize,
     in_string: bool,
     escaped: bool,
 }
 
 impl Scan {
+    /// Whether a bracket is open, and no string.
+    pub(crate) fn is_open(&self) -> bool {
+        self.depth > 0 && !self.in_string
+    }
+
     /// Whether this byte ends the element of an array; else it belongs to it.
-    fn ends_at(&mut self, byte: u8) -> bool {
+    pub(crate) fn ends_at(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {
                 _ if self.escaped => self.escaped = false,
@@ -318,10 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_never_closed_takes_few_lines_along() {
+    fn a_value_that_is_never_closed_takes_no_line_along() {
         let file = format!("{{\"a\":\n{}", "{}\n".repeat(100_000));
         let got = pieces(&file, 1024).unwrap();
-        assert!(got[0].1.len() < 2 * LOOK_AT_BYTES, "{}", got[0].1.len());
+        assert_eq!((got.len(), &got[0], &got[1]), (100_001, &(1, "{\"a\":".to_owned()), &(2, "{}".to_owned())));
+        assert_eq!(pieces("[1,\n2\n3\n", 64).unwrap_err().code(), ErrorCode::InvalidJson, "an array is one");
+        let cut = owned([(1, "{\"a\": {"), (2, "{}"), (3, "{\"b\": \"x"), (4, "1")]);
+        assert_eq!(pieces("{\"a\": {\n{}\n{\"b\": \"x\n1", 64).unwrap(), cut);
         assert_eq!(pieces("\"x\n1\n", 64).unwrap(), owned([(1, "\"x"), (2, "1")]), "a string ends with its line");
         assert_eq!(pieces("}\n1\n{", 64).unwrap(), owned([(1, "}"), (2, "1"), (3, "{")]));
     }

@@ -12,8 +12,8 @@ use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 
-use crate::command;
 use crate::editor::Assistant;
+use crate::script::Open;
 use crate::session::{Next, Session};
 
 /// Commands of earlier sessions that are kept.
@@ -103,18 +103,20 @@ fn run_entered(session: &mut Session, entered: &str, remember: &mut dyn FnMut(&s
 /// One a line, but for a document that goes on over further lines: no line of JSON begins with a dot, as each command
 /// does.
 pub(crate) fn commands_in(entered: &str) -> Vec<String> {
-    let mut commands: Vec<String> = Vec::new();
+    let mut commands: Vec<(String, Open)> = Vec::new();
     for line in entered.lines() {
-        match commands.last_mut() {
-            Some(last) if !line.trim_start().starts_with('.') && command::is_cut_short(last.as_bytes()) => {
-                last.push('\n');
-                last.push_str(line);
-            }
-            _ if line.trim().is_empty() => {}
-            _ => commands.push(line.to_owned()),
+        if let Some((last, open)) = commands.last_mut()
+            && !line.trim_start().starts_with('.')
+            && open.goes_on(last.as_bytes())
+        {
+            last.push('\n');
+            last.push_str(line);
+            open.take(line.as_bytes());
+        } else if !line.trim().is_empty() {
+            commands.push((line.to_owned(), Open::of(line.as_bytes())));
         }
     }
-    commands
+    commands.into_iter().map(|(command, _)| command).collect()
 }
 
 #[cfg(test)]

@@ -74,25 +74,35 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<Command>, Error> {
     (entry.parse)(rest).map(Some)
 }
 
-/// Whether a line asks to open a database, however wrong the rest of it is.
+/// Whether a line asks to open a database, however wrong its name is.
 pub(crate) fn opens(line: &[u8]) -> bool {
-    matches!(words::split_word(line.trim_ascii()).0, b".open" | b".use")
+    let (word, rest) = words::split_word(line.trim_ascii());
+    matches!(word, b".open" | b".use") && !rest.is_empty()
 }
 
 /// Whether a line begins to store a document that does not end on it, so that another line may go on with it.
 pub(crate) fn is_cut_short(line: &[u8]) -> bool {
-    let (word, rest) = words::split_word(line.trim_ascii());
-    let is_without_id = word == b".insert" || word == b".create" && (rest.starts_with(b"{") || rest.starts_with(b"["));
-    let json = match word {
-        b".create" | b".insert" if is_without_id => rest,
-        b".create" | b".put" | b".update" | b".patch" => match words::split_token(rest) {
-            Ok((id, json)) if !id.is_empty() => json,
-            Ok(_) | Err(_) => return false,
-        },
-        _ => return false,
-    };
+    let Some(json) = document_of(line) else { return false };
     let Err(error) = docdb_protocol::json::validate(json) else { return false };
     error.context().and_then(|context| context.offset) == Some(json.len() as u64)
+}
+
+/// The document of a line that stores one, whether it is whole or not; `None` of any other line.
+pub(crate) fn document_of(line: &[u8]) -> Option<&[u8]> {
+    let (word, rest) = words::split_word(line.trim_ascii());
+    let rest = match rest.strip_prefix(b"--collection ") {
+        Some(flagged) if word == b".insert" => words::split_token(flagged.trim_ascii_start()).ok()?.1,
+        Some(_) | None => rest,
+    };
+    let is_without_id = word == b".insert" || word == b".create" && (rest.starts_with(b"{") || rest.starts_with(b"["));
+    match word {
+        b".create" | b".insert" if is_without_id => Some(rest),
+        b".create" | b".put" | b".update" | b".patch" => match words::split_token(rest) {
+            Ok((id, json)) if !id.is_empty() => Some(json),
+            Ok(_) | Err(_) => None,
+        },
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +203,7 @@ mod tests {
             ".create {",
             ".insert [",
             ".put a {",
+            ".insert --collection films {",
         ] {
             assert!(is_cut_short(line.as_bytes()), "{line}");
         }

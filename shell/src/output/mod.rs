@@ -123,6 +123,8 @@ impl Output {
     /// A command begins.
     pub(crate) fn begin(&mut self, command: &[u8]) {
         self.listed = 0;
+        // Of a list that ended in an error nothing is left for the next one.
+        self.rows.clear();
         if let Some(object) = &mut self.object {
             *object = Object::of(command);
         }

@@ -145,10 +145,17 @@ impl Session {
         let mut listed = 0;
         let mut next = Some(Range { from: bound(&list.from), to: bound(&list.to), descending: list.reverse });
         while let Some(range) = next {
-            let page = self.backend.scan(database, &collection, &range)?;
+            let page = match self.backend.scan(database, &collection, &range) {
+                Ok(page) => page,
+                Err(error) => {
+                    self.output.end_list()?;
+                    return Err(error);
+                }
+            };
             next = page.next(range);
             for (id, document) in page.documents {
                 if self.interrupt.is_set() {
+                    self.output.end_list()?;
                     self.output.interrupted(&format!("{listed} listed"));
                     return Ok(());
                 }

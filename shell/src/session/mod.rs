@@ -25,6 +25,7 @@ use crate::entry;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::script;
+use crate::shown::shown_text;
 use transaction::Transaction;
 
 /// A shell with its backend.
@@ -133,9 +134,9 @@ impl Session {
     /// `docdb> `, or `docdb:DATABASE/COLLECTION> `, with what a person is to keep in mind behind it.
     pub(crate) fn prompt(&mut self) -> String {
         let Some(open) = &self.open else { return "docdb> ".to_owned() };
-        let mut prompt = format!("docdb:{}", open.name);
+        let mut prompt = format!("docdb:{}", shown_text(open.name.as_str()));
         if open.collection != CollectionName::default_collection() {
-            prompt.push_str(&format!("/{}", open.collection));
+            prompt.push_str(&format!("/{}", shown_text(open.collection.as_str())));
         }
         if let Some(transaction) = &open.transaction {
             prompt.push_str(&format!(" [transaction: {}]", transaction.writes()));
@@ -179,6 +180,7 @@ impl Session {
     /// Tells of what went wrong outside of any command, as one that failed.
     pub fn fail(&mut self, error: &Error) {
         self.output.error(error);
+        self.spoil_transaction();
     }
 
     /// How many commands failed so far.

@@ -4,6 +4,9 @@ use docdb_protocol::Error;
 
 use super::Session;
 
+/// What it keeps of one: a command may hold a document of any size.
+const HISTORY_COMMAND_BYTES_MAX: usize = 1_024;
+
 /// Commands that `.history` keeps.
 const HISTORY_COMMANDS_MAX: usize = 1_000;
 
@@ -12,7 +15,13 @@ impl Session {
         if self.history.len() == HISTORY_COMMANDS_MAX {
             self.history.pop_front();
         }
-        self.history.push_back(String::from_utf8_lossy(line.trim_ascii()).into_owned());
+        let line = line.trim_ascii();
+        let kept = &line[..line.len().min(HISTORY_COMMAND_BYTES_MAX)];
+        let mut kept = String::from_utf8_lossy(kept).into_owned();
+        if kept.len() < line.len() {
+            kept.push_str(" ...");
+        }
+        self.history.push_back(kept);
     }
 
     pub(super) fn print_history(&mut self) -> Result<(), Error> {
