@@ -38,11 +38,17 @@ struct Number {
 }
 
 impl Number {
-    /// `None` where the exponent is beyond all measure; such numbers are equal when their texts are.
+    /// `None` where the exponent of a number other than zero is beyond all measure; such numbers are equal when their texts are.
     fn parse(text: &[u8]) -> Option<Number> {
         let (is_negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
         let end = text.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(text.len());
         let (mantissa, exponent) = text.split_at(end);
+        let mut digits: Vec<u8> = mantissa.iter().copied().filter(|byte| *byte != b'.').collect();
+        digits.drain(..digits.iter().take_while(|digit| **digit == b'0').count());
+        // Before the exponent is read, since zero is zero at any exponent.
+        if digits.is_empty() {
+            return Some(Number { is_negative: false, digits, exponent: 0 });
+        }
         let mut exponent: i128 = match exponent.get(1..) {
             Some(digits) => std::str::from_utf8(digits).ok()?.parse().ok()?,
             None => 0,
@@ -50,11 +56,6 @@ impl Number {
         let point = mantissa.iter().position(|byte| *byte == b'.');
         let fraction = point.map_or(0, |point| mantissa.len() - point - 1);
         exponent = exponent.checked_sub(i128::try_from(fraction).ok()?)?;
-        let mut digits: Vec<u8> = mantissa.iter().copied().filter(|byte| *byte != b'.').collect();
-        digits.drain(..digits.iter().take_while(|digit| **digit == b'0').count());
-        if digits.is_empty() {
-            return Some(Number { is_negative: false, digits, exponent: 0 });
-        }
         while digits.last() == Some(&b'0') {
             digits.pop();
             exponent = exponent.checked_add(1)?;

@@ -4,8 +4,8 @@
 //! also be those of the ancestor: `set`, `delete`, `insert`. What a patch does not touch keeps its bytes: numbers of any size, the
 //! order of members, escapes, blanks. What it brings stands in the result as it stands in the patch.
 //!
-//! Of a name that an object has twice the last one counts, and removing it removes both. Nothing here recurses deeper than a
-//! document or a patch may nest, and what a patch copies is bounded.
+//! Of a name that an object has twice the last one counts, and removing it removes both. What a patch copies is bounded. Nothing
+//! here recurses deeper than a document or a patch may nest, since an operation that would nest a value deeper is refused first.
 
 mod equal;
 mod merge;
@@ -53,10 +53,11 @@ impl Patch {
     ///
     /// # Errors
     /// [`crate::ErrorCode::InvalidPath`] where the document has no such place; [`crate::ErrorCode::Conflict`] where it is not what
-    /// the patch tests for; [`crate::ErrorCode::PayloadTooLarge`], and [`crate::ErrorCode::InvalidJson`] where it would nest too deep.
+    /// the patch tests for; [`crate::ErrorCode::PayloadTooLarge`], and [`crate::ErrorCode::InvalidJson`] where an operation would
+    /// nest it too deep, even if a later one undid that.
     pub fn apply(&self, document: &Document) -> Result<Document, Error> {
         let (before, inner, behind) = tree::without_blanks(document.bytes());
-        let mut value = Value::Text(inner.into());
+        let mut value = Value::from(inner);
         if is_array(&self.0) {
             Operations::parse(self.0.bytes())?.apply(&mut value)?;
         } else {

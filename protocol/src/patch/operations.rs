@@ -2,13 +2,11 @@
 //!
 //! The names of an operation's members are taken without regard to case, as the ancestor does.
 
-use std::borrow::Cow;
-
 use crate::error::{Error, ErrorCode};
-use crate::limits::{DOCUMENT_BYTES_MAX, PATCH_OPERATIONS_MAX};
+use crate::limits::{DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX, PATCH_OPERATIONS_MAX};
 
 use super::equal::equal;
-use super::pointer::{Place, Pointer, missing, place, walk};
+use super::pointer::{Place, Pointer, missing, place, shortened, walk};
 use super::tree::{Kind, Value, elements, members};
 
 /// The operations of a patch, in their order.
@@ -84,17 +82,18 @@ impl<'a> Operation<'a> {
             "insert" => Operation::Insert(path?, member("value")?),
             other => {
                 let known = "add, remove, replace, move, copy, test, set, delete, insert";
-                return Err(Error::new(ErrorCode::UnknownOperation).detail(format!("{other:?} is none of {known}")));
+                let detail = format!("{:?} is none of {known}", shortened(other));
+                return Err(Error::new(ErrorCode::UnknownOperation).detail(detail));
             }
         })
     }
 
     fn apply(self, root: &mut Value<'a>, copied_bytes: &mut usize) -> Result<(), Error> {
         match self {
-            Operation::Add(to, value) => add(root, &to, Value::Text(value.into())),
+            Operation::Add(to, value) => add(root, &to, fitting(&to, value.into())?),
             Operation::Remove(from) => remove(root, &from).map(drop),
             Operation::Replace(at, value) => {
-                *at.walk(root)? = Value::Text(value.into());
+                *at.walk(root)? = fitting(&at, value.into())?;
                 Ok(())
             }
             Operation::Move { from, to } => {
@@ -104,7 +103,11 @@ impl<'a> Operation<'a> {
                 if from.is_around(&to) {
                     return Err(invalid("a value is not moved into itself"));
                 }
-                let value = remove(root, &from)?;
+                let mut value = remove(root, &from)?;
+                // What does not come to stand deeper than it stood is as deep as it was allowed to be.
+                if to.len() > from.len() {
+                    value = fitting(&to, value)?;
+                }
                 add(root, &to, value)
             }
             Operation::Copy { from, to } => {
@@ -114,7 +117,7 @@ impl<'a> Operation<'a> {
                     let detail = format!("a patch copies at most {DOCUMENT_BYTES_MAX} bytes");
                     return Err(Error::new(ErrorCode::PayloadTooLarge).detail(detail));
                 }
-                add(root, &to, Value::Text(value.into()))
+                add(root, &to, fitting(&to, Value::Text(value.into(), None))?)
             }
             Operation::Test(at, expected) => {
                 if equal(&at.walk(root)?.text(), expected) {
@@ -122,17 +125,27 @@ impl<'a> Operation<'a> {
                 }
                 Err(Error::new(ErrorCode::Conflict).detail("the value is not the one that the patch tests for"))
             }
-            Operation::Set(to, value) => set(root, &to, Value::Text(value.into())),
+            Operation::Set(to, value) => set(root, &to, fitting(&to, value.into())?),
             Operation::Insert(to, value) => {
                 let (way, last) = to.split_last().ok_or_else(|| invalid("insert needs a place in an array"))?;
                 match walk(way, root)?.open() {
                     Some(container) if container.kind == Kind::Array => {}
                     Some(_) | None => return Err(missing(Kind::Array, last)),
                 }
-                add(root, &to, Value::Text(value.into()))
+                add(root, &to, fitting(&to, value.into())?)
             }
         }
     }
+}
+
+/// The value, if it may stand there. Asked before an operation puts it there: what writes a value and what drops it recurse as deep
+/// as it nests, and many operations could together nest it as deep as no stack reaches.
+fn fitting<'a>(to: &Pointer, mut value: Value<'a>) -> Result<Value<'a>, Error> {
+    if to.len() + usize::from(value.height()) > JSON_DEPTH_MAX {
+        let detail = format!("nested more than {JSON_DEPTH_MAX} deep");
+        return Err(Error::new(ErrorCode::InvalidJson).detail(detail));
+    }
+    Ok(value)
 }
 
 fn add<'a>(root: &mut Value<'a>, to: &Pointer, value: Value<'a>) -> Result<(), Error> {
@@ -156,10 +169,9 @@ fn remove<'a>(root: &mut Value<'a>, from: &Pointer) -> Result<Value<'a>, Error> 
     let Place::At(index) = place(container, last)? else { return Err(missing(container.kind, last)) };
     let removed = container.remove(index);
     // Of a name that is there twice nothing is left.
-    while container.kind == Kind::Object
-        && let Some(other) = container.find(last)
-    {
-        container.remove(other);
+    if container.kind == Kind::Object {
+        let is_removed: Vec<bool> = (0..container.len()).map(|index| container.name(index) == last).collect();
+        container.remove_all(&is_removed);
     }
     Ok(removed)
 }
@@ -176,7 +188,7 @@ fn set<'a>(root: &mut Value<'a>, to: &Pointer, value: Value<'a>) -> Result<(), E
         let index = match place(container, step)? {
             Place::At(index) => index,
             Place::New => {
-                let empty = Value::Text(Cow::Borrowed(b"{}"));
+                let empty = Value::empty_object();
                 match container.kind {
                     Kind::Object => container.push_member(step, empty),
                     Kind::Array => container.push(empty),

@@ -1,5 +1,7 @@
 //! JSON Pointer (RFC 6901): the way to a place in a document.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, ErrorCode};
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -21,6 +23,17 @@ fn invalid(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::InvalidPath).detail(detail)
 }
 
+/// Characters of a client's text that an error quotes: enough to know it by, however long the client made it.
+const QUOTED_CHARACTERS_MAX: usize = 100;
+
+/// As much of a text as an error quotes.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 impl Pointer {
     /// Bounded in its length, since each step may open a level of the document.
     pub(super) fn parse(text: &str) -> Result<Pointer, Error> {
@@ -28,7 +41,7 @@ impl Pointer {
             return Ok(Pointer(Vec::new()));
         }
         let Some(rest) = text.strip_prefix('/') else {
-            return Err(invalid(format!("{text:?}: a path is empty or begins with /")));
+            return Err(invalid(format!("{:?}: a path is empty or begins with /", shortened(text))));
         };
         if rest.matches('/').count() >= JSON_DEPTH_MAX {
             return Err(invalid(format!("a path of more than {JSON_DEPTH_MAX} steps")));
@@ -39,6 +52,11 @@ impl Pointer {
     /// Whether this leads to the other, or to something around it.
     pub(super) fn is_around(&self, other: &Pointer) -> bool {
         other.0.starts_with(&self.0)
+    }
+
+    /// How many containers are around what this leads to.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The last step, and the way to where it is taken; `None` of the whole document.
@@ -61,7 +79,7 @@ fn step(text: &str) -> Result<String, Error> {
             (_, true) => match characters.next() {
                 Some('0') => '~',
                 Some('1') => '/',
-                _ => return Err(invalid(format!("{text:?}: ~ is written ~0, and / is written ~1"))),
+                _ => return Err(invalid(format!("{:?}: ~ is written ~0, and / is written ~1", shortened(text)))),
             },
         });
     }
@@ -72,8 +90,9 @@ fn step(text: &str) -> Result<String, Error> {
 pub(super) fn walk<'v, 'a>(steps: &[String], root: &'v mut Value<'a>) -> Result<&'v mut Value<'a>, Error> {
     let mut value = root;
     for step in steps {
-        let container =
-            value.open().ok_or_else(|| invalid(format!("there is nothing in a value that {step:?} could be")))?;
+        let container = value
+            .open()
+            .ok_or_else(|| invalid(format!("there is nothing in a value that {:?} could be", shortened(step))))?;
         match place(container, step)? {
             Place::At(index) => value = container.value(index),
             Place::New => return Err(missing(container.kind, step)),
@@ -92,7 +111,7 @@ pub(super) fn place(container: &Container<'_>, step: &str) -> Result<Place, Erro
             let is_canonical = is_number && (step == "0" || !step.starts_with('0'));
             let index = step.parse::<usize>().ok().filter(|_| is_canonical);
             match index {
-                None => Err(invalid(format!("{step:?} is no index of an array"))),
+                None => Err(invalid(format!("{:?} is no index of an array", shortened(step)))),
                 Some(index) if index < container.len() => Ok(Place::At(index)),
                 Some(index) if index == container.len() => Ok(Place::New),
                 Some(index) => Err(invalid(format!("an array of {} has no element {index}", container.len()))),
@@ -103,6 +122,7 @@ pub(super) fn place(container: &Container<'_>, step: &str) -> Result<Place, Erro
 
 /// The error for a place where nothing is.
 pub(super) fn missing(kind: Kind, step: &str) -> Error {
+    let step = shortened(step);
     match kind {
         Kind::Object => invalid(format!("there is no member {step:?}")),
         Kind::Array => invalid(format!("there is no element {step}")),

@@ -150,6 +150,137 @@ fn neither_copies_nor_long_paths_take_more_than_their_bounds() {
     assert_eq!(nested.code(), ErrorCode::InvalidJson, "too deep");
 }
 
+/// Objects one in another.
+fn chain(depth: usize) -> String {
+    r#"{"a":"#.repeat(depth - 1) + "{}" + &"}".repeat(depth - 1)
+}
+
+/// Each move puts a chain of 125 into the innermost object of the next one. On a stack that holds documents of any depth allowed,
+/// and not what all moves together would nest.
+#[test]
+fn moves_do_not_nest_a_value_deeper_than_a_document_may() {
+    let refused = std::thread::Builder::new().stack_size(1 << 20).spawn(|| {
+        let chains: Vec<String> = (0..1000).map(|index| format!(r#""{index}":{}"#, chain(125))).collect();
+        let mut operations = vec![format!(r#"{{"op":"add","path":"/t","value":{{{}}}}}"#, chains.join(","))];
+        operations.extend((0..999).map(|index| {
+            format!(r#"{{"op":"move","from":"/t/{index}","path":"/t/{}{}"}}"#, index + 1, "/a".repeat(125))
+        }));
+        patched("{}", &format!("[{}]", operations.join(","))).unwrap_err()
+    });
+    let refused = refused.unwrap().join().unwrap();
+    let as_document = Document::parse(chain(129).as_bytes()).unwrap_err();
+    assert_eq!(refused.code(), as_document.code());
+    let (refused, as_document) = (refused.context().unwrap(), as_document.context().unwrap());
+    assert_eq!((refused.operation, &refused.detail), (Some(1), &as_document.detail));
+}
+
+#[test]
+fn each_operation_may_nest_as_deep_as_a_document_and_no_deeper() {
+    // To the innermost object of a chain. What is moved there has brackets in a text too, which nest nothing.
+    let way = format!("/d{}", "/a".repeat(119));
+    let document = format!(r#"{{"v":{{"a":"[\"[["}},"d":{}}}"#, chain(120));
+    for (name, operation, room) in [
+        ("add", r#"{"op":"add","path":"WAY/n","value":CHAIN}"#, 7),
+        ("set", r#"{"op":"set","path":"WAY/n","value":CHAIN}"#, 7),
+        ("set, with objects on the way", r#"{"op":"set","path":"WAY/n/m","value":CHAIN}"#, 6),
+        ("replace", r#"{"op":"replace","path":"WAY","value":CHAIN}"#, 8),
+        ("insert", r#"{"op":"set","path":"WAY/n","value":[]},{"op":"insert","path":"WAY/n/0","value":CHAIN}"#, 6),
+        ("copy", r#"{"op":"set","path":"/v","value":CHAIN},{"op":"copy","from":"/v","path":"WAY/n"}"#, 7),
+        ("move", r#"{"op":"set","path":"/v","value":CHAIN},{"op":"move","from":"/v","path":"WAY/n"}"#, 7),
+        ("move opened", r#"{"op":"set","path":"/v/b","value":CHAIN},{"op":"move","from":"/v","path":"WAY/n"}"#, 6),
+        (
+            "move what changed since it was moved",
+            r#"{"op":"move","from":"/v","path":"WAY/n"},{"op":"move","from":"WAY/n","path":"/v"},{"op":"set","path":"/v/b/c","value":CHAIN},{"op":"move","from":"/v","path":"WAY/n"}"#,
+            5,
+        ),
+        (
+            "move what is no longer as deep",
+            r#"{"op":"set","path":"/v/b","value":{"c":{"c":{}}}},{"op":"move","from":"/v","path":"WAY/n"},{"op":"move","from":"WAY/n","path":"/v"},{"op":"remove","path":"/v/b"},{"op":"set","path":"/v/a","value":CHAIN},{"op":"move","from":"/v","path":"WAY/n"}"#,
+            6,
+        ),
+    ] {
+        let with = |depth| {
+            let operations = operation.replace("WAY", &way).replace("CHAIN", &chain(depth));
+            patched(&document, &format!("[{operations}]"))
+        };
+        assert!(with(room).is_ok(), "{name}: {:?}", with(room));
+        let refused = with(room + 1).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::InvalidJson, "{name}");
+        assert!(refused.context().unwrap().operation.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn many_members_are_removed_at_once() {
+    let list = |members: Vec<String>| format!("{{{}}}", members.join(","));
+    let half = list((1..200_000).step_by(2).map(|index| format!(r#""{index}":1"#)).collect());
+    let with_nulls = |other: &str| {
+        let member = |index| format!(r#""{index}":{}"#, if index % 2 == 0 { other } else { "1" });
+        list((0..200_000).map(member).collect())
+    };
+    let (all, patch) = (with_nulls("0"), with_nulls("null"));
+    assert!(patched(&all, &patch).unwrap() == half, "from what is there");
+    assert!(patched("{}", &format!(r#"{{"new":{patch}}}"#)).unwrap() == format!(r#"{{"new":{half}}}"#), "from the new");
+    let same = [vec![r#""a":1"#; 100_000].join(","), vec![r#""b":2"#; 100_000].join(",")].join(",");
+    let removed = patched(&format!("{{{same}}}"), r#"[{"op":"remove","path":"/a"},{"op":"remove","path":"/b"}]"#);
+    assert_eq!(removed.unwrap(), "{}", "of one name");
+    assert_eq!(patched("{ \"a\":1,  \"b\":2,\"c\":3 }", r#"{"a":null,"b":null}"#).unwrap(), "{ \"c\":3 }");
+    assert_eq!(patched("{ \"a\":1,\n\"b\":2 }", r#"{"a":null,"b":null}"#).unwrap(), "{}");
+}
+
+#[test]
+fn of_two_members_of_one_name_the_last_one_counts_wherever_it_is_merged() {
+    for (patch, expected) in [
+        (r#"{"b":1,"b":null}"#, "{}"),
+        (r#"{"b":null,"b":1}"#, r#"{"b":1}"#),
+        (r#"{"b":1,"c":2,"b":3}"#, r#"{"b":3,"c":2}"#),
+        (r#"{"b":1,"c":2,"\u0062":null}"#, r#"{"c":2}"#),
+        (r#"{"b":{"d":1},"b":{"e":1,"e":null,"f":{}}}"#, r#"{"b":{"f":{}}}"#),
+        (r#"{"b":{"d":null},"b":[{"d":null}]}"#, r#"{"b":[{"d":null}]}"#),
+    ] {
+        for document in ["{}", r#"{"a":{}}"#, r#"{"a":1}"#] {
+            let merged = patched(document, &format!(r#"{{"a":{patch}}}"#)).unwrap();
+            assert_eq!(merged, format!(r#"{{"a":{expected}}}"#), "{document} {patch}");
+        }
+    }
+}
+
+#[test]
+fn zero_is_zero_at_any_exponent() {
+    let huge = "9".repeat(100);
+    for zero in ["0", "-0", "0.0", "-0.00e-7", &format!("0e{huge}"), &format!("-0.0E-{huge}")] {
+        for other in ["0", "-0", "0.0", "0e+1", &format!("0e{huge}"), &format!("0.00e-{huge}")] {
+            let patch = format!(r#"[{{"op":"test","path":"","value":{other}}}]"#);
+            assert_eq!(patched(zero, &patch).unwrap(), zero, "{other}");
+        }
+        let one = format!(r#"[{{"op":"test","path":"","value":1e{huge}}}]"#);
+        assert_eq!(patched(zero, &one).unwrap_err().code(), ErrorCode::Conflict, "{zero}");
+    }
+}
+
+#[test]
+fn an_error_quotes_the_beginning_of_a_long_text() {
+    let long = "\u{e4}".repeat(2_000_000);
+    for (document, patch) in [
+        ("{}", format!(r#"[{{"op":"{long}","path":""}}]"#)),
+        ("{}", format!(r#"[{{"op":"remove","path":"{long}"}}]"#)),
+        ("{}", format!(r#"[{{"op":"remove","path":"/{long}~2"}}]"#)),
+        ("{}", format!(r#"[{{"op":"remove","path":"/{long}"}}]"#)),
+        ("{}", format!(r#"[{{"op":"insert","path":"/{long}","value":1}}]"#)),
+        ("{}", format!(r#"[{{"op":"replace","path":"/{long}","value":1}}]"#)),
+        ("[]", format!(r#"[{{"op":"remove","path":"/{long}"}}]"#)),
+        ("1", format!(r#"[{{"op":"add","path":"/{long}","value":1}}]"#)),
+        ("1", format!(r#"[{{"op":"set","path":"/{long}/{long}","value":1}}]"#)),
+        ("1", format!(r#"[{{"op":"test","path":"/{long}","value":1}}]"#)),
+    ] {
+        let detail = patched(document, &patch).unwrap_err().context().unwrap().detail.clone().unwrap();
+        let quoted = detail.matches('\u{e4}').count();
+        assert!(quoted == 100 && detail.chars().count() < 250, "{quoted} quoted of {}", detail.chars().count());
+    }
+    let short = patched("{}", r#"[{"op":"remove","path":"/short"}]"#).unwrap_err();
+    assert_eq!(short.context().unwrap().detail.as_deref(), Some(r#"there is no member "short""#));
+}
+
 /// A merge as the RFC has it in pseudocode, over values.
 fn merge_by_the_book(target: Option<Json>, patch: &Json) -> Json {
     let Json::Object(changes) = patch else { return patch.clone() };

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 /// A JSON value without the blanks around it.
 pub(super) enum Value<'a> {
-    Text(Cow<'a, [u8]>),
+    /// With its height, once someone has asked for it.
+    Text(Cow<'a, [u8]>, Option<u8>),
     Open(Box<Container<'a>>),
 }
 
@@ -21,13 +22,16 @@ pub(super) enum Kind {
 pub(super) struct Container<'a> {
     pub(super) kind: Kind,
     slots: Vec<Slot<'a>>,
+    /// Known from when someone asks for it until something in here may change.
+    height: Option<u8>,
     /// The blanks before the closing bracket.
     end: Cow<'a, [u8]>,
 }
 
 /// What stands between two commas.
 enum Slot<'a> {
-    Text(Cow<'a, [u8]>),
+    /// With the height of its value, once someone has asked for it: a patch may ask a thousand times.
+    Text(Cow<'a, [u8]>, Option<u8>),
     Open(Box<OpenSlot<'a>>),
 }
 
@@ -56,6 +60,27 @@ fn string_end(text: &[u8], at: usize) -> usize {
             None => return text.len(),
         }
     }
+}
+
+/// How many arrays and objects are around the innermost value of a text: no more than the validator lets through.
+fn height_of(text: &[u8]) -> u8 {
+    let (mut at, mut depth, mut height) = (0, 0, 0_u8);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(text, at);
+                continue;
+            }
+            b'[' | b'{' => {
+                depth += 1;
+                height = height.max(depth);
+            }
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    height
 }
 
 fn part<'a>(text: &Cow<'a, [u8]>, range: std::ops::Range<usize>) -> Cow<'a, [u8]> {
@@ -134,10 +159,30 @@ fn parts_of(text: &[u8], bracket: u8) -> Option<Vec<std::ops::Range<usize>>> {
     Some(parts)
 }
 
+impl<'a> From<&'a [u8]> for Value<'a> {
+    /// Of a text without blanks around it.
+    fn from(text: &'a [u8]) -> Value<'a> {
+        Value::Text(text.into(), None)
+    }
+}
+
 impl<'a> Value<'a> {
+    pub(super) fn empty_object() -> Value<'a> {
+        Value::Text(Cow::Borrowed(b"{}"), Some(1))
+    }
+
+    /// How many arrays and objects are around its innermost value, itself included. Recurses as deep as it is opened.
+    pub(super) fn height(&mut self) -> u8 {
+        match self {
+            Value::Text(text, height) => *height.get_or_insert_with(|| height_of(text)),
+            Value::Open(container) => container.height(),
+        }
+    }
+
     /// Cut open, if it is an array or object.
     pub(super) fn open(&mut self) -> Option<&mut Container<'a>> {
-        if let Value::Text(text) = self {
+        if let Value::Text(text, height) = self {
+            let height = *height;
             let kind = match text.first()? {
                 b'[' => Kind::Array,
                 b'{' => Kind::Object,
@@ -145,26 +190,27 @@ impl<'a> Value<'a> {
             };
             let bracket = text[0];
             let parts = parts_of(text, bracket)?;
-            let mut slots: Vec<Slot<'a>> = parts.iter().map(|range| Slot::Text(part(text, range.clone()))).collect();
+            let mut slots: Vec<Slot<'a>> =
+                parts.iter().map(|range| Slot::Text(part(text, range.clone()), None)).collect();
             let mut end = 1..text.len() - 1;
             if let (Some(slot), Some(last)) = (slots.last_mut(), parts.last()) {
                 let kept = text[last.clone()].trim_ascii_end().len();
-                *slot = Slot::Text(part(text, last.start..last.start + kept));
+                *slot = Slot::Text(part(text, last.start..last.start + kept), None);
                 end = last.start + kept..last.end;
             }
             let end = part(text, end);
-            *self = Value::Open(Box::new(Container { kind, slots, end }));
+            *self = Value::Open(Box::new(Container { kind, slots, height, end }));
         }
         match self {
             Value::Open(container) => Some(container),
-            Value::Text(_) => None,
+            Value::Text(..) => None,
         }
     }
 
     /// As it will stand in the result.
     pub(super) fn text(&self) -> Cow<'_, [u8]> {
         match self {
-            Value::Text(text) => Cow::Borrowed(text),
+            Value::Text(text, _) => Cow::Borrowed(text),
             Value::Open(_) => {
                 let mut text = Vec::new();
                 self.write(&mut text);
@@ -175,7 +221,7 @@ impl<'a> Value<'a> {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let container = match self {
-            Value::Text(text) => return out.extend_from_slice(text),
+            Value::Text(text, _) => return out.extend_from_slice(text),
             Value::Open(container) => container,
         };
         let (open, close) = match container.kind {
@@ -188,7 +234,7 @@ impl<'a> Value<'a> {
                 out.push(b',');
             }
             match slot {
-                Slot::Text(text) => out.extend_from_slice(text),
+                Slot::Text(text, _) => out.extend_from_slice(text),
                 Slot::Open(slot) => {
                     out.extend_from_slice(&slot.head);
                     slot.value.write(out);
@@ -205,13 +251,13 @@ impl<'a> Slot<'a> {
     /// All up to the value, or the whole of it.
     fn head(&self) -> &[u8] {
         match self {
-            Slot::Text(text) => text,
+            Slot::Text(text, _) => text,
             Slot::Open(slot) => &slot.head,
         }
     }
 
     fn open(&mut self, kind: Kind) -> &mut OpenSlot<'a> {
-        if let Slot::Text(text) = self {
+        if let Slot::Text(text, height) = self {
             let begin = match kind {
                 Kind::Array => text.len() - text.trim_ascii_start().len(),
                 Kind::Object => member(text).1,
@@ -219,13 +265,13 @@ impl<'a> Slot<'a> {
             let end = text.trim_ascii_end().len();
             *self = Slot::Open(Box::new(OpenSlot {
                 head: part(text, 0..begin),
-                value: Value::Text(part(text, begin..end)),
+                value: Value::Text(part(text, begin..end), *height),
                 tail: part(text, end..text.len()),
             }));
         }
         match self {
             Slot::Open(slot) => slot,
-            Slot::Text(_) => unreachable!("it was opened above"),
+            Slot::Text(..) => unreachable!("it was opened above"),
         }
     }
 }
@@ -233,6 +279,17 @@ impl<'a> Slot<'a> {
 impl<'a> Container<'a> {
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    fn height(&mut self) -> u8 {
+        let slots = &mut self.slots;
+        *self.height.get_or_insert_with(|| {
+            let heights = slots.iter_mut().map(|slot| match slot {
+                Slot::Text(text, height) => *height.get_or_insert_with(|| height_of(text)),
+                Slot::Open(slot) => slot.value.height(),
+            });
+            1 + heights.max().unwrap_or_default()
+        })
     }
 
     /// The name of a member of an object.
@@ -246,7 +303,9 @@ impl<'a> Container<'a> {
         (0..self.slots.len()).rev().find(|index| self.name(*index) == name)
     }
 
+    /// All ways to what is in here lead through this, so that no height outlives a change further in.
     pub(super) fn value(&mut self, index: usize) -> &mut Value<'a> {
+        self.height = None;
         &mut self.slots[index].open(self.kind).value
     }
 
@@ -284,26 +343,47 @@ impl<'a> Container<'a> {
 
     fn put(&mut self, index: usize, head: Vec<u8>, value: Value<'a>) {
         let slot = OpenSlot { head: head.into(), value, tail: Cow::Borrowed(b"") };
+        self.height = None;
         self.slots.insert(index, Slot::Open(Box::new(slot)));
     }
 
     /// Takes one out. The first one's blanks go to the next, which is the first then.
     pub(super) fn remove(&mut self, index: usize) -> Value<'a> {
+        self.height = None;
+        let first = self.first_blanks();
+        let mut removed = self.slots.remove(index);
+        self.mend_blanks(&first);
+        std::mem::replace(&mut removed.open(self.kind).value, Value::Text(Cow::Borrowed(b""), None))
+    }
+
+    /// Takes all out that are marked, in one pass however many they are. Of blanks as [`Container::remove`] does.
+    pub(super) fn remove_all(&mut self, is_removed: &[bool]) {
+        if !is_removed.contains(&true) {
+            return;
+        }
+        self.height = None;
+        let first = self.first_blanks();
+        let mut marks = is_removed.iter();
+        self.slots.retain(|_| marks.next() != Some(&true));
+        self.mend_blanks(&first);
+    }
+
+    /// The blanks before the first part.
+    fn first_blanks(&self) -> Vec<u8> {
+        self.slots.first().map_or_else(Vec::new, |first| blanks(first.head()).to_vec())
+    }
+
+    /// After a removal: the first part gets the blanks that stood before the first one until then, and what is empty has none.
+    fn mend_blanks(&mut self, first: &[u8]) {
         let kind = self.kind;
-        let first = blanks(self.slots[index].head()).to_vec();
-        let removed =
-            std::mem::replace(&mut self.slots.remove(index).open(kind).value, Value::Text(Cow::Borrowed(b"")));
-        if index == 0
-            && let Some(next) = self.slots.first_mut()
-            && blanks(next.head()) != first.as_slice()
-        {
-            let next = next.open(kind);
-            next.head = [&first, &next.head[blanks(&next.head).len()..]].concat().into();
+        match self.slots.first_mut() {
+            Some(next) if blanks(next.head()) != first => {
+                let next = next.open(kind);
+                next.head = [first, &next.head[blanks(&next.head).len()..]].concat().into();
+            }
+            Some(_) => {}
+            None => self.end = Cow::Borrowed(b""),
         }
-        if self.slots.is_empty() {
-            self.end = Cow::Borrowed(b"");
-        }
-        removed
     }
 }
 
