@@ -65,7 +65,7 @@ impl Assistant {
 
 fn takes(command: &str) -> Takes {
     match command {
-        ".open" | ".use" | ".drop-database" => Takes::Database,
+        ".open" | ".use" => Takes::Database,
         ".in" | ".list" | ".count" => Takes::Collection,
         ".create" | ".put" | ".read" | ".get" | ".update" | ".patch" | ".delete" => Takes::Target,
         ".import" | ".export" | ".source" | ".output" => Takes::File,

@@ -6,8 +6,11 @@
 //! Waiting for a file or a socket goes through [`Patient`], which looks at the flag while it waits. It never gives up
 //! for any other reason, and it never takes the signal for an answer: what was asked may have happened.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,6 +41,16 @@ impl Interrupt {
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Opens a file for [`Patient`]: a pipe that nobody writes to yet can be waited for, and the wait be interrupted.
+///
+/// # Errors
+/// Of the system, and of a directory.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a flag is a small number");
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
 
 /// A file or socket in non-blocking mode, read and written as if it blocked, until there is an interrupt.

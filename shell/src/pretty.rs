@@ -1,5 +1,7 @@
 //! A document laid out for people: a line a member. Its numbers and texts stay as they are; only blanks change.
 
+use docdb_protocol::json::string_end;
+
 /// Blanks of one level.
 const INDENT: usize = 2;
 
@@ -53,19 +55,6 @@ pub(crate) fn on_one_line(document: &[u8]) -> Vec<u8> {
 fn line_end(out: &mut Vec<u8>, depth: usize) {
     out.push(b'\n');
     out.resize(out.len() + depth * INDENT, b' ');
-}
-
-/// Behind the string that begins at `at`.
-fn string_end(text: &[u8], at: usize) -> usize {
-    let mut end = at + 1;
-    loop {
-        match text.get(end) {
-            Some(b'"') => return end + 1,
-            Some(b'\\') => end += 2,
-            Some(_) => end += 1,
-            None => return text.len(),
-        }
-    }
 }
 
 #[cfg(test)]

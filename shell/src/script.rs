@@ -4,7 +4,6 @@
 //! `--` is a comment. A document goes on over further lines while it is not whole, until a line begins with a dot, as each command
 //! does. An error says the line that its command begins in; the first one ends the script, unless the user said otherwise.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
 use docdb_protocol::{Error, ErrorCode};
 
 use crate::command;
+use crate::interrupt::{Patient, open_to_read};
 use crate::session::{Next, Session};
 use crate::split::{LOOK_AT_BYTES, Scan};
 
@@ -43,15 +43,13 @@ pub(crate) fn run_file(session: &mut Session, path: &Path) -> Result<Next, Error
         let detail = format!("files run each other, more than {SOURCE_DEPTH_MAX} deep");
         return Err(Error::new(ErrorCode::LimitExceeded).detail(detail));
     }
-    let opened = File::open(path).and_then(|file| {
-        let is_directory = file.metadata()?.is_dir();
-        if is_directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
-    });
-    let file =
-        opened.map_err(|error| Error::new(ErrorCode::FileOpen).detail(format!("{}: {error}", path.display())))?;
+    let file = open_to_read(path)
+        .map_err(|error| Error::new(ErrorCode::FileOpen).detail(format!("{}: {error}", path.display())))?;
+    let interrupt = session.interrupt.clone();
+    let mut lines = BufReader::new(Patient::new(file, &interrupt));
     let outer = session.output.place.take();
     session.sources += 1;
-    let next = run_lines(session, &mut BufReader::new(file), Some(path));
+    let next = run_lines(session, &mut lines, Some(path));
     session.sources -= 1;
     session.output.place = outer;
     Ok(next)
@@ -75,6 +73,11 @@ pub(crate) fn run_lines(session: &mut Session, input: &mut impl BufRead, name: O
                     }
                 }
             }
+            Err(_) if session.interrupt.is_set() => {
+                session.output.place = None;
+                session.output.interrupted("what follows was not run");
+                return Next::Command;
+            }
             Err(error) => {
                 session.output.place = None;
                 let detail = format!("{}: {error}", name.unwrap_or(Path::new("standard input")).display());
@@ -88,9 +91,7 @@ pub(crate) fn run_lines(session: &mut Session, input: &mut impl BufRead, name: O
         // Ctrl-C during one of its commands ends the script as well.
         if session.interrupt.is_set() {
             session.output.place = None;
-            if lines.is_more() {
-                session.output.note("what follows was not run");
-            }
+            session.output.interrupted("what follows was not run");
             return Next::Command;
         }
         if session.stops(failures) {

@@ -3,7 +3,7 @@
 //! Two forms: JSON values, each beginning on a line of its own, or one JSON array. A value goes on over further lines
 //! for as long as a bracket is open. Both are cut by a scanner that knows strings, brackets and commas and nothing
 //! else; whether a piece is JSON, the validator decides. A piece never grows beyond what a document may be, whatever
-//! the file holds, and one that cannot become JSON any more takes no line behind its first one along.
+//! the file holds, and one that cannot become JSON any more ends where a line begins as it did: the documents behind it count.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -62,7 +62,7 @@ pub(crate) struct Splitter<R> {
     /// Arrays only: whether the opening bracket was read, and the closing one.
     begun: bool,
     ended: bool,
-    /// Lines that were read along with one that is no JSON: they are read again, each by itself.
+    /// Lines that were read along with a document that is none: they are read again.
     again: VecDeque<u8>,
 }
 
@@ -123,12 +123,13 @@ impl<R: BufRead> Splitter<R> {
                 }
                 more = self.take_line(&mut bytes, &mut scan)?;
             }
-            // What was not closed is wrong by its first line alone; those behind it may be whole.
-            let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
-            if (scan.depth > 0 || scan.in_string) && end < bytes.len() {
+            // Documents behind one that was not closed may be whole.
+            if (scan.depth > 0 || scan.in_string)
+                && let Some(end) = next_beginning(&bytes)
+            {
                 let behind = bytes.split_off(end);
+                self.line = self.place.line + line_ends(&bytes);
                 behind.into_iter().rev().for_each(|byte| self.again.push_front(byte));
-                self.line = self.place.line + 1;
             }
             let document = bytes.trim_ascii();
             if !document.is_empty() {
@@ -246,6 +247,15 @@ pub(crate) fn line_ends(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
+/// Where another document may begin in lines of which the first one begins a document: at a line that begins as that one does, with the same
+/// blanks and byte. What stands within a document mostly has other blanks in front, and is never taken for one of its own.
+fn next_beginning(lines: &[u8]) -> Option<usize> {
+    let blanks = lines.len() - lines.trim_ascii_start().len();
+    let beginning = lines.get(..=blanks)?;
+    let ends = lines.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.filter(|at| *at > blanks).find(|at| lines[*at..].starts_with(beginning))
+}
+
 /// Whether there is a byte that cannot be, so that nothing behind it makes a document of this.
 fn cannot_go_on(bytes: &[u8]) -> bool {
     json::validate(bytes).is_err_and(|error| error.context().and_then(|at| at.offset) != Some(bytes.len() as u64))
@@ -348,13 +358,17 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_never_closed_takes_no_line_along() {
+    fn a_value_that_is_never_closed_takes_no_document_along() {
         let file = format!("{{\"a\":\n{}", "{}\n".repeat(100_000));
         let got = pieces(&file, 1024).unwrap();
         assert_eq!((got.len(), &got[0], &got[1]), (100_001, &(1, "{\"a\":".to_owned()), &(2, "{}".to_owned())));
-        assert_eq!(pieces("[1,\n2\n3\n", 64).unwrap_err().code(), ErrorCode::InvalidJson, "an array is one");
-        let cut = owned([(1, "{\"a\": {"), (2, "{}"), (3, "{\"b\": \"x"), (4, "1")]);
-        assert_eq!(pieces("{\"a\": {\n{}\n{\"b\": \"x\n1", 64).unwrap(), cut);
+        // Parts of the broken one are no documents, wherever they stand.
+        let file = "{\"a\": [1,\n2\n {\"b\":3}\n{\"c\": \"x\n1\n{}";
+        let cut = owned([(1, "{\"a\": [1,\n2\n {\"b\":3}"), (4, "{\"c\": \"x"), (5, "1"), (6, "{}")]);
+        for capacity in 1..=file.len() {
+            assert_eq!(pieces(file, capacity).unwrap(), cut, "{capacity}");
+        }
+        assert_eq!(pieces("[1,\n2\n[3]\n", 64).unwrap_err().code(), ErrorCode::InvalidJson, "an array is one");
         assert_eq!(pieces("\"x\n1\n", 64).unwrap(), owned([(1, "\"x"), (2, "1")]), "a string ends with its line");
         assert_eq!(pieces("}\n1\n{", 64).unwrap(), owned([(1, "}"), (2, "1"), (3, "{")]));
     }

@@ -25,6 +25,25 @@ fn a_result_that_does_not_fit_on_the_disk_is_an_error() {
 }
 
 #[test]
+fn a_result_that_does_not_fit_into_a_file_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = shell(&dir.path().join("data"), Stdio::piped(), &[".open a", ".output /dev/full --force", ".pwd"]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(said.starts_with("error: FileWrite: failed to write file: /dev/full: No space left"), "{said}");
+}
+
+/// A command may hold a document of many MiB.
+#[test]
+fn the_history_keeps_the_beginning_of_a_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = format!(".put 1 \"{}\"", "x".repeat(100_000));
+    let ran = shell(&dir.path().join("data"), Stdio::piped(), &[".open a", &put, ".history"]);
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    let kept = printed.lines().find(|line| line.contains(".put 1")).unwrap();
+    assert!(kept.len() < 2_000 && kept.ends_with("xxx ..."), "{}", kept.len());
+}
+
+#[test]
 fn a_reader_that_went_away_ends_the_run_in_silence_and_is_a_failure() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

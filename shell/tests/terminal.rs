@@ -26,6 +26,10 @@ struct Terminal {
 
 impl Terminal {
     fn new(data: &Path) -> Terminal {
+        Terminal::with(data, &[])
+    }
+
+    fn with(data: &Path, flags: &[&str]) -> Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -34,6 +38,7 @@ impl Terminal {
         // Of util-linux: makes the terminal the one that Ctrl-C comes from, and becomes the shell.
         let shell = Command::new("setsid")
             .args(["--ctty", env!("CARGO_BIN_EXE_docdbsh")])
+            .args(flags)
             .arg(data)
             .env("TERM", "xterm")
             .env("NO_COLOR", "1")
@@ -152,6 +157,43 @@ fn ctrl_c_ends_an_import_and_says_what_stays() {
     terminal.wait_for("\x1b[?2004l");
     terminal.press("\x03");
     terminal.wait_for("docdb:a> ");
+    terminal.leave();
+}
+
+#[test]
+fn ctrl_c_ends_a_file_of_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut terminal = Terminal::new(&dir.path().join("data"));
+    terminal.press(&format!(".source {}\r", pipe.display()));
+    // Opens when the shell has, and the shell waits for more.
+    let mut commands = OpenOptions::new().write(true).open(&pipe).unwrap();
+    commands.write_all(b".open a\n.put 1 1\n").unwrap();
+    terminal.wait_for("put 1, tx 1");
+    terminal.press("\x03");
+    terminal.wait_for("interrupted: what follows was not run");
+    terminal.wait_for("docdb:a> ");
+    terminal.leave();
+}
+
+/// The one that runs when Ctrl-C comes ends, and no other one is begun.
+#[test]
+fn ctrl_c_during_a_command_of_a_file_ends_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pipe, script) = (dir.path().join("pipe"), dir.path().join("script"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::write(&script, format!(".open a\n.import {}\n.put 2 2\n", pipe.display())).unwrap();
+    let mut terminal = Terminal::with(&dir.path().join("data"), &["--keep-going"]);
+    terminal.press(&format!(".source {}\r", script.display()));
+    // Opens when the shell has, so the import has begun.
+    let documents = OpenOptions::new().write(true).open(&pipe).unwrap();
+    terminal.press("\x03");
+    terminal.wait_for("interrupted: what follows was not run");
+    terminal.press(".count\r");
+    terminal.wait_for(".count");
+    terminal.wait_for("\n0\r\n");
+    drop(documents);
     terminal.leave();
 }
 

@@ -49,6 +49,20 @@ pub fn validate(bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Behind the string that begins at `at` of a text that [`validate`] has let through; where that ends sooner, behind the text.
+#[must_use]
+pub fn string_end(text: &[u8], at: usize) -> usize {
+    let mut end = at + 1;
+    loop {
+        match text.get(end) {
+            Some(b'"') => return end + 1,
+            Some(b'\\') => end += 2,
+            Some(_) => end += 1,
+            None => return text.len(),
+        }
+    }
+}
+
 /// Whether what is refused at `offset` is one container more than may be open. All before it is valid.
 fn is_too_deep(bytes: &[u8], offset: usize) -> bool {
     let (mut open, mut before, mut in_string, mut escaped) = (Vec::new(), None, false, false);

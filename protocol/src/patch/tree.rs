@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::json::string_end;
+
 /// A JSON value without the blanks around it.
 pub(super) enum Value<'a> {
     /// With its height, once someone has asked for it.
@@ -47,19 +49,6 @@ pub(super) fn without_blanks(text: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let (before, rest) = text.split_at(text.len() - text.trim_ascii_start().len());
     let (inner, behind) = rest.split_at(rest.trim_ascii_end().len());
     (before, inner, behind)
-}
-
-/// Behind the string that begins at `at`.
-fn string_end(text: &[u8], at: usize) -> usize {
-    let mut end = at + 1;
-    loop {
-        match text.get(end) {
-            Some(b'"') => return end + 1,
-            Some(b'\\') => end += 2,
-            Some(_) => end += 1,
-            None => return text.len(),
-        }
-    }
 }
 
 /// How many arrays and objects are around the innermost value of a text: no more than the validator lets through.

@@ -9,9 +9,8 @@
 mod batches;
 mod ids;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use docdb_protocol::{
@@ -23,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::backend::Backend;
 use crate::entry::{self, Entry};
 use crate::export::is_compressed;
-use crate::interrupt::{Interrupt, Patient};
+use crate::interrupt::{Interrupt, Patient, open_to_read};
 use crate::split::{Form, Piece, Splitter, line_ends};
 use batches::{Batches, is_of_document};
 use ids::{IdsSoFar, Kind, NextId, first_free_id, id_in};
@@ -62,7 +61,7 @@ pub(crate) struct Import<'a> {
 /// What becomes of a document whose id is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OnExisting {
-    /// It ends the import.
+    /// It is refused.
     #[default]
     Fail,
     /// The one that is there stays.
@@ -93,12 +92,7 @@ impl Import<'_> {
     pub(crate) fn run(&self, backend: &mut dyn Backend, say: &mut dyn FnMut(&Error)) -> Result<Imported, Error> {
         let failed =
             |error: io::Error| Error::new(ErrorCode::FileOpen).detail(format!("{}: {error}", self.file.display()));
-        // A pipe that nobody writes to yet can be waited for, and the wait be interrupted.
-        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a flag is a small number");
-        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(self.file).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(io::ErrorKind::IsADirectory.into()));
-        }
+        let file = open_to_read(self.file).map_err(failed)?;
         let bar = self.bar(&file);
         let file = bar.wrap_read(Patient::new(file, self.interrupt));
         let imported = if is_compressed(self.file) {

@@ -22,6 +22,9 @@ use object::Object;
 /// Rows of a list that are laid out together as a table.
 const TABLE_ROWS_MAX: usize = 1_000;
 
+/// Where results go unless the user said otherwise.
+const STANDARD_OUTPUT: &str = "standard output";
+
 /// How lists look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -39,6 +42,8 @@ pub(crate) enum Mode {
 /// Where results and errors go.
 pub(crate) struct Output {
     results: Box<dyn Write>,
+    /// What an error calls them.
+    results_name: String,
     errors: Box<dyn Write>,
     /// Whether results go to a terminal, which obeys control characters.
     is_terminal: bool,
@@ -72,6 +77,7 @@ impl Output {
     pub(crate) fn standard() -> Output {
         Output {
             results: Box::new(io::stdout()),
+            results_name: STANDARD_OUTPUT.to_owned(),
             errors: Box::new(io::stderr()),
             is_terminal: io::stdout().is_terminal(),
             watched: io::stderr().is_terminal(),
@@ -104,6 +110,7 @@ impl Output {
     pub(crate) fn redirect(&mut self, file: Option<&Path>, force: bool) -> Result<(), Error> {
         let Some(path) = file else {
             (self.results, self.is_terminal) = (Box::new(io::stdout()), io::stdout().is_terminal());
+            self.results_name = STANDARD_OUTPUT.to_owned();
             return Ok(());
         };
         let mut options = OpenOptions::new();
@@ -117,14 +124,13 @@ impl Output {
             Error::new(ErrorCode::FileOpen).detail(format!("{}: {words}", path.display()))
         })?;
         (self.results, self.is_terminal) = (Box::new(file), false);
+        self.results_name = path.display().to_string();
         Ok(())
     }
 
     /// A command begins.
     pub(crate) fn begin(&mut self, command: &[u8]) {
         self.listed = 0;
-        // Of a list that ended in an error nothing is left for the next one.
-        self.rows.clear();
         if let Some(object) = &mut self.object {
             *object = Object::of(command);
         }
@@ -241,7 +247,7 @@ impl Output {
         let written = self.results.write_all(&bytes).and_then(|()| self.results.flush());
         written.map_err(|error| {
             self.closed |= error.kind() == io::ErrorKind::BrokenPipe;
-            Error::new(ErrorCode::FileWrite).detail(format!("standard output: {error}"))
+            Error::new(ErrorCode::FileWrite).detail(format!("{}: {error}", self.results_name))
         })
     }
 
@@ -256,6 +262,9 @@ impl Output {
     /// One command that was ended by Ctrl-C, and what it left.
     pub(crate) fn interrupted(&mut self, text: &str) {
         self.failures += 1;
+        if let Some(object) = &mut self.object {
+            object.interrupted();
+        }
         self.note(&format!("interrupted: {text}"));
     }
 

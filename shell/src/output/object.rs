@@ -15,13 +15,14 @@ pub(super) struct Object {
     results: u64,
     errors: Vec<String>,
     notes: Vec<String>,
+    is_interrupted: bool,
 }
 
 impl Object {
     pub(super) fn of(command: &[u8]) -> Object {
         let command = serde_json::Value::from(String::from_utf8_lossy(command.trim_ascii()));
         let head = format!("{{\"command\":{command}").into_bytes();
-        Object { is_open: true, head, results: 0, errors: Vec::new(), notes: Vec::new() }
+        Object { is_open: true, head, results: 0, errors: Vec::new(), notes: Vec::new(), is_interrupted: false }
     }
 
     /// What a further result adds.
@@ -50,6 +51,11 @@ impl Object {
         self.is_open
     }
 
+    /// Ctrl-C ended the command: what it has is not all.
+    pub(super) fn interrupted(&mut self) {
+        self.is_interrupted = true;
+    }
+
     /// What ends it. Nothing where no command runs.
     pub(super) fn end(&mut self) -> Vec<u8> {
         if !std::mem::replace(&mut self.is_open, false) {
@@ -65,7 +71,8 @@ impl Object {
         if !self.errors.is_empty() {
             rest.extend_from_slice(format!(",\"errors\":[{}]", self.errors.join(",")).as_bytes());
         }
-        rest.extend_from_slice(format!(",\"ok\":{}}}\n", self.errors.is_empty()).as_bytes());
+        let is_ok = self.errors.is_empty() && !self.is_interrupted;
+        rest.extend_from_slice(format!(",\"ok\":{is_ok}}}\n").as_bytes());
         rest
     }
 }

@@ -3,14 +3,24 @@
 use std::ops::Bound;
 
 use docdb_protocol::{
-    Action, Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Expectation, Operation, OperationReply,
-    Patch,
+    Action, Atomicity, CollectionName, DatabaseId, Document, DocumentId, Error, ErrorCode, Expectation, Operation,
+    OperationReply, Patch,
 };
 
 use super::{Session, quoted};
 use crate::backend::{Feature, Range, texts_not_shown};
 use crate::command::{List, Target};
 use crate::entry;
+
+/// How a list ended.
+enum Listed {
+    /// So many documents were all.
+    All(u64),
+    /// This one is the first that was asked for no more.
+    Before(DocumentId),
+    /// By Ctrl-C, behind so many.
+    Interrupted(u64),
+}
 
 impl Session {
     pub(super) fn create(&mut self, target: Target, document: Document) -> Result<(), Error> {
@@ -141,28 +151,32 @@ impl Session {
         if list.reverse {
             self.backend.require(Feature::Descending)?;
         }
+        let listed = self.list_range(database, &collection, list);
+        // However it ended, nothing of it is left for the next list.
+        self.output.end_list()?;
+        match listed? {
+            Listed::Interrupted(count) => self.output.interrupted(&format!("{count} listed")),
+            Listed::Before(id) => self.output.note(&format!("there are more: {}", self.rest_of(list, &id))),
+            Listed::All(0) if list.from.is_none() && list.to.is_none() => self.output.note("no documents"),
+            Listed::All(0) => self.output.note("no documents in this range"),
+            Listed::All(_) => {}
+        }
+        Ok(())
+    }
+
+    fn list_range(&mut self, database: DatabaseId, collection: &CollectionName, list: &List) -> Result<Listed, Error> {
         let bound = |id: &Option<DocumentId>| id.clone().map_or(Bound::Unbounded, Bound::Included);
         let mut listed = 0;
         let mut next = Some(Range { from: bound(&list.from), to: bound(&list.to), descending: list.reverse });
         while let Some(range) = next {
-            let page = match self.backend.scan(database, &collection, &range) {
-                Ok(page) => page,
-                Err(error) => {
-                    self.output.end_list()?;
-                    return Err(error);
-                }
-            };
+            let page = self.backend.scan(database, collection, &range)?;
             next = page.next(range);
             for (id, document) in page.documents {
                 if self.interrupt.is_set() {
-                    self.output.end_list()?;
-                    self.output.interrupted(&format!("{listed} listed"));
-                    return Ok(());
+                    return Ok(Listed::Interrupted(listed));
                 }
                 if listed == list.limit {
-                    self.output.end_list()?;
-                    self.output.note(&format!("there are more: {}", self.rest_of(list, &id)));
-                    return Ok(());
+                    return Ok(Listed::Before(id));
                 }
                 listed += 1;
                 match document {
@@ -178,12 +192,7 @@ impl Session {
                 self.output.error(&why.error().collection(collection.as_str()));
             }
         }
-        self.output.end_list()?;
-        if listed == 0 {
-            let is_whole = list.from.is_none() && list.to.is_none();
-            self.output.note(if is_whole { "no documents" } else { "no documents in this range" });
-        }
-        Ok(())
+        Ok(Listed::All(listed))
     }
 
     /// The command that lists what a list left out, from an id on.
