@@ -222,6 +222,7 @@ mod tests {
 
     use super::*;
     use crate::budget::TotalBudget;
+    use crate::store::EngineOptions;
 
     /// A connection being served. No test here asks anything of the store, whose threads a clock that stands
     /// still would not wait for.
@@ -235,7 +236,7 @@ mod tests {
     fn serving(limits: &Limits) -> Served {
         let directory = tempfile::tempdir().unwrap();
         let (stop, stopping) = watch::channel(false);
-        let store = Store::open(&directory.path().join("data")).unwrap();
+        let store = Store::open(&directory.path().join("data"), EngineOptions::default()).unwrap();
         let shared = Shared { store, limits: Arc::new(limits.clone()), stopping };
         let (client, server) = UnixStream::pair().unwrap();
         let budget = TotalBudget::new(limits).connection(limits);

@@ -1,11 +1,11 @@
 //! `docdbd`: parses the command line, runs the server, turns its end into an exit code.
 #![expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use docdbd::{Args, Server};
-use tokio::signal::unix::{SignalKind, signal};
+use docdbd::{Args, Config, Control, Difference, Loaded, Server, Task};
+use tokio::signal::unix::{self, SignalKind};
 
 const USAGE: u8 = 1;
 const CANNOT_OPEN: u8 = 2;
@@ -20,6 +20,29 @@ fn main() -> ExitCode {
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
+    };
+    let loaded = match args.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            for error in errors.iter() {
+                eprintln!("{PROGRAM}: {error}");
+            }
+            return ExitCode::from(USAGE);
+        }
+    };
+    for note in &loaded.notes {
+        eprintln!("{PROGRAM}: note: {note}");
+    }
+    match args.task {
+        Task::Serve => {}
+        Task::CheckConfig => return print(&format!("{PROGRAM}: the settings are right\n")),
+        Task::PrintConfig => return print(&loaded.print()),
+    }
+    let Some(config) = Config::from_settings(loaded.settings.clone()) else {
+        eprintln!(
+            "{PROGRAM}: there is no data directory: give --data-dir DIR, DOCDB_DATA_DIR, or data_dir in the file of --config"
+        );
+        return ExitCode::from(USAGE);
     };
     // The runtime panics where it lacks a descriptor.
     let descriptors = docdbd::raise_descriptor_limit();
@@ -38,18 +61,22 @@ fn main() -> ExitCode {
             return ExitCode::from(CANNOT_OPEN);
         }
     };
-    let code = runtime.block_on(serve(args));
+    let code = runtime.block_on(serve(&args, loaded, config));
     // A closing that took too long must not hold the process up a second time.
     runtime.shutdown_background();
     code
 }
 
-async fn serve(args: Args) -> ExitCode {
-    let config = args.config();
+/// Where nobody reads it any more, it need not be said.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+async fn serve(args: &Args, loaded: Loaded, config: Config) -> ExitCode {
     let data_dir = config.data_dir.clone();
     // Before the directory is opened: a signal during a long opening is remembered, not fatal.
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
             eprintln!("{PROGRAM}: cannot listen for signals: {error}");
@@ -74,9 +101,18 @@ async fn serve(args: Args) -> ExitCode {
             "{PROGRAM}: note: fewer connections than configured, for at most {limit} files may be open (ulimit -n)"
         );
     }
+    let control = server.control();
     let stop = async {
-        let name = tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
-        eprintln!("{PROGRAM}: {name}, stopping");
+        let mut loaded = loaded;
+        loop {
+            match signals.next().await {
+                Signal::Stop(name) => {
+                    eprintln!("{PROGRAM}: {name}, stopping");
+                    return;
+                }
+                Signal::Reload => loaded = reload(args, loaded, &control),
+            }
+        }
     };
     let stopped = server.run(stop).await;
     if stopped.connections_cut > 0 {
@@ -90,6 +126,61 @@ async fn serve(args: Args) -> ExitCode {
         Err(error) => {
             eprintln!("{PROGRAM}: warning: not closed in order: {}: {error}", error.code().name());
             ExitCode::from(NOT_CLOSED)
+        }
+    }
+}
+
+/// Reads the settings again and lets those count that can. Where there is a mistake in them, all stay as they are.
+fn reload(args: &Args, old: Loaded, control: &Control) -> Loaded {
+    let new = match args.load() {
+        Ok(new) => new,
+        Err(errors) => {
+            for error in errors.iter() {
+                eprintln!("{PROGRAM}: {error}");
+            }
+            eprintln!("{PROGRAM}: warning: SIGHUP: the settings have mistakes and stay as they were");
+            return old;
+        }
+    };
+    let Difference { counting, at_start } = old.difference(&new);
+    control.change(new.settings.limits.clone(), new.settings.access.allowed.clone());
+    let counting = if counting.is_empty() { "nothing has changed".to_owned() } else { counting.join(", ") };
+    eprintln!("{PROGRAM}: SIGHUP: {counting}");
+    for change in at_start {
+        eprintln!("{PROGRAM}: warning: {change} counts from the next start on");
+    }
+    // What counts from the next start on is different until then.
+    old.with_reloaded(&new)
+}
+
+/// The signals that the daemon listens for.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hangup: unix::Signal,
+}
+
+enum Signal {
+    /// To stop, and what it is called.
+    Stop(&'static str),
+    /// To read the settings again.
+    Reload,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: unix::signal(SignalKind::terminate())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            hangup: unix::signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
+            _ = self.hangup.recv() => Signal::Reload,
         }
     }
 }

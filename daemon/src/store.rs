@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::outstanding::Ticket;
 
+pub use docdb::EngineOptions;
 pub(crate) use docdb::read;
 
 /// A published state, held for as long as an answer needs it.
@@ -27,8 +28,8 @@ pub(crate) struct Waiting(oneshot::Receiver<Response>);
 
 impl Store {
     /// Opens the data directory and takes its lock. Blocks.
-    pub(crate) fn open(data_dir: &Path) -> Result<Store, Error> {
-        let options = Options { on_alert: Some(Arc::new(log_alert)), ..Options::default() };
+    pub(crate) fn open(data_dir: &Path, engine: EngineOptions) -> Result<Store, Error> {
+        let options = Options { engine, on_alert: Some(Arc::new(log_alert)), ..Options::default() };
         Ok(Store(DocDb::open_with(data_dir, options)?))
     }
 

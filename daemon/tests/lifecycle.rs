@@ -143,3 +143,16 @@ fn a_data_directory_that_is_gone_ends_writes_and_is_no_success() {
     assert_eq!(status.code(), Some(3), "{said}");
     assert!(said.contains("alert") && said.contains("was removed or replaced"), "{said}");
 }
+
+#[test]
+fn a_socket_that_somebody_listens_on_is_said_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&dir.path().join("data"));
+    let other = dir.path().join("other");
+    let output = command(&other).arg("--socket").arg(&daemon.socket).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("process {} is listening on", daemon.child.id())), "{said}");
+    assert!(!other.exists(), "nothing is made for a daemon that cannot listen");
+    daemon.connect().open("a");
+}

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
 use docdb_protocol::wire::{self, WireAction, WireOp, WireRequest, WireResponse};
 use docdb_protocol::{DatabaseId, DatabaseName};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A running daemon; killed when dropped.
 pub struct Daemon {
@@ -42,6 +43,13 @@ impl Daemon {
         Client::connect(&self.socket)
     }
 
+    /// The next line of its log.
+    pub fn said(&mut self) -> String {
+        let mut line = String::new();
+        self.log.read_line(&mut line).unwrap();
+        line
+    }
+
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -64,8 +72,11 @@ impl Drop for Daemon {
 }
 
 pub fn signal_terminate(child: &Child) {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    signal(child, Signal::TERM);
+}
+
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 pub fn command(data_dir: &Path) -> Command {

@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use docdbd::{Config, Limits, Server};
+use docdbd::{Config, Server};
 
 /// Serves a data directory from within this process for as long as `work` runs.
 pub fn with_daemon(data_dir: &Path, work: impl FnOnce(&Path)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config = Config { data_dir: data_dir.to_owned(), socket: None, limits: Limits::default() };
+    let config = Config::new(data_dir);
     let server = runtime.block_on(Server::open(config)).unwrap();
     let socket = server.socket_path().to_owned();
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
