@@ -147,6 +147,8 @@ error_codes! {
     ConnectionLost = 406, Network, "connection lost";
     /// The rest of a frame did not come in time.
     FrameTimeout = 407, Network, "frame not finished in time";
+    /// Client and server speak no version of the protocol in common.
+    UnsupportedVersion = 408, Network, "unsupported protocol version";
 
     // Directory: what was found where the data should be.
     /// The directory holds something, and it is not DocDB's.

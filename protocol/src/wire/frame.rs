@@ -31,9 +31,17 @@ const ROOM_BYTES_MAX: usize = 1024 * 1024;
 /// assert_eq!(reader.next_body(&mut received).unwrap(), None); // more has to come
 /// assert!(received.is_empty() && reader.is_within_frame());
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrameReader {
     state: State,
+    body_bytes_max: usize,
+}
+
+/// Of version 0.
+impl Default for FrameReader {
+    fn default() -> FrameReader {
+        FrameReader::with_limit(FRAME_BODY_BYTES_MAX)
+    }
 }
 
 /// A frame that can never become a body. The connection cannot go on.
@@ -43,6 +51,8 @@ pub struct RefusedFrame {
     pub request_id: u64,
     /// The length that was announced.
     pub body_bytes: u32,
+    /// The longest that is taken.
+    pub body_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -64,17 +74,23 @@ impl Default for State {
 }
 
 impl FrameReader {
-    /// A reader at the start of a stream.
+    /// A reader at the start of a stream of version 0.
     #[must_use]
     pub fn new() -> FrameReader {
         FrameReader::default()
+    }
+
+    /// A reader of bodies of up to so many bytes, at the start of a stream.
+    #[must_use]
+    pub fn with_limit(body_bytes_max: usize) -> FrameReader {
+        FrameReader { state: State::default(), body_bytes_max }
     }
 
     /// Takes bytes off the front of `input` until a body is complete, and answers the body; `None` when
     /// `input` is used up before that. What is left in `input` belongs to the next frame.
     ///
     /// # Errors
-    /// [`RefusedFrame`] for a length above [`FRAME_BODY_BYTES_MAX`], as soon as the request id behind the
+    /// [`RefusedFrame`] for a length above the limit, as soon as the request id behind the
     /// length is here too; the same again at every later call. In between,
     /// [`FrameReader::is_refusing`] tells.
     pub fn next_body(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, RefusedFrame> {
@@ -84,7 +100,7 @@ impl FrameReader {
                     if !fill(bytes, count, input) {
                         return Ok(None);
                     }
-                    self.state = State::for_length(u32::from_le_bytes(*bytes));
+                    self.state = State::for_length(u32::from_le_bytes(*bytes), self.body_bytes_max);
                 }
                 State::Body { length, received } => {
                     take_body(*length, received, input);
@@ -100,7 +116,8 @@ impl FrameReader {
                         return Ok(None);
                     }
                     let request_id = u64::from_le_bytes(*id);
-                    self.state = State::Refused(RefusedFrame { request_id, body_bytes: *length });
+                    let body_bytes_max = self.body_bytes_max;
+                    self.state = State::Refused(RefusedFrame { request_id, body_bytes: *length, body_bytes_max });
                 }
                 State::Refused(refused) => return Err(refused.clone()),
             }
@@ -175,9 +192,9 @@ impl FrameReader {
 }
 
 impl State {
-    fn for_length(length: u32) -> State {
+    fn for_length(length: u32, body_bytes_max: usize) -> State {
         match usize::try_from(length) {
-            Ok(length) if length <= FRAME_BODY_BYTES_MAX => State::Body { length, received: Vec::new() },
+            Ok(length) if length <= body_bytes_max => State::Body { length, received: Vec::new() },
             _ => State::TooLarge { length, id: [0; REQUEST_ID_BYTES], count: 0 },
         }
     }
@@ -187,7 +204,7 @@ impl RefusedFrame {
     /// `FrameTooLarge`, with the length that was announced.
     #[must_use]
     pub fn error(&self) -> Error {
-        let detail = format!("{} bytes, at most {FRAME_BODY_BYTES_MAX}", self.body_bytes);
+        let detail = format!("{} bytes, at most {}", self.body_bytes, self.body_bytes_max);
         Error::new(ErrorCode::FrameTooLarge).detail(detail)
     }
 }
@@ -243,7 +260,7 @@ mod tests {
         assert_eq!(reader.next_body(&mut &16_777_217_u32.to_le_bytes()[..]), Ok(None));
         assert!(reader.is_refusing() && reader.is_within_frame());
         assert_eq!(reader.next_body(&mut &[7, 0, 0][..]), Ok(None));
-        let refused = RefusedFrame { request_id: 7, body_bytes: 16_777_217 };
+        let refused = RefusedFrame { request_id: 7, body_bytes: 16_777_217, body_bytes_max: FRAME_BODY_BYTES_MAX };
         let mut rest: &[u8] = &[0, 0, 0, 0, 0, 99];
         assert_eq!(reader.next_body(&mut rest), Err(refused.clone()));
         assert_eq!(rest, [99], "nothing behind the request id is taken");

@@ -1,4 +1,4 @@
-//! The bytes of the wire protocol, version 0, both directions.
+//! The bytes of the wire protocol, version 0, both directions; those of version 1 are in [`v1`].
 //!
 //! Owns the layout of frames, requests and replies, for a server and for a client: [`FrameReader`] cuts
 //! a stream into bodies, [`WireRequest`] and [`WireResponse`] are the bodies, [`ScanReply`], [`stats`]
@@ -53,6 +53,7 @@ mod request;
 mod response;
 mod scan;
 pub mod stats;
+pub mod v1;
 
 pub use frame::{FrameReader, RefusedFrame};
 pub use request::{Command, RefusedRequest, WireAction, WireOp, WireRequest};

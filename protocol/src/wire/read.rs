@@ -36,10 +36,21 @@ impl<'a> Cursor<'a> {
     /// that many cannot be here, so that the caller may set aside room for all of them.
     pub(super) fn count(&mut self, item_bytes_min: usize) -> Result<usize, Error> {
         let count = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
+        self.has_items(count, item_bytes_min)?;
+        Ok(count)
+    }
+
+    /// Fails when so many items of at least `item_bytes_min` bytes each cannot be here.
+    pub(super) fn has_items(&self, count: usize, item_bytes_min: usize) -> Result<(), Error> {
         if count > self.rest.len() / item_bytes_min {
             return Err(self.invalid("more items are announced than there are bytes for"));
         }
-        Ok(count)
+        Ok(())
+    }
+
+    /// Passes over what is left.
+    pub(super) fn skip_rest(&mut self) {
+        self.rest = &[];
     }
 
     /// A `u16` and as many bytes.
