@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sim", &["docdb-protocol", "docdb-engine", "docdb-models"]),
     ("sim/engine", &["docdb-protocol", "docdb-engine"]),
     ("daemon", &["docdb-protocol", "docdb"]),
-    ("shell", &["docdb-protocol", "docdb"]),
+    ("client", &["docdb-protocol"]),
+    ("shell", &["docdb-protocol", "docdb", "docdb-client"]),
     ("bench", &["docdb-protocol", "docdb-engine", "docdb"]),
     ("fuzz", &[]),
 ];
