@@ -17,12 +17,12 @@
 
 use std::sync::Arc;
 
-use docdb_protocol::limits::FRAME_BODY_BYTES_MAX;
+use docdb_protocol::wire::v1::FRAME_BODY_BYTES_MAX;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::{Limits, READ_CHUNK_BYTES};
 
-/// The largest message there is, its length field included.
+/// The largest message there is, of either version of the protocol, its length field included.
 const MESSAGE_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + 4;
 
 /// The most that is taken at once for a request that arrives.

@@ -1,4 +1,5 @@
-//! One connection: frames in, answers out, in the order of the frames.
+//! One connection: what it speaks, and for version 0 of the protocol frames in, answers out, in the order of the frames. What
+//! speaks version 1 is handed on to `v1`.
 //!
 //! Two halves share one bounded queue. The reading half decodes a frame, starts what it asks for and
 //! puts a promise of the answer into the queue; the writing half takes the promises in order, waits for
@@ -20,11 +21,12 @@ use tokio::time::timeout;
 
 use crate::answer::Promise;
 use crate::budget::{Budget, Share};
-use crate::frames::{Frame, Frames};
+use crate::frames::{Frame, Frames, Protocol};
 use crate::limits::{Limits, WRITE_GATHER_BYTES};
 use crate::outstanding::Outstanding;
 use crate::requests;
 use crate::store::Store;
+use crate::v1;
 
 /// What every connection of a server shares.
 #[derive(Clone)]
@@ -38,15 +40,32 @@ pub(crate) struct Shared {
 /// Serves one client until it goes, misbehaves, or the server stops.
 pub(crate) async fn serve(stream: UnixStream, shared: Shared, budget: Budget) {
     let (reading, writing) = stream.into_split();
+    let mut frames = Frames::new(reading, budget.clone(), (*shared.limits).clone());
+    match protocol(&mut frames, &shared).await {
+        Some(Protocol::V0) => serve_v0(frames, writing, shared, budget).await,
+        Some(Protocol::V1) => v1::serve(frames, writing, shared, budget).await,
+        None => discard(&frames.into_stream()),
+    }
+}
+
+/// What the client speaks; `None` when it says nothing before its idle time is over, the server stops, or it goes.
+async fn protocol(frames: &mut Frames<OwnedReadHalf>, shared: &Shared) -> Option<Protocol> {
+    let mut stopping = shared.stopping.clone();
+    tokio::select! {
+        biased;
+        _ = stopping.wait_for(|stopping| *stopping) => None,
+        protocol = timeout(shared.limits.idle_time_max, frames.protocol()) => match protocol {
+            Ok(protocol) => protocol,
+            // A first byte that came late has its time as a frame of version 0.
+            Err(_) => frames.begun().then_some(Protocol::V0),
+        },
+    }
+}
+
+async fn serve_v0(frames: Frames<OwnedReadHalf>, writing: OwnedWriteHalf, shared: Shared, budget: Budget) {
     let (queue, promises) = mpsc::channel(shared.limits.requests_per_connection_max.max(1));
     let limits = Arc::clone(&shared.limits);
-    let reader = Reader {
-        frames: Frames::new(reading, budget.clone(), (*shared.limits).clone()),
-        queue,
-        outstanding: Outstanding::new(),
-        budget,
-        shared,
-    };
+    let reader = Reader { frames, queue, outstanding: Outstanding::new(), budget, shared };
     // When the writing half ends first, the client takes no answers: the queue is closed, and the
     // reading half ends at its next frame or is dropped here.
     let writer = write_all(writing, promises, limits);
@@ -66,7 +85,7 @@ pub(crate) async fn serve(stream: UnixStream, shared: Shared, budget: Budget) {
 
 /// Throws away what the client sent behind its last frame, so that it sees an orderly end rather than a reset
 /// that could take the last answer with it. Bounded: what comes later is not waited for.
-fn discard(reading: &OwnedReadHalf) {
+pub(crate) fn discard(reading: &OwnedReadHalf) {
     const PIECES_MAX: usize = 64;
     let mut piece = [0; 16 * 1024];
     for _ in 0..PIECES_MAX {
@@ -205,7 +224,7 @@ async fn write_all(mut writing: OwnedWriteHalf, mut promises: mpsc::Receiver<Pro
     let _ = writing.shutdown().await;
 }
 
-async fn flush(writing: &mut OwnedWriteHalf, gathered: &mut Vec<u8>, limits: &Limits) -> io::Result<()> {
+pub(crate) async fn flush(writing: &mut OwnedWriteHalf, gathered: &mut Vec<u8>, limits: &Limits) -> io::Result<()> {
     let written = timeout(limits.frame_time_max, writing.write_all(gathered)).await;
     // A large answer's memory is not kept for the small ones that may follow.
     gathered.clear();

@@ -9,7 +9,7 @@
 use std::io;
 use std::time::Duration;
 
-use docdb_protocol::wire::{FrameReader, RefusedFrame};
+use docdb_protocol::wire::{FrameReader, RefusedFrame, v1};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -29,6 +29,15 @@ pub(crate) enum Frame {
     End,
     /// A frame was begun and not finished in time. The id is what could be read of it, else 0.
     Slow(u64),
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// The ancestor's.
+    V0,
+    /// Our own.
+    V1,
 }
 
 /// The reading half of a connection.
@@ -70,6 +79,33 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             budget,
             limits,
         }
+    }
+
+    /// What the client speaks, as its first bytes say; `None` when it ends before. Called until it has answered, and before
+    /// [`Frames::next`]. Waits for the first byte without a bound, and for those behind it as long as a frame may take.
+    pub(crate) async fn protocol(&mut self) -> Option<Protocol> {
+        while v1::MAGIC.starts_with(&self.buffer) {
+            if self.buffer.len() == v1::MAGIC.len() {
+                self.buffer.clear();
+                self.begun = None;
+                self.reader = v1::frame_reader();
+                return Some(Protocol::V1);
+            }
+            let missing = v1::MAGIC.len() - self.buffer.len();
+            let mut stream = (&mut self.stream).take(missing as u64);
+            let read = stream.read_buf(&mut self.buffer);
+            let read = match self.begun {
+                None => read.await.ok(),
+                Some(begun) => timeout_at(begun + self.limits.frame_time_max, read).await.ok().and_then(Result::ok),
+            };
+            if read.is_none_or(|bytes| bytes == 0) {
+                break;
+            }
+            self.begun.get_or_insert_with(Instant::now);
+        }
+        // What came is of a frame of version 0, cut short or not.
+        self.begun = None;
+        (!self.buffer.is_empty()).then_some(Protocol::V0)
     }
 
     /// The next frame. Waits for its first byte without a bound; the caller has one for that.
@@ -240,7 +276,7 @@ mod tests {
         let limits = Limits { connection_bytes_max: 0, ..Limits::default() };
         for length in [4, READ_CHUNK_BYTES * 3] {
             let (mut client, mut frames, budget) = frames(&limits);
-            let all = budget.take(FRAME_BODY_BYTES_MAX + LENGTH_BYTES).await;
+            let all = budget.take(v1::FRAME_BODY_BYTES_MAX + LENGTH_BYTES).await;
             let begun = Instant::now();
             let patience = limits.frame_time_max * 10;
             let sent = vec![b'x'; length];
@@ -257,6 +293,41 @@ mod tests {
             assert_eq!(body(&mut frames).await, sent);
             assert_eq!(begun.elapsed(), patience);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_bytes_say_what_a_client_speaks_however_they_come() {
+        let limits = Limits::default();
+        let v1_frame = [&v1::MAGIC[..], &frame(b"body")].concat();
+        for (sent, expected) in [(frame(b"body"), Protocol::V0), (v1_frame, Protocol::V1)] {
+            for piece_bytes in [1, 3, 7, 8, 9, 64] {
+                let (mut client, mut frames, _) = frames(&limits);
+                let sent = sent.clone();
+                tokio::spawn(async move {
+                    for piece in sent.chunks(piece_bytes) {
+                        client.write_all(piece).await.unwrap();
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                    sleep(Duration::from_secs(1)).await;
+                });
+                // The wait may be given up anywhere, and nothing is lost.
+                let protocol = loop {
+                    if let Ok(protocol) = timeout(Duration::from_millis(3), frames.protocol()).await {
+                        break protocol;
+                    }
+                };
+                assert_eq!(protocol, Some(expected));
+                assert_eq!(body(&mut frames).await, b"body");
+            }
+        }
+        // A length that begins as version 1 does, and is none of it.
+        let (mut client, mut frames, _) = frames(&limits);
+        client.write_all(b"DOCDxxxxxxxxxx").await.unwrap();
+        assert_eq!(frames.protocol().await, Some(Protocol::V0));
+        assert!(matches!(frames.next().await, Frame::TooLarge(_)));
+        let (client, mut frames, _) = tests::frames(&limits);
+        drop(client);
+        assert_eq!(frames.protocol().await, None);
     }
 
     #[tokio::test(start_paused = true)]

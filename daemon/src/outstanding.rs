@@ -28,8 +28,13 @@ impl Outstanding {
 
     /// Waits until every request begun so far is answered.
     pub(crate) async fn none(&self) {
+        self.below(1).await;
+    }
+
+    /// Waits until fewer requests than this are unanswered.
+    pub(crate) async fn below(&self, limit: usize) {
         let mut count = self.0.subscribe();
-        let waited = count.wait_for(|count| *count == 0).await;
+        let waited = count.wait_for(|count| *count < limit).await;
         debug_assert!(waited.is_ok(), "self holds the sender");
     }
 }

@@ -83,12 +83,12 @@ fn execute(request: &WireRequest<'_>) -> Result<Plan, Error> {
 /// Steps without reads: what the engine is to do, and what the daemon refused.
 #[derive(Debug)]
 pub(crate) struct Writes {
-    operations: Vec<Operation>,
-    slots: Slots,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) slots: Slots,
 }
 
 impl Writes {
-    fn of(steps: Vec<Result<Operation, Error>>) -> Writes {
+    pub(crate) fn of(steps: Vec<Result<Operation, Error>>) -> Writes {
         let mut operations = Vec::with_capacity(steps.len());
         let mut slots = Vec::with_capacity(steps.len());
         for step in steps {

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docdb::{Alert, DocDb, Options, View};
-use docdb_protocol::{DatabaseId, DatabaseInfo, Error, ErrorCode, Request, Response};
+use docdb_protocol::{
+    CollectionName, DatabaseId, DatabaseInfo, DocumentId, Error, ErrorCode, Patch, Request, Response, TxId,
+};
 use tokio::sync::oneshot;
 
 use crate::outstanding::Ticket;
 
 pub use docdb::EngineOptions;
-pub(crate) use docdb::read;
+pub(crate) use docdb::{Lookup, Scanned, read};
 
 /// A published state, held for as long as an answer needs it.
 pub(crate) type SharedView = Arc<View>;
@@ -54,6 +56,27 @@ impl Store {
             let _ = sender.send(view);
         });
         receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::PoolStopped).detail("the engine stopped")))
+    }
+
+    /// As [`Store::submit`]; `then` is called with the response, by this thread where there is nothing to wait for.
+    pub(crate) fn ask(&self, request: Request, then: impl FnOnce(Response) + Send + 'static) {
+        self.0.submit(request, then);
+    }
+
+    /// As [`Store::view`]; `then` is called with the view, by this thread where the database is open.
+    pub(crate) fn look(&self, database: DatabaseId, then: impl FnOnce(Result<SharedView, Error>) + Send + 'static) {
+        self.0.submit_view(database, then);
+    }
+
+    /// Changes a document by a patch. Blocks.
+    pub(crate) fn patch(
+        &self,
+        database: DatabaseId,
+        collection: &CollectionName,
+        id: &DocumentId,
+        patch: &Patch,
+    ) -> Result<TxId, Error> {
+        self.0.patch(database, collection, id, patch)
     }
 
     /// The catalog. Blocks.

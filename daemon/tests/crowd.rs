@@ -37,6 +37,34 @@ fn large_frames_that_are_only_announced_keep_nobody_waiting() {
     }
 }
 
+/// As above, in version 1.
+#[test]
+fn large_frames_of_version_1_that_are_only_announced_keep_nobody_waiting() {
+    const IDLE: usize = 40;
+    const LARGEST: u32 = 17 * 1024 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&dir.path().join("data"));
+    let mut idle: Vec<UnixStream> = (0..IDLE).map(|_| common::v1_stream(&daemon.socket)).collect();
+    for (number, stream) in idle.iter_mut().enumerate() {
+        common::send_all(stream, &LARGEST.to_le_bytes());
+        common::send_all(stream, &vec![1; [0, 5, 200_000][number % 3]]);
+    }
+    let mut other = docdb_client::Client::connect(&daemon.socket).unwrap();
+    let db = other.open_database("a", docdb_protocol::IfMissing::Create).unwrap();
+    let large = [b"\"".to_vec(), vec![b'x'; 1024 * 1024], b"\"".to_vec()].concat();
+    for (id, document) in [(1_u64, &b"{}"[..]), (2, &large)] {
+        other.put(db, "books", id, docdb_protocol::Document::parse(document).unwrap()).unwrap();
+        assert!(other.get(db, "books", id).unwrap().unwrap().0.bytes() == document);
+    }
+    // Each may still finish what it began: kind 1 is hello, which was said already.
+    for (stream, sent) in idle.iter_mut().zip([0, 5, 200_000]) {
+        common::send_all(stream, &vec![1; LARGEST as usize - sent]);
+        let answered = common::v1_answer(stream);
+        assert_eq!(answered.request_id, u64::from_le_bytes([1; 8]));
+        assert_eq!(answered.outcome.unwrap_err().code(), docdb_protocol::ErrorCode::InvalidRequest);
+    }
+}
+
 /// With few descriptors a daemon once latched a healthy database read-only, and hung.
 #[test]
 fn a_daemon_with_few_descriptors_takes_fewer_connections_and_goes_on() {

@@ -3,8 +3,8 @@
 //! The loss this prevents: group commit that acknowledges what lay in a buffer of the process lost
 //! acknowledged writes in 5 of 20 kills of a system of our kind.
 //!
-//! Eight writers, each with documents of its own and one sequence each, over the socket. The moment of each
-//! kill is a number of acknowledged writes drawn from a seed, never a time. DOCDB_DRILL_SEED replays one.
+//! Eight writers, each with documents of its own and one sequence each, over the socket, half of them in each version of the
+//! protocol. The moment of each kill is a number of acknowledged writes drawn from a seed, never a time. DOCDB_DRILL_SEED replays one.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
 mod common;
@@ -13,9 +13,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
-use common::{Client, Daemon, one};
+use common::{Daemon, Either};
 use docdb_protocol::DatabaseId;
-use docdb_protocol::wire::WireAction;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -49,7 +48,7 @@ impl Writer {
     /// Writes until the daemon is gone.
     fn write(
         &mut self,
-        mut client: Client,
+        mut client: Either,
         database: DatabaseId,
         acknowledged: &AtomicU64,
         stop_at: u64,
@@ -59,13 +58,11 @@ impl Writer {
             let document = (self.random.next_u64() % DOCUMENTS_PER_WRITER) as usize;
             let id = self.id(document);
             let exists = self.known[document].acknowledged > 0;
-            let action = if exists { WireAction::Update } else { WireAction::Create };
             self.sequence += 1;
             self.known[document].sent = self.sequence;
             let text = text(id, self.sequence);
-            let Ok(()) = client.send(&one(self.sequence, database, action, b"", id, text.as_bytes())) else { return };
-            let Ok(answer) = client.try_receive() else { return };
-            assert_eq!((answer.request_id, answer.status), (self.sequence, 0), "{}", answer.text());
+            let Some(written) = client.write(database, exists, id, &text) else { return };
+            assert_eq!(written, Ok(()));
             self.known[document].acknowledged = self.sequence;
             if acknowledged.fetch_add(1, Ordering::SeqCst) + 1 == stop_at {
                 enough.send(()).unwrap();
@@ -74,15 +71,11 @@ impl Writer {
     }
 
     /// Holds every document against what was promised, and learns what is there now.
-    fn check(&mut self, client: &mut Client, database: DatabaseId) {
+    fn check(&mut self, client: &mut Either, database: DatabaseId) {
         for document in 0..self.known.len() {
             let id = self.id(document);
             let known = self.known[document];
-            let answer = client.ask(&one(1, database, WireAction::Read, b"", id, b""));
-            let found = match answer.status {
-                2 => 0,
-                _ => sequence(id, &answer.parts()[0]),
-            };
+            let found = client.read(database, id).map_or(0, |document| sequence(id, &document));
             assert!(
                 found >= known.acknowledged,
                 "document {id}: {found} is there, {known:?}: an acknowledged write is lost"
@@ -131,26 +124,27 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
     // The drill has drilled: a run in which nothing was acknowledged proves nothing.
     assert!(acknowledged_in_all >= ROUNDS);
     let daemon = Daemon::start(&dir.path().join("data"));
-    let mut client = daemon.connect();
-    let database = client.open("drill");
-    for writer in &mut writers {
-        writer.check(&mut client, database);
+    check(&daemon, &mut writers);
+}
+
+/// Each writer's documents in the version that it does not write in.
+fn check(daemon: &Daemon, writers: &mut [Writer]) -> DatabaseId {
+    let database = daemon.connect().open("drill");
+    for writer in writers {
+        writer.check(&mut Either::connect(&daemon.socket, writer.number + 1), database);
     }
+    database
 }
 
 /// One life of the daemon, from start to kill; how many writes it acknowledged.
 fn drill(data: &Path, writers: &mut [Writer], stop_at: u64) -> u64 {
     let daemon = Daemon::start(data);
-    let mut client = daemon.connect();
-    let database = client.open("drill");
-    for writer in writers.iter_mut() {
-        writer.check(&mut client, database);
-    }
+    let database = check(&daemon, writers);
     let acknowledged = Arc::new(AtomicU64::new(0));
     let (enough, is_enough) = mpsc::channel();
     std::thread::scope(|scope| {
         for writer in writers.iter_mut() {
-            let client = daemon.connect();
+            let client = Either::connect(&daemon.socket, writer.number);
             let (acknowledged, enough) = (&acknowledged, enough.clone());
             scope.spawn(move || writer.write(client, database, acknowledged, stop_at, &enough));
         }

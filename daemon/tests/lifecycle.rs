@@ -6,7 +6,7 @@ mod common;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{Client, Daemon, command, one, signal_terminate};
+use common::{Daemon, Either, command, one, signal_terminate};
 use docdb_protocol::wire::WireAction;
 
 #[test]
@@ -75,21 +75,18 @@ fn a_stop_under_load_exits_0_and_keeps_all_that_was_acknowledged() {
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (acknowledged, count, enough) = (Arc::clone(&acknowledged), Arc::clone(&count), enough.clone());
-            let mut client = Client::connect(&daemon.socket);
+            let mut client = Either::connect(&daemon.socket, writer);
             std::thread::spawn(move || {
                 for n in 0.. {
                     let id = writer << 32 | n;
                     let document = format!("{{\"id\":{id}}}");
-                    if client.send(&one(n, db, WireAction::Create, b"", id, document.as_bytes())).is_err() {
-                        return;
-                    }
-                    match client.try_receive() {
-                        Ok(answer) if answer.status == 0 => acknowledged.lock().unwrap().push((id, document)),
-                        Ok(answer) => {
-                            assert_eq!(answer.text(), "pool is stopped");
+                    match client.write(db, false, id, &document) {
+                        Some(Ok(())) => acknowledged.lock().unwrap().push((id, document)),
+                        Some(Err(text)) => {
+                            assert_eq!(text, "pool is stopped");
                             return;
                         }
-                        Err(_) => return,
+                        None => return,
                     }
                     if count.fetch_add(1, Ordering::SeqCst) + 1 == ACKNOWLEDGED_BEFORE_STOP {
                         enough.send(()).unwrap();

@@ -186,6 +186,7 @@ const FOLDERS: &[(&str, &str)] = &[
     ("docdb-sim", "sim"),
     ("docdb-simulated-engine", "sim/engine"),
     ("docdbd", "daemon"),
+    ("docdb-client", "client"),
     ("docdbsh", "shell"),
     ("docdb-fuzz", "fuzz"),
     ("docdb-bench", "bench"),

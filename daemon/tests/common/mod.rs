@@ -6,8 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
-use docdb_protocol::wire::{self, WireAction, WireOp, WireRequest, WireResponse};
-use docdb_protocol::{DatabaseId, DatabaseName};
+use docdb_protocol::wire::{self, WireAction, WireOp, WireRequest, WireResponse, v1};
+use docdb_protocol::{
+    Action, Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, Operation,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running daemon; killed when dropped.
@@ -160,6 +162,70 @@ impl Client {
     }
 }
 
+/// One connection in either version of the protocol, for drills that go through both.
+pub enum Either {
+    V0(Client),
+    V1(Box<docdb_client::Client>),
+}
+
+impl Either {
+    /// Even numbers speak version 0, odd ones version 1.
+    pub fn connect(socket: &Path, number: u64) -> Either {
+        match number % 2 {
+            0 => Either::V0(Client::connect(socket)),
+            _ => Either::V1(Box::new(docdb_client::Client::connect(socket).unwrap())),
+        }
+    }
+
+    /// Creates or updates a document of `_default`: whether that was done, or the error's text. `None` when the daemon is gone.
+    pub fn write(
+        &mut self,
+        database: DatabaseId,
+        is_there: bool,
+        id: u64,
+        document: &str,
+    ) -> Option<Result<(), String>> {
+        match self {
+            Either::V0(client) => {
+                let action = if is_there { WireAction::Update } else { WireAction::Create };
+                client.send(&one(id, database, action, b"", id, document.as_bytes())).ok()?;
+                let answer = client.try_receive().ok()?;
+                assert_eq!(answer.request_id, id);
+                Some(if answer.status == 0 { Ok(()) } else { Err(answer.text()) })
+            }
+            Either::V1(client) => {
+                let document = Document::parse(document.as_bytes()).unwrap();
+                let action = if is_there { Action::Update } else { Action::Create };
+                let action = action(DocumentId::Number(id), document);
+                let operations = vec![Operation { collection: CollectionName::default_collection(), action }];
+                let call = v1::Call::Execute { database, atomicity: Atomicity::AllOrNothing, operations };
+                match client.call(&call) {
+                    Ok(v1::Answer::Executed(results)) => {
+                        Some(results[0].as_ref().map(|_| ()).map_err(Error::to_string))
+                    }
+                    Ok(other) => panic!("{other:?}"),
+                    Err(docdb_client::Failure::Refused(error)) => Some(Err(error.to_string())),
+                    Err(_) => None,
+                }
+            }
+        }
+    }
+
+    /// A document of `_default`, if it is there.
+    pub fn read(&mut self, database: DatabaseId, id: u64) -> Option<Vec<u8>> {
+        match self {
+            Either::V0(client) => {
+                let answer = client.ask(&one(1, database, WireAction::Read, b"", id, b""));
+                if answer.status == 2 { None } else { Some(answer.parts().remove(0)) }
+            }
+            Either::V1(client) => {
+                let got = client.get(database, CollectionName::DEFAULT, id).unwrap();
+                got.map(|(document, _)| document.bytes().to_vec())
+            }
+        }
+    }
+}
+
 /// A request with one op.
 pub fn one<'a>(
     request_id: u64,
@@ -192,4 +258,54 @@ pub fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// A stream on which hello was said in version 1.
+pub fn v1_stream(socket: &Path) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let mut hello = v1::MAGIC.to_vec();
+    v1::Call::Hello(v1::Hello::new("a test")).encode(1, &mut hello).unwrap();
+    stream.write_all(&hello).unwrap();
+    let mut magic = [0; v1::MAGIC.len()];
+    stream.read_exact(&mut magic).unwrap();
+    assert_eq!(magic, *v1::MAGIC);
+    assert!(matches!(v1_answer(&mut stream).outcome, Ok(v1::Answer::Welcome(_))));
+    stream
+}
+
+pub fn send_all(stream: &mut UnixStream, bytes: &[u8]) {
+    stream.write_all(bytes).unwrap();
+}
+
+/// The next answer of version 1.
+pub fn v1_answer(stream: &mut UnixStream) -> v1::Answered {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut body = vec![0; u32::from_le_bytes(length) as usize];
+    stream.read_exact(&mut body).unwrap();
+    v1::Answered::decode(&body).unwrap()
+}
+
+/// The conversation of version 1 in FORMAT.md: what is sent, and what is answered.
+pub fn example(page: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let lines = page.split("<!-- example of wire 1 -->").nth(1).unwrap().split("<!-- end").next().unwrap().lines();
+    let (mut asked, mut answered): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
+    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+        let (mark, digits) = line.split_at(1);
+        let digits: Vec<u8> = match mark {
+            ">" | "<" => digits.bytes().filter(|byte| *byte != b' ').collect(),
+            _ => line.bytes().filter(|byte| *byte != b' ').collect(),
+        };
+        let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let bytes: Vec<u8> = digits.chunks(2).map(pair).collect();
+        match mark {
+            ">" => asked.push(bytes),
+            "<" => answered.push(bytes),
+            // The end of a message that is longer than a line.
+            _ if asked.len() > answered.len() => asked.last_mut().unwrap().extend(bytes),
+            _ => answered.last_mut().unwrap().extend(bytes),
+        }
+    }
+    assert_eq!(asked.len(), answered.len());
+    asked.into_iter().zip(answered).collect()
 }
