@@ -111,6 +111,12 @@ impl<S: Read + Write> Client<S> {
         self.connection.stream()
     }
 
+    /// Whether the connection is lost, or what came over it made no sense: whoever goes on makes another client.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.connection.is_over()
+    }
+
     /// How many calls are begun and not answered.
     #[must_use]
     pub fn under_way(&self) -> usize {

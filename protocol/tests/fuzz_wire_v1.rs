@@ -222,6 +222,9 @@ fn a_call_is_decoded_to_what_was_encoded() {
         let (request_id, call) = (any.request_id.max(1), any.call());
         let mut frame = Vec::new();
         call.encode(request_id, &mut frame).unwrap();
+        if let Call::Execute { operations, .. } = &call {
+            assert!(Call::fits(operations).is_ok());
+        }
         let body = body(&frame, *split);
         let received = Received::decode(&body).unwrap();
         assert_eq!((received.request_id, sendable(&received.call).as_ref()), (request_id, Some(&call)));
@@ -394,6 +397,8 @@ fn the_largest_document_fits_and_a_larger_request_is_refused_before_it_is_sent()
     assert!(Received::decode(&out[6 + 4..]).is_ok());
     out.truncate(6);
     assert_eq!(call(2).encode(1, &mut out).unwrap_err().code(), ErrorCode::PayloadTooLarge);
+    assert!(Call::fits(&[operation()]).is_ok());
+    assert_eq!(Call::fits(&[operation(), operation()]).unwrap_err().code(), ErrorCode::PayloadTooLarge);
     assert_eq!(call(0).encode(1, &mut out).unwrap_err().code(), ErrorCode::LimitExceeded);
     assert_eq!(out, b"before");
 }

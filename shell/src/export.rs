@@ -19,7 +19,7 @@ use flate2::write::GzEncoder;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::backend::{Backend, Range, texts_not_shown};
+use crate::backend::{Backend, Range};
 use crate::entry::{self, End};
 use crate::interrupt::Interrupt;
 
@@ -145,9 +145,6 @@ impl Export<'_> {
                     writer.write(&[before, head, &bytes, tail, behind]).map_err(unwritten)?;
                     end.documents += 1;
                     *end.collections.entry(collection.as_str().to_owned()).or_default() += 1;
-                }
-                if page.texts {
-                    return Err(texts_not_shown().collection(collection.as_str()));
                 }
                 for why in page.missing {
                     self.skip(why.error(), collection, left_out)?;

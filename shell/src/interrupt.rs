@@ -54,14 +54,19 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
 }
 
 /// A file or socket in non-blocking mode, read and written as if it blocked, until there is an interrupt.
-pub(crate) struct Patient<'a, F> {
+#[derive(Debug)]
+pub(crate) struct Patient<F> {
     file: F,
-    interrupt: &'a Interrupt,
+    interrupt: Interrupt,
 }
 
-impl<'a, F: AsFd> Patient<'a, F> {
-    pub(crate) fn new(file: F, interrupt: &'a Interrupt) -> Patient<'a, F> {
-        Patient { file, interrupt }
+impl<F: AsFd> Patient<F> {
+    pub(crate) fn new(file: F, interrupt: &Interrupt) -> Patient<F> {
+        Patient { file, interrupt: interrupt.clone() }
+    }
+
+    pub(crate) fn get_ref(&self) -> &F {
+        &self.file
     }
 
     fn wait(&self, event: PollFlags) -> io::Result<()> {
@@ -92,13 +97,13 @@ impl<'a, F: AsFd> Patient<'a, F> {
     }
 }
 
-impl<F: AsFd + Read> Read for Patient<'_, F> {
+impl<F: AsFd + Read> Read for Patient<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.retried(PollFlags::IN, |file| file.read(buffer))
     }
 }
 
-impl<F: AsFd + Write> Write for Patient<'_, F> {
+impl<F: AsFd + Write> Write for Patient<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.retried(PollFlags::OUT, |file| file.write(bytes))
     }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use common::{shell, with_daemon};
-use docdb_protocol::wire::{self, WireRequest, listing};
-use docdb_protocol::{DatabaseId, DatabaseInfo, DatabaseName};
+use docdb_protocol::wire::v1::{Answer, Answered, Call, Figures, MAGIC, Received, Welcome};
+use docdb_protocol::{DatabaseId, IfMissing};
 
 /// A shell that is fed line by line.
 struct Fed {
@@ -95,69 +95,64 @@ fn another_directory_behind_the_same_socket_is_not_written_to() {
         assert_eq!(shell.asked(".open a\n.create 1 1\n.read 1"), "1\n");
         fed = Some(shell);
     });
-    shell(&[two.to_str().unwrap()], &[".open b", ".create 1 2"]);
+    // There `a` is another database, under another id.
+    shell(&[two.to_str().unwrap()], &[".open b", ".create 1 2", ".open a", ".create 1 4"]);
     std::fs::remove_dir_all(&one).unwrap();
     std::fs::rename(&two, &one).unwrap();
     with_daemon(&one, |_| {
         let mut fed = fed.unwrap();
-        assert_eq!(fed.asked(".update 1 3\n.open b\n.read 1"), "2\n");
+        assert_eq!(fed.asked(".update 1 3\n.open b\n.read 1\n.open a\n.read 1"), "2\n4\n");
         let (code, said) = fed.end();
         assert_eq!(code, Some(3));
         assert!(said.contains(": error: DbNotOpen: ") && said.contains(".open a opens"), "{said}");
     });
 }
 
-/// A daemon that hears what it is asked, and answers or hangs up.
-fn hear(stream: &mut UnixStream) -> Vec<u8> {
+/// A daemon that hears what it is asked, and answers or hangs up. `None` when it is asked nothing.
+fn hear(stream: &mut UnixStream) -> Option<Received> {
     let mut length = [0; 4];
-    stream.read_exact(&mut length).unwrap();
+    stream.read_exact(&mut length).ok()?;
     let mut body = vec![0; u32::from_le_bytes(length) as usize];
     stream.read_exact(&mut body).unwrap();
-    body
+    Some(Received::decode(&body).unwrap())
 }
 
-fn answer(stream: &mut UnixStream, body: &[u8], data: &[u8]) {
+fn answer(stream: &mut UnixStream, asked: &Received, answer: Answer) {
     let mut frame = Vec::new();
-    wire::encode_ok(WireRequest::decode(body).unwrap().request_id, data, &mut frame);
+    Answered { request_id: asked.request_id, outcome: Ok(answer) }.encode(&mut frame);
     stream.write_all(&frame).unwrap();
 }
 
-fn database_a() -> DatabaseInfo {
-    DatabaseInfo {
-        name: DatabaseName::parse("a").unwrap(),
-        id: DatabaseId::FIRST,
-        created_at_unix_ns: 0,
-        open: true,
-        read_only: false,
-        log_bytes: None,
-        memory_bytes: 0,
-        documents: None,
-    }
+/// Takes the hello of a connection, if there is one.
+fn greet(stream: &mut UnixStream) -> Option<()> {
+    let mut magic = [0; MAGIC.len()];
+    stream.read_exact(&mut magic).ok()?;
+    let hello = hear(stream)?;
+    assert!(matches!(hello.call, Call::Hello(_)), "{hello:?}");
+    stream.write_all(MAGIC).unwrap();
+    let welcome = Welcome { version: 1, features: 0, server: "a test".to_owned(), limits: Figures::new() };
+    answer(stream, &hello, Answer::Welcome(welcome));
+    Some(())
 }
 
 /// Runs the shell against a daemon that hangs up on the request behind the opening, and on a second connection as well;
 /// says what was asked on that one first.
-fn hung_up_on(command: &str) -> (Output, Option<Vec<u8>>) {
+fn hung_up_on(command: &str) -> (Output, Option<Received>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let daemon = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let body = hear(&mut stream);
-        answer(&mut stream, &body, &listing::databases_to_json(&[database_a()]));
-        let body = hear(&mut stream);
-        answer(&mut stream, &body, &1_u64.to_le_bytes());
-        hear(&mut stream);
+        greet(&mut stream).unwrap();
+        let open = hear(&mut stream).unwrap();
+        assert!(matches!(open.call, Call::OpenDatabase { if_missing: IfMissing::Fail, .. }), "{open:?}");
+        answer(&mut stream, &open, Answer::Database(DatabaseId::FIRST));
+        hear(&mut stream).unwrap();
         drop(stream);
         // The test itself connects at the end, and says nothing.
         let (mut stream, _) = listener.accept().unwrap();
-        let mut length = [0; 4];
-        let asked = stream.read_exact(&mut length).ok();
-        asked.map(|()| {
-            let mut body = vec![0; u32::from_le_bytes(length) as usize];
-            stream.read_exact(&mut body).unwrap();
-            body
-        })
+        greet(&mut stream)?;
+        hear(&mut stream)
     });
     let ran = shell(&["--socket", path.to_str().unwrap()], &[".open a", command]);
     drop(UnixStream::connect(&path));
@@ -182,6 +177,6 @@ fn a_read_that_was_not_answered_is_asked_again_once() {
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(said.starts_with("error: ConnectionLost: "), "{said}");
     let asked = asked.expect("it was asked again");
-    let first = WireRequest::decode(&asked).unwrap();
-    assert_eq!(first.command, wire::Command::ListDatabases, "what was open is looked for first");
+    let is_open = matches!(asked.call, Call::OpenDatabase { if_missing: IfMissing::Fail, .. });
+    assert!(is_open, "what was open is looked for first, and not made: {asked:?}");
 }

@@ -49,6 +49,12 @@ impl Patch {
         Ok(Patch(document))
     }
 
+    /// The patch as it was given.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
+    }
+
     /// The document that comes of it.
     ///
     /// # Errors

@@ -9,13 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use docdb::{DocDb, Lookup};
-use docdb_protocol::wire::listing::{ListedDatabase, rfc3339};
+use docdb_client::CountedCollection;
 use docdb_protocol::{
-    Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
-    OperationResult, Patch, Reply, Request, Stats, TxId,
+    Atomicity, CollectionName, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error, ErrorCode,
+    IfMissing, Operation, OperationResult, Patch, Reply, Request, Stats, TxId,
 };
 
-use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Feature, ListedCollection, Missing, Page, Range};
+use super::{Backend, DOCUMENT_BYTES_PER_REQUEST_MAX, Missing, Page, Range};
 
 /// A data directory.
 pub struct Embedded {
@@ -84,10 +84,6 @@ fn is_empty(path: &Path) -> bool {
 }
 
 impl Backend for Embedded {
-    fn require(&self, _: Feature) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn check(&self, _: &[Operation]) -> Result<(), Error> {
         Ok(())
     }
@@ -118,36 +114,20 @@ impl Backend for Embedded {
         }
     }
 
-    fn databases(&mut self) -> Result<Vec<ListedDatabase>, Error> {
+    fn databases(&mut self) -> Result<Vec<DatabaseInfo>, Error> {
         let Some(docdb) = &self.docdb else { return Ok(Vec::new()) };
-        let databases = docdb.databases()?;
-        Ok(databases
-            .into_iter()
-            .map(|database| ListedDatabase {
-                name: database.name,
-                id: database.id,
-                created_at: rfc3339(database.created_at_unix_ns),
-                log_bytes: database.log_bytes,
-                memory_bytes: database.memory_bytes,
-                documents: database.documents,
-            })
-            .collect())
+        docdb.databases()
     }
 
     fn stats(&mut self) -> Result<Stats, Error> {
         self.docdb.as_ref().map_or_else(|| Ok(Stats::default()), DocDb::stats)
     }
 
-    fn is_read_only(&mut self, database: DatabaseId) -> bool {
-        let databases = self.docdb.as_ref().and_then(|docdb| docdb.databases().ok()).unwrap_or_default();
-        databases.iter().any(|listed| listed.id == database && listed.read_only)
-    }
-
-    fn collections(&mut self, database: DatabaseId) -> Result<Vec<ListedCollection>, Error> {
+    fn collections(&mut self, database: DatabaseId) -> Result<Vec<CountedCollection>, Error> {
         let view = self.docdb()?.view(database)?;
-        let listed =
-            |name: &CollectionName| ListedCollection { name: name.clone(), documents: Some(view.count(name.as_str())) };
-        Ok(view.collections().map(listed).collect())
+        let counted =
+            |name: &CollectionName| CountedCollection { name: name.clone(), documents: view.count(name.as_str()) };
+        Ok(view.collections().map(counted).collect())
     }
 
     fn count(&mut self, database: DatabaseId, collection: &CollectionName) -> Result<u64, Error> {
@@ -206,6 +186,10 @@ impl Backend for Embedded {
                 return Ok(page);
             }
             match entry {
+                Ok((id, _)) if range.ids_only => {
+                    page_bytes += size_of::<DocumentId>();
+                    page.documents.push((id, Ok(Vec::new())));
+                }
                 Ok((id, document)) => {
                     page_bytes += document.len();
                     page.documents.push((id, Ok(document.bytes().to_vec())));

@@ -1,57 +1,30 @@
 //! Where the databases are: behind one trait, opened here or served by a daemon.
 //!
-//! Both answer the same errors by the same codes; a daemon's carry less context, because only a text crosses the wire. A
-//! backend never interprets a document. What a place has no word for it refuses before anything is asked of it.
+//! Both answer the same errors, by the same codes and with the same context. A backend never interprets a document.
 
 mod embedded;
 mod page;
 mod socket;
 
 pub use embedded::Embedded;
-pub use page::{Missing, Page, Range, texts_not_shown};
+pub use page::{Missing, Page, Range};
 pub use socket::Socket;
 
-use docdb_protocol::wire::listing::ListedDatabase;
+use docdb_client::CountedCollection;
 use docdb_protocol::{
-    Atomicity, CollectionName, DatabaseId, DatabaseName, Document, DocumentId, Error, IfMissing, Operation,
-    OperationResult, Patch, Stats, TxId,
+    Atomicity, CollectionName, DatabaseId, DatabaseInfo, DatabaseName, Document, DocumentId, Error, IfMissing,
+    Operation, OperationResult, Patch, Stats, TxId,
 };
 
-/// The documents' bytes of one request from the shell stay below this, so that a frame holds them.
+/// The documents' bytes of one request of an import stay below this, unless one document is longer.
 pub const DOCUMENT_BYTES_PER_REQUEST_MAX: usize = 4 * 1024 * 1024;
-
-/// What not every place has a word for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
-    /// Several writes, all or nothing.
-    Transactions,
-    /// Documents in the descending order of ids.
-    Descending,
-    /// Patches.
-    Patches,
-}
-
-/// A collection, and how many documents it has where that is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedCollection {
-    /// Its name.
-    pub name: CollectionName,
-    /// `None` where the place does not say.
-    pub documents: Option<u64>,
-}
 
 /// What the shell needs of a place with databases.
 pub trait Backend {
-    /// Refuses what the place has no word for.
+    /// Refuses operations that are more than the place takes at once. Nothing is asked of it.
     ///
     /// # Errors
-    /// [`docdb_protocol::ErrorCode::InvalidRequest`], with what to do instead.
-    fn require(&self, feature: Feature) -> Result<(), Error>;
-
-    /// Refuses operations that the place has no word for. Nothing is asked of it.
-    ///
-    /// # Errors
-    /// As [`Backend::require`].
+    /// [`docdb_protocol::ErrorCode::PayloadTooLarge`].
     fn check(&self, operations: &[Operation]) -> Result<(), Error>;
 
     /// The place in words, for a banner.
@@ -76,7 +49,7 @@ pub trait Backend {
     ///
     /// # Errors
     /// Of the backend.
-    fn databases(&mut self) -> Result<Vec<ListedDatabase>, Error>;
+    fn databases(&mut self) -> Result<Vec<DatabaseInfo>, Error>;
 
     /// Counts of all databases.
     ///
@@ -85,13 +58,16 @@ pub trait Backend {
     fn stats(&mut self) -> Result<Stats, Error>;
 
     /// Whether a database is known to take no writes.
-    fn is_read_only(&mut self, database: DatabaseId) -> bool;
+    fn is_read_only(&mut self, database: DatabaseId) -> bool {
+        let databases = self.databases().unwrap_or_default();
+        databases.iter().any(|listed| listed.id == database && listed.read_only)
+    }
 
     /// The collections of a database, by name.
     ///
     /// # Errors
     /// Of the backend.
-    fn collections(&mut self, database: DatabaseId) -> Result<Vec<ListedCollection>, Error>;
+    fn collections(&mut self, database: DatabaseId) -> Result<Vec<CountedCollection>, Error>;
 
     /// How many documents a collection has.
     ///
@@ -113,7 +89,7 @@ pub trait Backend {
     /// A document and the transaction that wrote it, for a write that expects it.
     ///
     /// # Errors
-    /// As [`Backend::require`], and of the backend.
+    /// Of the backend.
     fn version(
         &mut self,
         database: DatabaseId,
@@ -124,7 +100,7 @@ pub trait Backend {
     /// Changes a document by a patch, over no version but the one that the patch was applied to.
     ///
     /// # Errors
-    /// As [`Backend::require`], of the patch, and of the backend.
+    /// Of the patch, and of the backend.
     fn patch(
         &mut self,
         database: DatabaseId,

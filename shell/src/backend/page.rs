@@ -13,11 +13,13 @@ pub struct Range {
     pub to: Bound<DocumentId>,
     /// From the upper end down.
     pub descending: bool,
+    /// Without the documents: each has no bytes.
+    pub ids_only: bool,
 }
 
 impl Range {
     /// Every document.
-    pub const ALL: Range = Range { from: Bound::Unbounded, to: Bound::Unbounded, descending: false };
+    pub const ALL: Range = Range { from: Bound::Unbounded, to: Bound::Unbounded, descending: false, ids_only: false };
 
     /// Everything from a bound on.
     #[must_use]
@@ -29,14 +31,12 @@ impl Range {
 /// Part of a collection, in the order of ids.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The documents, as stored, or why one cannot be shown: it is damaged, or too long for the daemon's protocol.
+    /// The documents, as stored, or why one cannot be shown: it is damaged.
     pub documents: Vec<(DocumentId, Result<Vec<u8>, Error>)>,
     /// Whether there are documents behind the last one.
     pub more: bool,
     /// What keeps documents away that are not named, if anything does.
     pub missing: Vec<Missing>,
-    /// Whether documents follow whose ids are texts, which cannot be shown here.
-    pub texts: bool,
 }
 
 /// Why documents are missing from a collection without being named.
@@ -70,12 +70,4 @@ impl Page {
         let behind = Bound::Excluded(last.clone());
         Some(if range.descending { Range { to: behind, ..range } } else { Range { from: behind, ..range } })
     }
-}
-
-/// The error for documents that a page could not show.
-#[must_use]
-pub fn texts_not_shown() -> Error {
-    let detail = "there are documents whose ids are texts, for which the daemon's protocol has no word; docdbsh DIR shows \
-                  them while no daemon runs";
-    Error::new(ErrorCode::InvalidDocumentId).detail(detail)
 }

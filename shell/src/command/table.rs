@@ -47,7 +47,7 @@ pub(crate) const TABLE: &[Entry] = &[
         &[".collections"],
         "",
         "list the collections of the open database",
-        "Each with the number of its documents, behind a tab; ? where the daemon's protocol does not say it.",
+        "Each with the number of its documents, behind a tab.",
         |rest| alone(rest, Command::Collections),
     ),
     entry(

@@ -1,8 +1,9 @@
 //! Databases and collections: opening, closing, listing.
 
 use comfy_table::{CellAlignment, Table, presets};
-use docdb_protocol::wire::listing::ListedDatabase;
-use docdb_protocol::{CollectionName, DatabaseName, Error, ErrorCode, IfMissing};
+use docdb_client::CountedCollection;
+use docdb_protocol::wire::listing::rfc3339;
+use docdb_protocol::{CollectionName, DatabaseInfo, DatabaseName, Error, ErrorCode, IfMissing};
 
 use super::{Open, Session};
 
@@ -32,14 +33,8 @@ impl Session {
 
     pub(super) fn list_collections(&mut self) -> Result<(), Error> {
         let Some(database) = self.to_read()? else { return Ok(()) };
-        let mut any_unknown = false;
-        for listed in self.backend.collections(database)? {
-            any_unknown |= listed.documents.is_none();
-            let documents = listed.documents.map_or_else(|| "?".to_owned(), |documents| documents.to_string());
-            self.output.line(format!("{}\t{documents}", listed.name).as_bytes())?;
-        }
-        if any_unknown {
-            self.output.note("? is not said by the daemon's protocol: .count COLLECTION reads and counts");
+        for CountedCollection { name, documents } in self.backend.collections(database)? {
+            self.output.line(format!("{name}\t{documents}").as_bytes())?;
         }
         Ok(())
     }
@@ -57,12 +52,13 @@ impl Session {
             }
         }
         let mut any_unknown = false;
-        for ListedDatabase { name, id, created_at, log_bytes, documents, .. } in self.backend.databases()? {
+        for DatabaseInfo { name, id, created_at_unix_ns, log_bytes, documents, .. } in self.backend.databases()? {
             let mut known = |count: Option<u64>| {
                 any_unknown |= count.is_none();
                 count.map_or_else(|| "?".to_owned(), |count| count.to_string())
             };
             let (id, documents, log_bytes) = (id.to_string(), known(documents), known(log_bytes));
+            let created_at = rfc3339(created_at_unix_ns);
             table.add_row([name.as_str().to_owned(), id, documents, log_bytes, created_at]);
         }
         self.output.line(table.trim_fmt().as_bytes())?;

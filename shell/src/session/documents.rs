@@ -8,7 +8,7 @@ use docdb_protocol::{
 };
 
 use super::{Session, quoted};
-use crate::backend::{Feature, Range, texts_not_shown};
+use crate::backend::Range;
 use crate::command::{List, Target};
 use crate::entry;
 
@@ -44,7 +44,6 @@ impl Session {
     /// In a transaction the patch is applied at once, and the document expected to be the same at the commit.
     pub(super) fn patch(&mut self, target: Target, patch: &Patch) -> Result<(), Error> {
         self.refuse_new(&target)?;
-        self.backend.require(Feature::Patches)?;
         let collection = self.collection(target.collection)?;
         let missing = || Error::new(ErrorCode::DocNotFound).document(&target.id);
         let open = self.opened()?;
@@ -148,9 +147,6 @@ impl Session {
             self.output.note("no documents");
             return Ok(());
         };
-        if list.reverse {
-            self.backend.require(Feature::Descending)?;
-        }
         let listed = self.list_range(database, &collection, list);
         // However it ended, nothing of it is left for the next list.
         self.output.end_list()?;
@@ -167,7 +163,8 @@ impl Session {
     fn list_range(&mut self, database: DatabaseId, collection: &CollectionName, list: &List) -> Result<Listed, Error> {
         let bound = |id: &Option<DocumentId>| id.clone().map_or(Bound::Unbounded, Bound::Included);
         let mut listed = 0;
-        let mut next = Some(Range { from: bound(&list.from), to: bound(&list.to), descending: list.reverse });
+        let mut next =
+            Some(Range { from: bound(&list.from), to: bound(&list.to), descending: list.reverse, ids_only: list.ids });
         while let Some(range) = next {
             let page = self.backend.scan(database, collection, &range)?;
             next = page.next(range);
@@ -184,9 +181,6 @@ impl Session {
                     Ok(document) => self.output.listed(&id, &document)?,
                     Err(error) => self.output.error(&error.collection(collection.as_str()).document(id)),
                 }
-            }
-            if page.texts {
-                self.output.error(&texts_not_shown().collection(collection.as_str()));
             }
             for why in page.missing {
                 self.output.error(&why.error().collection(collection.as_str()));

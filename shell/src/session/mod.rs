@@ -300,8 +300,6 @@ impl Session {
         if !self.interactive {
             return Ok(());
         }
-        // A daemon's older protocol does not say the transaction.
-        let transaction = transaction.filter(|transaction| *transaction != TxId(0));
         let transaction = transaction.map(|transaction| format!(", tx {}", transaction.0)).unwrap_or_default();
         self.output.line(format!("{what} {}{transaction}", entry::json(id)).as_bytes())
     }

@@ -7,7 +7,6 @@ use docdb_protocol::limits::{OPERATIONS_PER_REQUEST_MAX, REQUEST_BYTES_MAX};
 use docdb_protocol::{Atomicity, CollectionName, Document, DocumentId, Error, ErrorCode, Operation, OperationReply};
 
 use super::Session;
-use crate::backend::Feature;
 
 /// Writes that wait.
 #[derive(Default)]
@@ -69,7 +68,6 @@ impl Session {
 
     pub(super) fn begin(&mut self) -> Result<(), Error> {
         self.outside_transaction()?;
-        self.backend.require(Feature::Transactions)?;
         self.opened_mut()?.transaction = Some(Transaction::default());
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! operations stand alone, those that break a rule are refused and the others run.
 
 use super::fields::{bytes8, collection_name, database, database_name, id, put_bytes32, put_count, put_id, put_text8};
-use super::{CONNECTION_ID, HEADER_BYTES, Hello, ScanCall, framed, operation};
+use super::{CONNECTION_ID, FRAME_BODY_BYTES_MAX, HEADER_BYTES, Hello, ScanCall, framed, operation, too_large};
 use crate::document_id::DocumentId;
 use crate::error::{Error, ErrorCode};
 use crate::ids::DatabaseId;
@@ -224,6 +224,16 @@ impl Call {
             return Err(Error::new(ErrorCode::LimitExceeded).detail(detail));
         }
         framed(out, request_id, self.kind(), |out| self.put(out))
+    }
+
+    /// Refuses operations that no frame holds together, before anything is done for them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PayloadTooLarge`].
+    pub fn fits(operations: &[Operation]) -> Result<(), Error> {
+        let fields_bytes: usize = operations.iter().map(operation::bytes_max).sum();
+        let body_bytes = HEADER_BYTES + 8 + 1 + 4 + fields_bytes;
+        if body_bytes > FRAME_BODY_BYTES_MAX { Err(too_large(body_bytes)) } else { Ok(()) }
     }
 
     fn put(&self, out: &mut Vec<u8>) {

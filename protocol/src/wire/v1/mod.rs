@@ -64,6 +64,11 @@ pub fn frame_reader() -> FrameReader {
     FrameReader::with_limit(FRAME_BODY_BYTES_MAX)
 }
 
+fn too_large(body_bytes: usize) -> Error {
+    let detail = format!("{body_bytes} bytes, and a frame has at most {FRAME_BODY_BYTES_MAX}");
+    Error::new(ErrorCode::PayloadTooLarge).detail(detail)
+}
+
 /// Appends a frame with the body that `put` writes; nothing at all when that is too large.
 fn framed(out: &mut Vec<u8>, request_id: u64, kind: u8, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
     let start = out.len();
@@ -79,8 +84,7 @@ fn framed(out: &mut Vec<u8>, request_id: u64, kind: u8, put: impl FnOnce(&mut Ve
         }
         _ => {
             out.truncate(start);
-            let detail = format!("{body_bytes} bytes, and a frame has at most {FRAME_BODY_BYTES_MAX}");
-            Err(Error::new(ErrorCode::PayloadTooLarge).detail(detail))
+            Err(too_large(body_bytes))
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Its bytes are read whole before any of its rules is looked at: a name, an id or a document that breaks one makes this
 //! operation an error, and the next begins where it does. Only an unknown type makes all behind it unreadable.
 
-use super::fields::{bytes8, collection_name, id, put_bytes32, put_id, put_text8};
+use super::fields::{bytes8, collection_name, id, id_bytes, put_bytes32, put_id, put_text8};
 use crate::document::Document;
 use crate::error::{Error, ErrorCode};
 use crate::ids::TxId;
@@ -96,4 +96,12 @@ pub(super) fn put(out: &mut Vec<u8>, operation: &Operation) {
             out.extend_from_slice(&version.0.to_le_bytes());
         }
     }
+}
+
+/// At least the bytes that it takes.
+pub(super) fn bytes_max(operation: &Operation) -> usize {
+    const VERSION_BYTES: usize = 8;
+    let id = operation.action.document_id().map_or(0, id_bytes);
+    let document = operation.action.document().map_or(VERSION_BYTES, |document| 4 + document.len());
+    1 + 1 + operation.collection.as_str().len() + id + document
 }
