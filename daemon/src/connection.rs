@@ -12,7 +12,7 @@
 use std::io;
 use std::sync::Arc;
 
-use docdb_protocol::{Error, ErrorCode, wire};
+use docdb_protocol::{ErrorCode, wire};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -151,13 +151,7 @@ impl Reader {
     async fn handle(&mut self, frame: Frame) -> bool {
         match frame {
             Frame::Body(body, share) => self.request(body, share).await,
-            Frame::TooLarge(request_id) => {
-                self.promise(Promise::error(request_id, &ErrorCode::FrameTooLarge.into(), None)).await;
-                false
-            }
-            Frame::Slow(request_id) => {
-                let seconds = self.shared.limits.frame_time_max.as_secs();
-                let error = Error::new(ErrorCode::FrameTimeout).detail(format!("a frame may take {seconds} seconds"));
+            Frame::Refused(request_id, error) => {
                 self.promise(Promise::error(request_id, &error, None)).await;
                 false
             }
@@ -235,6 +229,7 @@ pub(crate) async fn flush(writing: &mut OwnedWriteHalf, gathered: &mut Vec<u8>, 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 mod tests {
+    use docdb_protocol::Error;
     use docdb_protocol::wire::{Command, WireRequest};
     use tokio::io::AsyncReadExt;
     use tokio::time::Instant;

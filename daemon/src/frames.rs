@@ -10,6 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use docdb_protocol::wire::{FrameReader, RefusedFrame, v1};
+use docdb_protocol::{Error, ErrorCode};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -23,12 +24,11 @@ const LENGTH_BYTES: usize = 4;
 pub(crate) enum Frame {
     /// A whole body, and the bytes it is counted with.
     Body(Vec<u8>, Share),
-    /// The length is above the limit. The id is what could be read of it, else 0.
-    TooLarge(u64),
     /// The client is done, or was cut off: nothing can be answered any more but what is outstanding.
     End,
-    /// A frame was begun and not finished in time. The id is what could be read of it, else 0.
-    Slow(u64),
+    /// It is too long, or was begun and not finished in time. Behind it nothing can be read. The id is what could be read of
+    /// it, else 0.
+    Refused(u64, Error),
 }
 
 /// What a client speaks.
@@ -118,7 +118,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
                         return end;
                     }
                 }
-                Err(refused) => return Frame::TooLarge(refused.request_id),
+                Err(refused) => return Frame::Refused(refused.request_id, refused.error()),
             }
         }
         if self.share.is_none() {
@@ -160,7 +160,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         if self.reader.is_refusing() {
             let until = *self.refused_until.get_or_insert_with(|| Instant::now() + self.limits.refused_id_time_max);
             let read = timeout_at(until, self.fill(READ_CHUNK_BYTES)).await;
-            return if matches!(read, Ok(true)) { Ok(()) } else { Err(Frame::TooLarge(0)) };
+            return if matches!(read, Ok(true)) {
+                Ok(())
+            } else {
+                Err(Frame::Refused(0, ErrorCode::FrameTooLarge.into()))
+            };
         }
         self.begun.get_or_insert_with(Instant::now);
         let count = self.readable_now().await;
@@ -168,7 +172,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         match timeout_at(begun + self.limits.frame_time_max, self.fill(count)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Frame::End),
-            Err(_) => Err(Frame::Slow(self.reader.request_id().unwrap_or(0))),
+            Err(_) => {
+                let seconds = self.limits.frame_time_max.as_secs();
+                let error = Error::new(ErrorCode::FrameTimeout).detail(format!("a frame may take {seconds} seconds"));
+                Err(Frame::Refused(self.reader.request_id().unwrap_or(0), error))
+            }
         }
     }
 
@@ -229,6 +237,13 @@ mod tests {
         frames.buffer.capacity() + frames.reader.bytes_allocated()
     }
 
+    async fn refused(frames: &mut Frames<DuplexStream>) -> (u64, ErrorCode) {
+        match frames.next().await {
+            Frame::Refused(request_id, error) => (request_id, error.code()),
+            other => panic!("{other:?}"),
+        }
+    }
+
     async fn body(frames: &mut Frames<DuplexStream>) -> Vec<u8> {
         match frames.next().await {
             Frame::Body(body, _) => body,
@@ -244,7 +259,7 @@ mod tests {
             let (mut client, mut frames, _) = frames(&limits);
             client.write_all(&frame(b"body")[..sent]).await.unwrap();
             let begun = Instant::now();
-            assert!(matches!(frames.next().await, Frame::Slow(0)), "{sent} bytes");
+            assert_eq!(refused(&mut frames).await, (0, ErrorCode::FrameTimeout), "{sent} bytes");
             assert_eq!(begun.elapsed(), limits.frame_time_max, "{sent} bytes");
         }
     }
@@ -253,7 +268,7 @@ mod tests {
     async fn a_frame_that_is_given_up_has_the_request_id_that_came() {
         let (mut client, mut frames, _) = frames(&Limits::default());
         client.write_all(&frame(&[&9_u64.to_le_bytes()[..], b"more"].concat())[..12]).await.unwrap();
-        assert!(matches!(frames.next().await, Frame::Slow(9)));
+        assert_eq!(refused(&mut frames).await, (9, ErrorCode::FrameTimeout));
     }
 
     #[tokio::test(start_paused = true)]
@@ -267,7 +282,7 @@ mod tests {
             }
         });
         let begun = Instant::now();
-        assert!(matches!(frames.next().await, Frame::Slow(0)));
+        assert_eq!(refused(&mut frames).await, (0, ErrorCode::FrameTimeout));
         assert_eq!(begun.elapsed(), limits.frame_time_max);
     }
 
@@ -324,7 +339,7 @@ mod tests {
         let (mut client, mut frames, _) = frames(&limits);
         client.write_all(b"DOCDxxxxxxxxxx").await.unwrap();
         assert_eq!(frames.protocol().await, Some(Protocol::V0));
-        assert!(matches!(frames.next().await, Frame::TooLarge(_)));
+        assert_eq!(refused(&mut frames).await.1, ErrorCode::FrameTooLarge);
         let (client, mut frames, _) = tests::frames(&limits);
         drop(client);
         assert_eq!(frames.protocol().await, None);
@@ -384,11 +399,11 @@ mod tests {
         let too_large = u32::try_from(FRAME_BODY_BYTES_MAX + 1).unwrap().to_le_bytes();
         let (mut client, mut with_id, _) = frames(&limits);
         client.write_all(&[&too_large[..], &7_u64.to_le_bytes()].concat()).await.unwrap();
-        assert!(matches!(with_id.next().await, Frame::TooLarge(7)));
+        assert_eq!(refused(&mut with_id).await, (7, ErrorCode::FrameTooLarge));
         let (mut client, mut without, _) = frames(&limits);
         client.write_all(&too_large).await.unwrap();
         let begun = Instant::now();
-        assert!(matches!(without.next().await, Frame::TooLarge(0)));
+        assert_eq!(refused(&mut without).await, (0, ErrorCode::FrameTooLarge));
         assert_eq!(begun.elapsed(), limits.refused_id_time_max);
     }
 

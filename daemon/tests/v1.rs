@@ -13,6 +13,8 @@ use docdb_protocol::{
     Action, Atomicity, CollectionName, DatabaseId, Document, DocumentId, Error, ErrorCode, Expectation, IfMissing,
     Operation,
 };
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// A directory that is removed at the end, and the data directory in it.
 fn data_dir() -> (tempfile::TempDir, PathBuf) {
@@ -335,6 +337,38 @@ fn a_lost_connection_says_whether_the_call_was_sent() {
     assert!(matches!(lost.code(), ErrorCode::ConnectionLost | ErrorCode::OutcomeUnknown), "{lost}");
     let over = client.get(db, "books", 1).unwrap_err();
     assert_eq!(over.code(), ErrorCode::ConnectionLost);
+}
+
+/// Frames that are sound, whatever stands in them: each is answered, by its own id, and the daemon goes on.
+#[test]
+fn frames_of_random_bytes_are_each_answered() {
+    const FRAMES: u64 = 2_000;
+    let seed = std::env::var("DOCDB_DRILL_SEED").map_or(20_261_129, |seed| seed.parse().unwrap());
+    println!("DOCDB_DRILL_SEED={seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    let mut client = connect(&daemon);
+    let db = client.open_database("a", IfMissing::Create).unwrap();
+    client.put(db, "books", 1, document("1")).unwrap();
+    let mut stream = common::v1_stream(&daemon.socket);
+    for request_id in 2..FRAMES {
+        let kind = (random.next_u64() % 16) as u8;
+        let mut body = [&request_id.to_le_bytes()[..], &[kind]].concat();
+        // Half of them ask of a database that is there, and small bytes make counts and lengths that fit.
+        if random.next_u64().is_multiple_of(2) {
+            body.extend_from_slice(&db.get().to_le_bytes());
+        }
+        let length = random.next_u64() % 40;
+        body.extend((0..length).map(|_| (random.next_u64() % 8) as u8));
+        common::send_all(&mut stream, &u32::try_from(body.len()).unwrap().to_le_bytes());
+        common::send_all(&mut stream, &body);
+        // Fewer under way than the daemon takes at once.
+        assert_eq!(common::v1_answer(&mut stream).request_id, request_id, "kind {kind}");
+    }
+    assert_eq!(client.get(db, "books", 1).unwrap().unwrap().0, document("1"));
+    let (status, said) = daemon.terminate();
+    assert!(status.success(), "{said}");
 }
 
 /// The conversation of FORMAT.md, byte for byte; what a server says of itself in its hello is its own.

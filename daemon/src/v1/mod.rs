@@ -15,8 +15,8 @@ mod reads;
 
 use std::sync::Arc;
 
+use docdb_protocol::ErrorCode;
 use docdb_protocol::wire::v1::{CONNECTION_ID, MAGIC, Received, Refused};
-use docdb_protocol::{Error, ErrorCode};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -112,13 +112,7 @@ impl Connection {
     async fn handle(&mut self, frame: Frame) -> bool {
         match frame {
             Frame::Body(body, share) => self.body(body, share).await,
-            Frame::TooLarge(request_id) => {
-                self.debt(request_id, None).answer(Err(ErrorCode::FrameTooLarge.into()));
-                false
-            }
-            Frame::Slow(request_id) => {
-                let seconds = self.shared.limits.frame_time_max.as_secs();
-                let error = Error::new(ErrorCode::FrameTimeout).detail(format!("a frame may take {seconds} seconds"));
+            Frame::Refused(request_id, error) => {
                 self.debt(request_id, None).answer(Err(error));
                 false
             }

@@ -2,6 +2,7 @@
 //! store, whose threads such a clock would not wait for.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
+use docdb_protocol::Error;
 use docdb_protocol::wire::v1::{Answer, Answered, Call, Hello, frame_reader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
