@@ -167,7 +167,7 @@ impl Checker {
                 let corrupt = matches!(error.code(), ErrorCode::CorruptRecord | ErrorCode::CatalogDamaged);
                 let memory_full = space::openings_may_be_refused(&self.databases, self.memory_bytes_free());
                 if error.code() == ErrorCode::MemoryLimit && memory_full {
-                    return Ok(None);
+                    return self.does_not_fit(database).map(|()| None);
                 }
                 if lost && self.doubt.may_lose_a_database() {
                     self.databases[database].is_missing = true;

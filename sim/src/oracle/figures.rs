@@ -5,11 +5,13 @@
 //! known here to the byte: it holds at least its documents, and no more than a batch for each of its transactions. It
 //! judges nothing on a disk in doubt.
 
+use std::collections::BTreeMap;
+
 use docdb_engine::View;
 use docdb_models::{Content, Database, Key, State};
 use docdb_protocol::{DatabaseInfo, Stats};
 
-use super::room::document_bytes;
+use super::room::{ENTRY_BYTES, document_bytes};
 use super::{Asked, Checker, Tracked, Violation, violation};
 
 /// What the log takes for a document besides its bytes, at least: the header of its record.
@@ -20,6 +22,9 @@ const TRANSACTION_BYTES_MAX: u64 = 4096;
 
 /// What the log of a database may take up before its first transaction.
 const LOG_BYTES_BEGUN: u64 = 16 * 4096;
+
+/// What a write copies of the map's nodes, as the engine counts it.
+const COPIED_BYTES: u64 = 1024;
 
 impl Checker {
     /// Judges the list of the databases.
@@ -241,21 +246,31 @@ pub(super) fn memory_is_counted(view: &View, shown: &State) -> Result<(), Violat
     Ok(())
 }
 
-/// What a state keeps in memory that readers hold beside a later one is at least what was replaced and deleted in between,
-/// and at most all that it takes.
+/// What a state keeps in memory that readers hold beside a later one is what was replaced and deleted in between, with its ids
+/// and entries, and the nodes of the map that the writes copied; at most all that it takes.
 ///
 /// # Errors
 /// When it is said to be less, or more.
 pub(super) fn kept_beside_is_counted(older: &View, newer: &View, model: &Database) -> Result<(), Violation> {
-    let state = |view: &View| model.state_after(view.last_tx().0);
-    let (Some(before), Some(after)) = (state(older), state(newer)) else { return Ok(()) };
-    let is_gone = |(key, content): &(&Key, &Content)| after.get(*key) != Some(*content);
-    let least: u64 = before.iter().filter(is_gone).map(|(_, content)| content.len() as u64).sum();
-    let (told, most) = (older.bytes_kept_beside(newer), older.memory_bytes());
-    if told < least || told > most {
-        let (from, to) = (older.last_tx(), newer.last_tx());
+    let (from, to) = (older.last_tx().0, newer.last_tx().0);
+    let Some(before) = model.state_after(from) else { return Ok(()) };
+    let mut own: BTreeMap<&Key, Option<&Content>> = BTreeMap::new();
+    let (mut writes, mut replaced_bytes) = (0, 0);
+    for tx in from + 1..=to {
+        let Some(transaction) = model.transaction(tx) else { return Ok(()) };
+        for write in transaction {
+            let stood = own.insert(&write.key, write.content.as_ref()).unwrap_or_else(|| before.get(&write.key));
+            replaced_bytes += stood.map_or(0, |content| document_bytes(&write.key.1, content.len()));
+            writes += 1;
+        }
+    }
+    let nodes_bytes = before.len() as u64 * ENTRY_BYTES;
+    let held_bytes = older.memory_bytes() - nodes_bytes;
+    let kept_bytes = nodes_bytes.min(writes * COPIED_BYTES) + held_bytes.min(replaced_bytes);
+    let told = older.bytes_kept_beside(newer);
+    if told != kept_bytes {
         return violation!(
-            "the state after {from} is said to keep {told} bytes beside that after {to}: {least} to {most}"
+            "the state after {from} is said to keep {told} bytes beside that after {to}, and keeps {kept_bytes}"
         );
     }
     Ok(())

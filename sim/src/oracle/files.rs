@@ -203,6 +203,7 @@ impl Checker {
         self.files.delivered(completion);
         self.attempts.delivered(completion, disk);
         self.catalog.delivered(completion);
+        self.rebuilds.delivered(completion);
         self.watch_delivered(completion, disk)
     }
 }

@@ -20,6 +20,8 @@ mod ids;
 pub(crate) mod progress;
 pub(crate) mod proofs;
 mod published;
+mod rebuilds;
+mod reopening;
 mod room;
 pub(crate) mod settled;
 pub(crate) mod space;
@@ -46,6 +48,7 @@ use doubt::Doubt;
 use figures::Counts;
 use files::Files;
 use format::Format;
+use rebuilds::Rebuilds;
 use room::Room;
 use watch::Watch;
 
@@ -212,6 +215,7 @@ pub struct Checker {
     files: Files,
     attempts: Attempts,
     catalog: CatalogFile,
+    rebuilds: Rebuilds,
     watch: Watch,
     format: Format,
     /// The engine's bound for the journal of its catalog.
@@ -271,6 +275,7 @@ impl Checker {
             files: Files::default(),
             attempts: Attempts::default(),
             catalog: CatalogFile::default(),
+            rebuilds: Rebuilds::default(),
             watch: Watch::default(),
             format: Format::default(),
             catalog_journal_bytes_min: 0,
@@ -422,6 +427,7 @@ impl Checker {
             files: _,
             attempts: _,
             catalog: _,
+            rebuilds: _,
             watch: _,
             format: _,
             catalog_journal_bytes_min: _,
@@ -496,6 +502,7 @@ impl Checker {
         }
         (self.stopping, self.is_unwritten) = (false, false);
         (self.files, self.attempts, self.catalog) = (Files::default(), Attempts::default(), CatalogFile::default());
+        self.rebuilds.crashed();
         self.watch.crashed();
         self.format.crashed();
         for tracked in &mut self.databases {

@@ -169,6 +169,7 @@ impl Checker {
         self.format_submitted(op, disk)?;
         self.files.submitted(id, op, disk, is_in_doubt)?;
         self.attempts.submitted(id, op);
+        self.rebuilds.submitted(id, op)?;
         self.watch_submitted(id, op)?;
         self.catalog.submitted(id, op, self.catalog_journal_bytes_min)?;
         let changed = match op {
@@ -223,6 +224,8 @@ impl Checker {
                 Ok(())
             }
             AlertKind::CatalogRebuilt(_) if self.doubt.may_lose_a_database() => {
+                self.rebuilds.rebuilt()?;
+                self.format.rebuilt();
                 // The logs do not say where they were closed.
                 self.databases.iter_mut().for_each(|tracked| tracked.stored = 0);
                 Ok(())

@@ -14,7 +14,7 @@ use docdb_protocol::{Action, DocumentId, ErrorCode, Operation, OperationResult, 
 use super::{Tracked, Violation, violation};
 
 /// What the map takes for an entry.
-const ENTRY_BYTES: u64 = 72;
+pub(super) const ENTRY_BYTES: u64 = 72;
 
 /// The two counts in front of shared bytes.
 const COUNTS_BYTES: u64 = 16;

@@ -4,7 +4,7 @@
 //! the counts must be those of what is shown. It knows nothing of what the database should contain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds as _};
 use std::sync::Arc;
 
 use docdb_engine::{Lookup, Scanned, View};
@@ -111,7 +111,15 @@ pub(super) fn withheld_is_told<'a>(view: &View, known: impl Iterator<Item = &'a 
     }
     for (collection, withheld) in collections {
         let places = withheld.iter().flat_map(|id| [Bound::Included(*id), Bound::Excluded(*id)]);
-        for from in places.chain([Bound::Unbounded]) {
+        let places: Vec<Bound<&DocumentId>> = places.chain([Bound::Unbounded]).collect();
+        for (from, to) in places.iter().flat_map(|from| places.iter().map(|to| (*from, *to))) {
+            let is_due = withheld.iter().any(|id| is_within(id, from, to));
+            let is_told = view.loss(collection, from, to).is_some();
+            if is_told != is_due {
+                return violation!("{collection}: from {from:?} to {to:?} something is said to be lost: {is_told}");
+            }
+        }
+        for from in places {
             let is_due = withheld.range::<DocumentId, _>((from, Bound::Unbounded)).next().is_some();
             let is_told = matches!(view.scan(collection, from).last(), Some(Err(error)) if !error.names_document());
             if is_told != is_due {
@@ -132,6 +140,10 @@ fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<
     let middle = held.iter().nth(at).cloned().unwrap_or(DocumentId::Number(newest));
     let text = |text: &str| DocumentId::text(text).expect("the judge's texts break no rule");
     let places = [next(&middle), DocumentId::Number(u64::MAX), text(" "), text("m"), middle];
+    for (from, to) in places.iter().zip(places.iter().cycle().skip(1)) {
+        scans_back(view, collection, &held, (Bound::Included(from), Bound::Included(to)))?;
+        scans_back(view, collection, &held, (Bound::Excluded(from), Bound::Excluded(to)))?;
+    }
     for id in &places {
         for from in [Bound::Included(id), Bound::Excluded(id)] {
             let expected = held.range((from, Bound::Unbounded)).cloned().map(Some);
@@ -143,6 +155,9 @@ fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<
             let to = if let Bound::Included(id) = from { Bound::Excluded(id) } else { Bound::Included(id) };
             scans_back(view, collection, &held, (Bound::Unbounded, to))?;
             scans_back(view, collection, &held, (from, Bound::Unbounded))?;
+            if view.loss(collection, from, to).is_some() != shown.is_unnamed {
+                return violation!("{collection}: from {from:?} to {to:?} something is lost: {}", shown.is_unnamed);
+            }
         }
         let absent = matches!(view.lookup(collection, id), Lookup::Absent);
         if !held.contains(id) && absent == shown.is_unnamed {
@@ -159,7 +174,8 @@ fn scans_back(
     held: &BTreeSet<DocumentId>,
     (from, to): (Bound<&DocumentId>, Bound<&DocumentId>),
 ) -> Result<(), Violation> {
-    let expected: Vec<Option<DocumentId>> = held.range((from, to)).rev().cloned().map(Some).collect();
+    let expected = held.iter().filter(|id| is_within(id, from, to));
+    let expected: Vec<Option<DocumentId>> = expected.rev().cloned().map(Some).collect();
     let back: Vec<Option<DocumentId>> = view.range_back(collection, from, to).map(|entry| id_of(&entry)).collect();
     if back != expected {
         return violation!(
@@ -174,6 +190,11 @@ fn scans_back(
         );
     }
     Ok(())
+}
+
+/// Whether an id lies between two bounds.
+fn is_within(id: &DocumentId, from: Bound<&DocumentId>, to: Bound<&DocumentId>) -> bool {
+    (from, to).contains(id)
 }
 
 /// The document that it is about; `None` where nothing names what is lost.

@@ -148,10 +148,15 @@ impl Checker {
         use ErrorCode as E;
         let (database, code) = (asked.database(), error.code());
         let tracked = database.map(|database| &self.databases[database]);
+        let is_executed = matches!(asked, Asked::Execute { .. });
         let is_so = match code {
             E::OutcomeUnknown => tracked.is_some_and(|tracked| tracked.is_latched),
             E::ReadOnly => tracked.is_some_and(|tracked| tracked.is_latched || tracked.is_damaged),
             E::DiskFull | E::OutOfResources | E::FileOpen | E::FileWrite | E::FileSync | E::FileRead => {
+                if let Some(tracked) = tracked.filter(|tracked| tracked.is_latched && is_executed) {
+                    let name = &tracked.name;
+                    return violation!("{code:?} was answered of {name}, which had latched by then: it is read-only");
+                }
                 // A folder that a catalog has lost is nobody's to make.
                 if code == E::FileOpen && matches!(asked, Asked::Open { .. }) && self.doubt.may_lose_a_database() {
                     return Ok(());

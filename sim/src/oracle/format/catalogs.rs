@@ -4,6 +4,8 @@
 //! - What a start writes first is what stood in the file that it found, and nothing else: no change is lost, none comes
 //!   back. A file that has lost something durable is put aside, and no other one.
 //! - No generation is given twice by one process, nor any behind which changes were written; each start is counted.
+//! - A catalog that was rebuilt counts more starts than any that was written before: numbers of a start that left nothing in
+//!   any folder are not given again.
 //! - Every database that somebody was told of is in each snapshot, with the time of its creation.
 //! - What a closing stores is what it closed: where its log ends, and how many documents there are.
 //! - Changes stand behind their snapshot, one behind the other, each knowing how many were durable.
@@ -23,6 +25,11 @@ const GENERATIONS_PER_START: u64 = 1 << 30;
 pub(super) struct Catalogs {
     /// The highest generation behind which changes were ever written.
     generation_max: u64,
+    /// The most starts that any catalog said, up to the first one that was rebuilt.
+    starts_max: u64,
+    was_rebuilt: bool,
+    /// Whether this process has said that it rebuilt the catalog.
+    is_rebuilt: bool,
     /// The last one that this process gave.
     given: u64,
     /// What the process found when it started, if that was a catalog.
@@ -57,9 +64,14 @@ pub(super) struct Known<'run> {
 impl Catalogs {
     /// A process starts on what lies on this disk.
     pub(super) fn starts(&mut self, disk: &SimDisk) {
-        let generation_max = self.generation_max;
+        let Catalogs { generation_max, starts_max, was_rebuilt, .. } = *self;
         let found = disk.catalog().map(|bytes| catalog::read(&bytes));
-        *self = Catalogs { generation_max, found, ..Catalogs::default() };
+        *self = Catalogs { generation_max, starts_max, was_rebuilt, found, ..Catalogs::default() };
+    }
+
+    /// The operator hears that the catalog was rebuilt.
+    pub(super) fn rebuilt(&mut self) {
+        self.is_rebuilt = true;
     }
 
     /// The file that was found is given another name.
@@ -100,6 +112,7 @@ impl Catalogs {
             Some(counted) if counted != *starts => return violation!("{counted} starts became {starts}"),
             Some(_) => {}
         }
+        self.are_all_counted(*starts)?;
         self.starts = Some(*starts);
         if !entries.is_sorted_by(|one, next| one.id < next.id) || entries.iter().any(|entry| entry.id >= *next_database)
         {
@@ -142,6 +155,18 @@ impl Catalogs {
             (next.count, next.end) = (next.count + 1, next.end + CHANGE_BYTES as u64);
         }
         self.written = Some(next);
+        Ok(())
+    }
+
+    /// Those that came after the first rebuilding are counted from far ahead, and none of them needs to be known to the next.
+    fn are_all_counted(&mut self, starts: u64) -> Result<(), Violation> {
+        if self.is_rebuilt && starts <= self.starts_max {
+            return violation!("a rebuilt catalog counts {starts} starts, and there were {}", self.starts_max);
+        }
+        self.was_rebuilt |= self.is_rebuilt;
+        if !self.was_rebuilt {
+            self.starts_max = self.starts_max.max(starts);
+        }
         Ok(())
     }
 

@@ -74,6 +74,11 @@ impl Format {
         self.catalogs.starts(disk);
     }
 
+    /// The operator hears that the catalog was rebuilt.
+    pub(super) fn rebuilt(&mut self) {
+        self.catalogs.rebuilt();
+    }
+
     /// The process died.
     pub(super) fn crashed(&mut self) {
         self.files.clear();
