@@ -1,13 +1,14 @@
 //! The DocDB daemon: a Unix socket in front of a data directory.
 //!
 //! One request goes `frames` (bytes to a body) -> `requests` (body to a plan) -> `store` (the host) ->
-//! `answer` (reply to bytes), all within `connection`, of which `server` runs many. A client of version 1 of the protocol
-//! is served by `v1` in the place of `requests` and `answer`. `budget`, `outstanding` and `limits` bound them; `config` says
-//! what they are set to, and `peer` who is served.
+//! `answer` (reply to bytes), all within `connection`, of which `accept` begins many and `shutdown` ends all. A client of
+//! version 1 of the protocol is served by `v1` in the place of `requests` and `answer`. `budget`, `outstanding` and `limits`
+//! bound them; `config` says what they are set to, `peer` who is served, and `log` what the operator reads.
 //!
 //! The daemon decides nothing about data: what is valid, `docdb_protocol` says; what is stored and when it
 //! is durable, the engine says. It never reads or writes a file of the data directory.
 
+mod accept;
 mod answer;
 mod args;
 mod budget;
@@ -16,11 +17,14 @@ mod connection;
 mod descriptors;
 mod frames;
 mod limits;
+mod log;
 mod outstanding;
 mod peer;
 mod requests;
 mod server;
+mod shutdown;
 mod socket;
+mod statistics;
 mod store;
 mod v1;
 
@@ -28,7 +32,10 @@ pub use args::{Args, Task, command};
 pub use config::{ConfigError, ConfigErrors, Difference, Loaded, Settings};
 pub use descriptors::{DESCRIPTORS_MIN, raise_descriptor_limit};
 pub use limits::Limits;
+pub use log::{Log, LogFormat, LogLevel, LogSettings};
 pub use peer::Allowed;
-pub use server::{Config, Control, Server, Stopped};
+pub use server::{Config, Control, Server};
+pub use shutdown::{ShutdownTimes, Stopped};
 pub use socket::Access;
+pub use statistics::Statistics;
 pub use store::EngineOptions;

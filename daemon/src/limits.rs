@@ -1,8 +1,10 @@
 //! The bounds of the daemon: every queue, wait and number of things has its name here.
 //!
-//! Owns nothing else. A bound that can be configured has its default here and its flag in `args.rs`.
+//! Owns nothing else. A bound that can be configured has its default here and its row in `config/table.rs`.
 
 use std::time::Duration;
+
+use crate::shutdown::ShutdownTimes;
 
 /// What one server allows. [`Limits::default`] is fit for production; tests make them small.
 #[derive(Clone, Debug)]
@@ -22,8 +24,8 @@ pub struct Limits {
     pub frame_time_max: Duration,
     /// How long a refused, oversized frame may take to show its request id before it is answered with 0.
     pub refused_id_time_max: Duration,
-    /// From the signal to stop until the process gives up waiting.
-    pub shutdown_time_max: Duration,
+    /// How long each phase of the end may take.
+    pub shutdown: ShutdownTimes,
 }
 
 impl Default for Limits {
@@ -36,7 +38,7 @@ impl Default for Limits {
             idle_time_max: Duration::from_secs(15 * 60),
             frame_time_max: Duration::from_secs(30),
             refused_id_time_max: Duration::from_millis(50),
-            shutdown_time_max: Duration::from_secs(30),
+            shutdown: ShutdownTimes::default(),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `docdbd`: parses the command line, runs the server, turns its end into an exit code.
-#![expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
+#![expect(clippy::print_stderr, reason = "what is wrong before there is a log goes to standard error")]
+
+mod operator;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use docdbd::{Args, Config, Control, Difference, Loaded, Server, Task};
-use tokio::signal::unix::{self, SignalKind};
+use docdbd::{Args, Config, Loaded, Log, Server, Task};
+use operator::{Operator, Signals};
+use tracing::{error, info, warn};
 
 const USAGE: u8 = 1;
 const CANNOT_OPEN: u8 = 2;
@@ -30,12 +33,14 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    for note in &loaded.notes {
-        eprintln!("{PROGRAM}: note: {note}");
-    }
     match args.task {
         Task::Serve => {}
-        Task::CheckConfig => return print(&format!("{PROGRAM}: the settings are right\n")),
+        Task::CheckConfig => {
+            for note in &loaded.notes {
+                eprintln!("{PROGRAM}: note: {note}");
+            }
+            return print(&format!("{PROGRAM}: the settings are right\n"));
+        }
         Task::PrintConfig => return print(&loaded.print()),
     }
     let Some(config) = Config::from_settings(loaded.settings.clone()) else {
@@ -54,14 +59,21 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(CANNOT_OPEN);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let log = match Log::start(&loaded.settings.log) {
+        Ok(log) => log,
         Err(error) => {
             eprintln!("{PROGRAM}: cannot start: {error}");
             return ExitCode::from(CANNOT_OPEN);
         }
     };
-    let code = runtime.block_on(serve(&args, loaded, config));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("cannot start: {error}");
+            return ExitCode::from(CANNOT_OPEN);
+        }
+    };
+    let code = runtime.block_on(serve(args, loaded, log, config));
     // A closing that took too long must not hold the process up a second time.
     runtime.shutdown_background();
     code
@@ -73,114 +85,45 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn serve(args: &Args, loaded: Loaded, config: Config) -> ExitCode {
+async fn serve(args: Args, loaded: Loaded, log: Log, config: Config) -> ExitCode {
     let data_dir = config.data_dir.clone();
+    let settings = loaded.file.as_ref().map_or(String::new(), |file| format!(", settings of {}", file.display()));
+    info!("{PROGRAM} starts as process {}, data directory {}{settings}", std::process::id(), data_dir.display());
+    for note in &loaded.notes {
+        warn!("{note}");
+    }
     // Before the directory is opened: a signal during a long opening is remembered, not fatal.
-    let mut signals = match Signals::listen() {
+    let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
-            eprintln!("{PROGRAM}: cannot listen for signals: {error}");
+            error!("cannot listen for signals: {error}");
             return ExitCode::from(CANNOT_OPEN);
         }
     };
     let server = match Server::open(config).await {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("{PROGRAM}: cannot open {}: {}: {error}", data_dir.display(), error.code().name());
+            error!("cannot open {}: {}: {error}", data_dir.display(), error.code().name());
             return ExitCode::from(CANNOT_OPEN);
         }
     };
     let (databases, socket) = (server.databases(), server.socket_path().display().to_string());
     let connections = server.connections_max();
-    eprintln!(
-        "{PROGRAM}: data directory {}, {databases} databases, up to {connections} connections, listening on {socket}",
-        data_dir.display()
-    );
+    info!("{databases} databases, up to {connections} connections, listening on {socket}");
     if let Some(limit) = server.few_descriptors() {
-        eprintln!(
-            "{PROGRAM}: note: fewer connections than configured, for at most {limit} files may be open (ulimit -n)"
-        );
+        warn!("fewer connections than configured, for at most {limit} files may be open (ulimit -n)");
     }
-    let control = server.control();
-    let stop = async {
-        let mut loaded = loaded;
-        loop {
-            match signals.next().await {
-                Signal::Stop(name) => {
-                    eprintln!("{PROGRAM}: {name}, stopping");
-                    return;
-                }
-                Signal::Reload => loaded = reload(args, loaded, &control),
-            }
-        }
-    };
-    let stopped = server.run(stop).await;
-    if stopped.connections_cut > 0 {
-        eprintln!("{PROGRAM}: warning: {} connections were still busy and were cut", stopped.connections_cut);
-    }
+    let (operator, orders) = Operator::new(args, loaded, log, server.control());
+    tokio::spawn(operator.follow(signals));
+    let stopped = server.run_until(orders.stop(), orders.force()).await;
     match stopped.closed {
         Ok(()) => {
-            eprintln!("{PROGRAM}: stopped");
+            info!("stopped");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{PROGRAM}: warning: not closed in order: {}: {error}", error.code().name());
+            warn!("not closed in order: {}: {error}; what was acknowledged is safe", error.code().name());
             ExitCode::from(NOT_CLOSED)
-        }
-    }
-}
-
-/// Reads the settings again and lets those count that can. Where there is a mistake in them, all stay as they are.
-fn reload(args: &Args, old: Loaded, control: &Control) -> Loaded {
-    let new = match args.load() {
-        Ok(new) => new,
-        Err(errors) => {
-            for error in errors.iter() {
-                eprintln!("{PROGRAM}: {error}");
-            }
-            eprintln!("{PROGRAM}: warning: SIGHUP: the settings have mistakes and stay as they were");
-            return old;
-        }
-    };
-    let Difference { counting, at_start } = old.difference(&new);
-    control.change(new.settings.limits.clone(), new.settings.access.allowed.clone());
-    let counting = if counting.is_empty() { "nothing has changed".to_owned() } else { counting.join(", ") };
-    eprintln!("{PROGRAM}: SIGHUP: {counting}");
-    for change in at_start {
-        eprintln!("{PROGRAM}: warning: {change} counts from the next start on");
-    }
-    // What counts from the next start on is different until then.
-    old.with_reloaded(&new)
-}
-
-/// The signals that the daemon listens for.
-struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-    hangup: unix::Signal,
-}
-
-enum Signal {
-    /// To stop, and what it is called.
-    Stop(&'static str),
-    /// To read the settings again.
-    Reload,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: unix::signal(SignalKind::terminate())?,
-            interrupt: unix::signal(SignalKind::interrupt())?,
-            hangup: unix::signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
-            _ = self.hangup.recv() => Signal::Reload,
         }
     }
 }

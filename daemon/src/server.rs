@@ -1,33 +1,28 @@
 //! The server: one data directory, one socket, many connections, and an orderly end.
 //!
-//! Order at the start: the data directory first, which takes its lock; the socket only with the lock held.
-//! Order at the end: no new connections, no new requests, everything outstanding answered, the directory
-//! synced and closed, the socket removed. It takes no more connections than leave descriptors for the files of open
-//! databases. It never touches a frame.
+//! Order at the start: what can be known to be wrong is looked for; then the data directory, which takes its lock; the
+//! socket only with the lock held. Order at the end: see `shutdown`; the socket is removed last. It takes no more connections
+//! than leave descriptors for the files of open databases. It never touches a frame.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
-use docdb_protocol::{Error, ErrorCode, wire};
-use tokio::net::{UnixListener, UnixStream};
+use docdb_protocol::{Error, ErrorCode};
+use tokio::net::UnixListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::budget::TotalBudget;
+use crate::accept::{Accepting, Counters, Rules};
 use crate::config::Settings;
-use crate::connection::{self, Shared};
 use crate::descriptors;
 use crate::limits::Limits;
 use crate::peer::Allowed;
+use crate::shutdown::{self, Stopped};
 use crate::socket::{self, Access, SocketFile};
+use crate::statistics::Statistics;
 use crate::store::{EngineOptions, Store};
-
-/// How long accepting rests after the operating system refused a connection, for example for lack of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server serves, where, and to whom.
 #[derive(Clone, Debug)]
@@ -60,7 +55,7 @@ impl Config {
     /// What the settings say; `None` where they name no data directory.
     #[must_use]
     pub fn from_settings(settings: Settings) -> Option<Config> {
-        let Settings { data_dir, socket, access, limits, engine } = settings;
+        let Settings { data_dir, socket, access, limits, engine, .. } = settings;
         Some(Config { data_dir: data_dir?, socket, access, limits, engine })
     }
 }
@@ -73,28 +68,16 @@ pub struct Server {
     socket_path: PathBuf,
     databases: usize,
     rules: watch::Sender<Rules>,
+    counters: Arc<Counters>,
     few_descriptors: Option<u64>,
 }
 
-/// What may change while a server serves. Each connection keeps those that it began with.
-#[derive(Clone, Debug)]
-struct Rules {
-    limits: Arc<Limits>,
-    allowed: Allowed,
-}
-
-impl Rules {
-    /// Of the limits, those of connections that leave descriptors for the files of open databases.
-    fn new(mut limits: Limits, allowed: Allowed) -> Rules {
-        limits.connections_max = limits.connections_max.min(descriptors::connections_max(descriptors::limit()));
-        Rules { limits: Arc::new(limits), allowed }
-    }
-}
-
-/// Changes a server that runs.
-#[derive(Clone, Debug)]
+/// Changes a server that runs, and looks into it.
+#[derive(Clone)]
 pub struct Control {
+    store: Store,
     rules: watch::Sender<Rules>,
+    counters: Arc<Counters>,
 }
 
 impl Control {
@@ -102,15 +85,27 @@ impl Control {
     pub fn change(&self, limits: Limits, allowed: Allowed) {
         self.rules.send_replace(Rules::new(limits, allowed));
     }
-}
 
-/// How a server ended.
-#[derive(Debug)]
-pub struct Stopped {
-    /// Connections that were still busy when the time was up, and were cut.
-    pub connections_cut: usize,
-    /// Whether the data directory was closed, and in time.
-    pub closed: Result<(), Error>,
+    /// What the server does at this moment.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PoolStopped`] when it has ended.
+    pub async fn statistics(&self) -> Result<Statistics, Error> {
+        let requests_in_work = self.store.in_flight();
+        let store = self.store.clone();
+        let (stats, databases) =
+            tokio::task::spawn_blocking(move || Ok::<_, Error>((store.stats()?, store.databases()?)))
+                .await
+                .map_err(|error| Error::new(ErrorCode::PoolStopped).detail(error.to_string()))??;
+        Ok(Statistics {
+            stats,
+            databases,
+            connections: self.counters.connections.load(Ordering::Relaxed),
+            connections_served: self.counters.served.load(Ordering::Relaxed),
+            connections_refused: self.counters.refused.load(Ordering::Relaxed),
+            requests_in_work,
+        })
+    }
 }
 
 impl Server {
@@ -145,13 +140,13 @@ impl Server {
             }
         };
         let rules = watch::Sender::new(Rules::new(limits, access.allowed));
-        Ok(Server { store, listener, socket, socket_path, databases, rules, few_descriptors })
+        Ok(Server { store, listener, socket, socket_path, databases, rules, counters: Arc::default(), few_descriptors })
     }
 
     /// What changes this server while it runs.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control { rules: self.rules.clone() }
+        Control { store: self.store.clone(), rules: self.rules.clone(), counters: Arc::clone(&self.counters) }
     }
 
     /// Where clients connect.
@@ -180,29 +175,21 @@ impl Server {
 
     /// Serves until `stop` is done, then ends in order, within the time the limits allow.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Stopped {
-        let Server { store, listener, socket, rules, .. } = self;
+        self.run_until(stop, std::future::pending()).await
+    }
+
+    /// As [`Server::run`]; the orderly end is given up when `force` is done too.
+    pub async fn run_until(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) -> Stopped {
+        let Server { store, listener, socket, rules, counters, .. } = self;
         let (stopping, stopping_seen) = watch::channel(false);
-        let accepting = Accepting { store: store.clone(), stopping: stopping_seen, rules: rules.subscribe() };
-        let mut connections = accepting.until(stop, &listener).await;
-        let limits = Arc::clone(&rules.borrow().limits);
-        let deadline = Instant::now() + limits.shutdown_time_max;
+        let accepting = Accepting { store: store.clone(), stopping: stopping_seen, rules: rules.subscribe(), counters };
+        let connections = accepting.until(stop, &listener).await;
         drop(listener);
         stopping.send_replace(true);
-        let drained = timeout_at(deadline, async { while connections.join_next().await.is_some() {} }).await;
-        let connections_cut = connections.len();
-        if drained.is_err() {
-            connections.shutdown().await;
-        }
-        let closing = tokio::task::spawn_blocking(move || store.close());
-        // Half the time again for the closing when the connections used it all up.
-        let deadline = deadline.max(Instant::now() + limits.shutdown_time_max / 2);
-        let closed = match timeout_at(deadline, closing).await {
-            Ok(Ok(closed)) => closed,
-            Ok(Err(panicked)) => Err(Error::new(ErrorCode::PoolStopped).detail(panicked.to_string())),
-            Err(_) => Err(Error::new(ErrorCode::PoolStopped).detail("closing took too long")),
-        };
+        let times = rules.borrow().limits.shutdown;
+        let stopped = shutdown::end(store, connections, times, force).await;
         drop(socket);
-        Stopped { connections_cut, closed }
+        stopped
     }
 }
 
@@ -220,62 +207,4 @@ fn bind(path: &Path, access: &Access) -> io::Result<(UnixListener, SocketFile)> 
     let (listener, file) = socket::bind(path, access)?;
     listener.set_nonblocking(true)?;
     Ok((UnixListener::from_std(listener)?, file))
-}
-
-/// Takes connections.
-struct Accepting {
-    store: Store,
-    stopping: watch::Receiver<bool>,
-    rules: watch::Receiver<Rules>,
-}
-
-impl Accepting {
-    async fn until(self, stop: impl Future<Output = ()>, listener: &UnixListener) -> JoinSet<()> {
-        let total = TotalBudget::new(&self.rules.borrow().limits);
-        let mut connections = JoinSet::new();
-        let mut pause_until = Instant::now();
-        tokio::pin!(stop);
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut stop => return connections,
-                Some(_) = connections.join_next() => continue,
-                accepted = async { sleep_until(pause_until).await; listener.accept().await } => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => match self.admit(&stream, connections.len()) {
-                    Ok(limits) => {
-                        let budget = total.connection(&limits);
-                        let (store, stopping) = (self.store.clone(), self.stopping.clone());
-                        connections.spawn(connection::serve(stream, Shared { store, limits, stopping }, budget));
-                    }
-                    Err(error) => refuse(&stream, &error),
-                },
-                // The connection waits in the backlog; asking again at once would only spin.
-                Err(_) => pause_until = Instant::now() + ACCEPT_PAUSE,
-            }
-        }
-    }
-
-    /// The limits of a new connection beside so many others, or why there is none.
-    fn admit(&self, stream: &UnixStream, others: usize) -> Result<Arc<Limits>, Error> {
-        let rules = self.rules.borrow();
-        // A process that is gone has credentials all the same; without them nobody is let in.
-        let (uid, gid) = stream.peer_cred().map_or((u32::MAX, u32::MAX), |peer| (peer.uid(), peer.gid()));
-        if !rules.allowed.lets_in(uid, gid) {
-            let detail = format!("neither user {uid} nor group {gid} is among allowed_uids and allowed_gids");
-            return Err(Error::new(ErrorCode::PermissionDenied).detail(detail));
-        }
-        if others >= rules.limits.connections_max {
-            return Err(ErrorCode::TooManyConnections.into());
-        }
-        Ok(Arc::clone(&rules.limits))
-    }
-}
-
-/// Sends a client that is not served its error, or the part of it that the socket takes at once.
-fn refuse(stream: &UnixStream, error: &Error) {
-    let mut bytes = Vec::new();
-    wire::encode_error(0, error, &mut bytes);
-    let _ = stream.try_write(&bytes);
 }

@@ -5,12 +5,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use docdb::{Alert, DocDb, Options, View};
 use docdb_protocol::{
-    CollectionName, DatabaseId, DatabaseInfo, DocumentId, Error, ErrorCode, Patch, Request, Response, TxId,
+    CollectionName, DatabaseId, DatabaseInfo, DocumentId, Error, ErrorCode, Patch, Request, Response, Stats, TxId,
 };
 use tokio::sync::oneshot;
+use tracing::{error, warn};
 
 use crate::outstanding::Ticket;
 
@@ -22,7 +24,20 @@ pub(crate) type SharedView = Arc<View>;
 
 /// One open data directory. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Store(DocDb);
+pub(crate) struct Store {
+    docdb: DocDb,
+    /// Requests that the engine has and has not answered.
+    in_flight: Arc<AtomicU64>,
+}
+
+/// Counts one request for as long as it lives.
+struct InFlight(Arc<AtomicU64>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// An answer on its way.
 #[derive(Debug)]
@@ -32,14 +47,19 @@ impl Store {
     /// Opens the data directory and takes its lock. Blocks.
     pub(crate) fn open(data_dir: &Path, engine: EngineOptions) -> Result<Store, Error> {
         let options = Options { engine, on_alert: Some(Arc::new(log_alert)), ..Options::default() };
-        Ok(Store(DocDb::open_with(data_dir, options)?))
+        Ok(Store { docdb: DocDb::open_with(data_dir, options)?, in_flight: Arc::default() })
+    }
+
+    fn begin(&self) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(&self.in_flight))
     }
 
     /// Hands a request to the engine. It is in the engine's queue when this returns, so requests submitted
     /// one after the other are admitted in that order. The ticket is given back before the answer arrives.
     pub(crate) fn submit(&self, request: Request, ticket: Ticket) -> Waiting {
         let (sender, receiver) = oneshot::channel();
-        self.0.submit(request, move |response| {
+        self.ask(request, move |response| {
             drop(ticket);
             // The connection may be gone; the write is done all the same.
             let _ = sender.send(response);
@@ -50,7 +70,7 @@ impl Store {
     /// What readers of a database see now. It is opened when it is closed.
     pub(crate) async fn view(&self, database: DatabaseId, ticket: Ticket) -> Result<SharedView, Error> {
         let (sender, receiver) = oneshot::channel();
-        self.0.submit_view(database, move |view| {
+        self.docdb.submit_view(database, move |view| {
             drop(ticket);
             // The connection may be gone.
             let _ = sender.send(view);
@@ -60,12 +80,16 @@ impl Store {
 
     /// As [`Store::submit`]; `then` is called with the response, by this thread where there is nothing to wait for.
     pub(crate) fn ask(&self, request: Request, then: impl FnOnce(Response) + Send + 'static) {
-        self.0.submit(request, then);
+        let in_flight = self.begin();
+        self.docdb.submit(request, move |response| {
+            drop(in_flight);
+            then(response);
+        });
     }
 
     /// As [`Store::view`]; `then` is called with the view, by this thread where the database is open.
     pub(crate) fn look(&self, database: DatabaseId, then: impl FnOnce(Result<SharedView, Error>) + Send + 'static) {
-        self.0.submit_view(database, then);
+        self.docdb.submit_view(database, then);
     }
 
     /// Changes a document by a patch. Blocks.
@@ -76,24 +100,40 @@ impl Store {
         id: &DocumentId,
         patch: &Patch,
     ) -> Result<TxId, Error> {
-        self.0.patch(database, collection, id, patch)
+        let _in_flight = self.begin();
+        self.docdb.patch(database, collection, id, patch)
     }
 
     /// The catalog. Blocks.
     pub(crate) fn databases(&self) -> Result<Vec<DatabaseInfo>, Error> {
-        self.0.databases()
+        self.docdb.databases()
+    }
+
+    /// Counts of the whole data directory. Blocks.
+    pub(crate) fn stats(&self) -> Result<Stats, Error> {
+        self.docdb.stats()
+    }
+
+    /// How many requests were submitted and are not answered.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Syncs, closes every database and gives the lock back. Blocks.
     pub(crate) fn close(self) -> Result<(), Error> {
-        self.0.close()
+        self.docdb.close()
     }
 }
 
 /// What the operator should know: a database that takes no more writes must not stay unnoticed.
-#[expect(clippy::print_stderr, reason = "the daemon's own log goes to standard error")]
 fn log_alert(alert: &Alert) {
-    eprintln!("docdbd {}: alert: {alert}", env!("CARGO_PKG_VERSION"));
+    let sentence = alert.sentence();
+    match (alert.needs_somebody(), &alert.database) {
+        (true, Some(name)) => error!(database = name.as_str(), "alert: {sentence}"),
+        (true, None) => error!("alert: data directory: {sentence}"),
+        (false, Some(name)) => warn!(database = name.as_str(), "alert: {sentence}"),
+        (false, None) => warn!("alert: data directory: {sentence}"),
+    }
 }
 
 impl Waiting {

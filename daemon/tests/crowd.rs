@@ -75,8 +75,8 @@ fn a_daemon_with_few_descriptors_takes_fewer_connections_and_goes_on() {
     limited.args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\" --data-dir \"$1\""), env!("CARGO_BIN_EXE_docdbd")]);
     limited.arg(&data).stdin(Stdio::null()).stdout(Stdio::null());
     let daemon = Daemon::start_as(limited, &data);
-    let up_to: usize = daemon.first_line.split("up to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-    assert!(up_to < LIMIT as usize, "{}", daemon.first_line);
+    let up_to: usize = daemon.listening.split("up to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(up_to < LIMIT as usize, "{}", daemon.listening);
     let mut writer = daemon.connect();
     let db = writer.open("a");
     // As many as there is room for, each of them served; one more is refused, again and again.

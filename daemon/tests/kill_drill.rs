@@ -1,11 +1,14 @@
-//! Kill -9, again and again: no acknowledged write may be lost, none invented, none taken back.
+//! Kill -9, and SIGTERM, again and again: no acknowledged write may be lost, none invented, none taken back, and none
+//! done that was refused.
 //!
 //! The loss this prevents: group commit that acknowledges what lay in a buffer of the process lost
 //! acknowledged writes in 5 of 20 kills of a system of our kind.
 //!
-//! Eight writers, each with documents of its own and one sequence each, over the socket, half of them in each version of the
-//! protocol. The moment of each kill is a number of acknowledged writes drawn from a seed, never a time. DOCDB_DRILL_SEED replays one.
+//! Writers, each with documents of its own and one sequence each, over the socket, half of them in each version of the
+//! protocol. The moment of each end is a number of acknowledged writes drawn from a seed, never a time. DOCDB_DRILL_SEED replays one;
+//! DOCDB_STOP_ROUNDS says how often the daemon is stopped.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+#![allow(clippy::print_stdout, reason = "the seed and the rounds of a drill that fails")]
 
 mod common;
 
@@ -20,9 +23,19 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 const ROUNDS: u64 = 20;
 const WRITERS: u64 = 8;
+/// Rounds of SIGTERM, unless DOCDB_STOP_ROUNDS says more, under more writers.
+const STOP_ROUNDS: u64 = 6;
+const STOP_WRITERS: u64 = 16;
 const DOCUMENTS_PER_WRITER: u64 = 5;
-/// A round is killed after 1 to this many acknowledged writes.
+/// A round ends after 1 to this many acknowledged writes.
 const ACKNOWLEDGED_MAX: u64 = 400;
+
+/// How a round ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Kill,
+    Terminate,
+}
 
 /// What one writer knows of one document.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +75,11 @@ impl Writer {
             self.known[document].sent = self.sequence;
             let text = text(id, self.sequence);
             let Some(written) = client.write(database, exists, id, &text) else { return };
+            if written.as_ref().is_err_and(|error| error.starts_with("pool is stopped")) {
+                // What is refused is not done.
+                self.known[document].sent = self.known[document].acknowledged;
+                return;
+            }
             assert_eq!(written, Ok(()));
             self.known[document].acknowledged = self.sequence;
             if acknowledged.fetch_add(1, Ordering::SeqCst) + 1 == stop_at {
@@ -105,24 +123,34 @@ fn sequence(id: u64, bytes: &[u8]) -> u64 {
 
 #[test]
 fn twenty_kills_lose_nothing_that_was_acknowledged() {
+    rounds(ROUNDS, WRITERS, End::Kill);
+}
+
+#[test]
+fn stops_under_sixteen_writers_lose_nothing_that_was_acknowledged() {
+    let rounds_wanted = std::env::var("DOCDB_STOP_ROUNDS").map_or(STOP_ROUNDS, |rounds| rounds.parse().unwrap());
+    rounds(rounds_wanted, STOP_WRITERS, End::Terminate);
+}
+
+fn rounds(rounds: u64, writers: u64, end: End) {
     let seed = std::env::var("DOCDB_DRILL_SEED").map_or(20_261_123, |seed| seed.parse().unwrap());
     println!("DOCDB_DRILL_SEED={seed}");
     let dir = tempfile::tempdir().unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut writers: Vec<Writer> = (0..WRITERS)
+    let mut writers: Vec<Writer> = (0..writers)
         .map(|number| {
             let known = vec![Known::default(); DOCUMENTS_PER_WRITER as usize];
             Writer { number, known, sequence: 0, random: ChaCha8Rng::seed_from_u64(random.next_u64()) }
         })
         .collect();
     let mut acknowledged_in_all = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let stop_at = 1 + random.next_u64() % ACKNOWLEDGED_MAX;
-        acknowledged_in_all += drill(&dir.path().join("data"), &mut writers, stop_at);
-        println!("round {round}: killed at {stop_at}, {acknowledged_in_all} acknowledged in all");
+        acknowledged_in_all += drill(&dir.path().join("data"), &mut writers, stop_at, end);
+        println!("round {round}: {end:?} at {stop_at}, {acknowledged_in_all} acknowledged in all");
     }
     // The drill has drilled: a run in which nothing was acknowledged proves nothing.
-    assert!(acknowledged_in_all >= ROUNDS);
+    assert!(acknowledged_in_all >= rounds);
     let daemon = Daemon::start(&dir.path().join("data"));
     check(&daemon, &mut writers);
 }
@@ -136,8 +164,8 @@ fn check(daemon: &Daemon, writers: &mut [Writer]) -> DatabaseId {
     database
 }
 
-/// One life of the daemon, from start to kill; how many writes it acknowledged.
-fn drill(data: &Path, writers: &mut [Writer], stop_at: u64) -> u64 {
+/// One life of the daemon, from start to end; how many writes it acknowledged.
+fn drill(data: &Path, writers: &mut [Writer], stop_at: u64, end: End) -> u64 {
     let daemon = Daemon::start(data);
     let database = check(&daemon, writers);
     let acknowledged = Arc::new(AtomicU64::new(0));
@@ -149,7 +177,14 @@ fn drill(data: &Path, writers: &mut [Writer], stop_at: u64) -> u64 {
             scope.spawn(move || writer.write(client, database, acknowledged, stop_at, &enough));
         }
         is_enough.recv().unwrap();
-        daemon.kill();
+        match end {
+            End::Kill => daemon.kill(),
+            End::Terminate => {
+                let (status, said) = daemon.terminate();
+                assert_eq!(status.code(), Some(0), "{said}");
+                assert!(said.contains("stopped") && !said.contains("warning"), "{said}");
+            }
+        }
     });
     acknowledged.load(Ordering::SeqCst)
 }

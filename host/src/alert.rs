@@ -23,12 +23,21 @@ impl From<docdb_engine::Alert> for Alert {
     }
 }
 
-impl fmt::Display for Alert {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.database {
-            Some(name) => write!(formatter, "database {:?}: ", name.as_str())?,
-            None => formatter.write_str("data directory: ")?,
+impl Alert {
+    /// Whether somebody has to do something before all is well again; else it goes on by itself.
+    #[must_use]
+    pub fn needs_somebody(&self) -> bool {
+        match self.kind {
+            AlertKind::ReadOnly(_) | AlertKind::NoSpace(_) | AlertKind::Damage(_) | AlertKind::CatalogRebuilt(_) => {
+                true
+            }
+            AlertKind::LogFailed(_) | AlertKind::PreparationFailed(_) => false,
         }
+    }
+
+    /// What happened and why, without the database.
+    #[must_use]
+    pub fn sentence(&self) -> String {
         let (what, why) = match &self.kind {
             AlertKind::LogFailed(error) if self.database.is_none() => {
                 ("writing the catalog failed, and it is written anew", error)
@@ -46,7 +55,17 @@ impl fmt::Display for Alert {
                 ("preparing a file ahead of need failed; it is tried again when it is needed", error)
             }
         };
-        write!(formatter, "{what}: {why}")
+        format!("{what}: {why}")
+    }
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.database {
+            Some(name) => write!(formatter, "database {:?}: ", name.as_str())?,
+            None => formatter.write_str("data directory: ")?,
+        }
+        formatter.write_str(&self.sentence())
     }
 }
 

@@ -18,6 +18,7 @@ pub use sources::{Difference, Loaded};
 use std::path::PathBuf;
 
 use crate::limits::Limits;
+use crate::log::LogSettings;
 use crate::socket::Access;
 use crate::store::EngineOptions;
 
@@ -36,4 +37,6 @@ pub struct Settings {
     pub limits: Limits,
     /// The settings of the engine.
     pub engine: EngineOptions,
+    /// How events are logged.
+    pub log: LogSettings,
 }

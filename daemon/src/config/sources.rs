@@ -12,6 +12,7 @@ use super::error::{ConfigError, ConfigErrors, nearest};
 use super::table::{Changes, SETTINGS, Setting};
 use super::value::Raw;
 use super::{Settings, file};
+use crate::shutdown::ShutdownTimes;
 
 /// Where the file may be named besides `--config`.
 pub(crate) const CONFIG_VARIABLE: &str = "DOCDB_CONFIG";
@@ -191,6 +192,22 @@ fn contradictions(settings: &Settings) -> Vec<ConfigError> {
             "one connection may hold more than all_connections_bytes, which all together may hold; raise that, or lower this",
         ));
     }
+    let ShutdownTimes { drain, wait, close } = limits.shutdown;
+    if drain > wait || wait > close {
+        errors.push(ConfigError::new(
+            "shutdown_wait_seconds",
+            "all three times count from the signal on, so shutdown_drain_seconds is at most this, and this at most \
+             shutdown_close_seconds",
+        ));
+    }
+    if let (Some(data_dir), Some(log)) = (&settings.data_dir, &settings.log.file)
+        && log.starts_with(data_dir)
+    {
+        errors.push(ConfigError::new(
+            "log_file",
+            "it lies in the data directory, which holds only what DocDB puts there; name a place outside",
+        ));
+    }
     errors
 }
 
@@ -289,5 +306,9 @@ mod tests {
     fn what_contradicts_another_setting_is_a_mistake() {
         let errors = load("connection_bytes = \"2 GiB\"\n", &[], &[]).unwrap_err();
         assert!(errors.starts_with("connection_bytes: one connection may hold more"), "{errors}");
+        let errors = load("shutdown_drain_seconds = 26\n", &[], &[]).unwrap_err();
+        assert!(errors.starts_with("shutdown_wait_seconds: all three times count from the signal"), "{errors}");
+        let errors = load("data_dir = \"d\"\nlog_file = \"d/docdbd.log\"\n", &[], &[]).unwrap_err();
+        assert!(errors.starts_with("log_file: it lies in the data directory"), "{errors}");
     }
 }

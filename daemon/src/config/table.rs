@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use docdb_protocol::limits::{FRAME_BODY_BYTES_MAX, PENDING_BYTES_MAX, PENDING_REQUESTS_MAX, REQUEST_BYTES_MAX};
 
 use super::Settings;
-use super::value::{self, Quantity, Raw, Unit, Who};
+use super::value::{self, Choice, Quantity, Raw, Unit, Who};
 
 /// One setting.
 pub(crate) struct Setting {
@@ -38,6 +38,7 @@ pub(crate) enum Changes {
 enum Kind {
     Path(fn(&mut Settings) -> &mut Option<PathBuf>),
     Number(Unit, fn(&mut Settings) -> &mut dyn Quantity, RangeInclusive<u64>),
+    Choice(fn(&mut Settings) -> &mut dyn Choice),
     Mode(fn(&mut Settings) -> &mut u32),
     Group(fn(&mut Settings) -> &mut Option<u32>),
     Ids(Who, fn(&mut Settings) -> &mut Vec<u32>),
@@ -189,6 +190,54 @@ pub(crate) const SETTINGS: &[Setting] = &[
         changes: Changes::OnReload,
         kind: Kind::Number(Unit::Seconds, |settings| &mut settings.limits.frame_time_max, 1..=DAY),
     },
+    Setting {
+        key: "shutdown_drain_seconds",
+        value_name: "SECONDS",
+        meaning: "From the signal to stop on, so long clients may take the answers to what they asked",
+        default: None,
+        changes: Changes::OnReload,
+        kind: Kind::Number(Unit::Seconds, |settings| &mut settings.limits.shutdown.drain, 0..=DAY),
+    },
+    Setting {
+        key: "shutdown_wait_seconds",
+        value_name: "SECONDS",
+        meaning: "From the signal on, so long requests that are in work are waited for; then connections are cut",
+        default: None,
+        changes: Changes::OnReload,
+        kind: Kind::Number(Unit::Seconds, |settings| &mut settings.limits.shutdown.wait, 0..=DAY),
+    },
+    Setting {
+        key: "shutdown_close_seconds",
+        value_name: "SECONDS",
+        meaning: "From the signal on, by then everything has to be synced and closed; else the end is forced, with a warning",
+        default: None,
+        changes: Changes::OnReload,
+        kind: Kind::Number(Unit::Seconds, |settings| &mut settings.limits.shutdown.close, 1..=DAY),
+    },
+    Setting {
+        key: "log_file",
+        value_name: "PATH",
+        meaning: "Log to this file; SIGHUP opens it again by its name",
+        default: Some("standard error"),
+        changes: Changes::OnStart,
+        kind: Kind::Path(|settings| &mut settings.log.file),
+    },
+    Setting {
+        key: "log_format",
+        value_name: "FORMAT",
+        meaning: "Log each event as a line of words, or as one JSON object",
+        default: None,
+        changes: Changes::OnStart,
+        kind: Kind::Choice(|settings| &mut settings.log.format),
+    },
+    Setting {
+        key: "log_level",
+        value_name: "LEVEL",
+        meaning: "Log what is at least as important",
+        default: None,
+        changes: Changes::OnReload,
+        kind: Kind::Choice(|settings| &mut settings.log.level),
+    },
 ];
 
 impl Setting {
@@ -208,6 +257,7 @@ impl Setting {
                 let number = unit.parse(raw, range)?;
                 field(settings).set(number);
             }
+            Kind::Choice(field) => value::choose(field(settings), raw)?,
             Kind::Mode(field) => *field(settings) = value::mode(raw)?,
             Kind::Group(field) => *field(settings) = Some(Who::Group.id(raw)?),
             Kind::Ids(who, field) => *field(settings) = who.ids(raw)?,
@@ -221,6 +271,7 @@ impl Setting {
         match &self.kind {
             Kind::Path(field) => field(to).clone_from(field(&mut from)),
             Kind::Number(_, field, _) => field(to).set(field(&mut from).number()),
+            Kind::Choice(field) => field(to).choose(field(&mut from).chosen()),
             Kind::Mode(field) => *field(to) = *field(&mut from),
             Kind::Group(field) => *field(to) = *field(&mut from),
             Kind::Ids(_, field) => field(to).clone_from(field(&mut from)),
@@ -236,6 +287,10 @@ impl Setting {
                 Some(toml::Value::String(path).to_string())
             }
             Kind::Number(unit, field, _) => Some(unit.toml(field(&mut settings).number())),
+            Kind::Choice(field) => {
+                let field = field(&mut settings);
+                Some(format!("\"{}\"", field.words()[field.chosen()]))
+            }
             Kind::Mode(field) => Some(format!("\"{:04o}\"", field(&mut settings))),
             Kind::Group(field) => field(&mut settings).map(|group| group.to_string()),
             Kind::Ids(_, field) => {
@@ -259,6 +314,7 @@ impl Setting {
         match &self.kind {
             Kind::Path(_) => "a path".to_owned(),
             Kind::Number(unit, _, range) => unit.describe(range),
+            Kind::Choice(field) => field(&mut Settings::default()).words().join(", "),
             Kind::Mode(_) => "octal digits that let the owner read and write".to_owned(),
             Kind::Group(_) => "a group, by name or number".to_owned(),
             Kind::Ids(who, _) => format!("{}s, by name or number, in an array or with commas", who.name()),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::error::nearest;
+use crate::log::{LogFormat, LogLevel};
 
 /// A value as its source has it.
 #[derive(Clone, Debug)]
@@ -171,6 +172,60 @@ fn meant_suffix<'a>(suffix: &str, known: &'a [(&'a str, u64)]) -> Option<&'a str
     nearest(suffix, known.clone()).or_else(|| known.find(same_letter))
 }
 
+/// A field of the settings that holds one of several words.
+pub(crate) trait Choice {
+    fn words(&self) -> &'static [&'static str];
+    /// The index of the word that holds.
+    fn chosen(&self) -> usize;
+    /// `index` is one of [`Choice::words`].
+    fn choose(&mut self, index: usize);
+}
+
+impl Choice for LogFormat {
+    fn words(&self) -> &'static [&'static str] {
+        &["words", "json"]
+    }
+
+    fn chosen(&self) -> usize {
+        *self as usize
+    }
+
+    fn choose(&mut self, index: usize) {
+        *self = [LogFormat::Words, LogFormat::Json][index];
+    }
+}
+
+impl Choice for LogLevel {
+    fn words(&self) -> &'static [&'static str] {
+        &["error", "warning", "info", "debug"]
+    }
+
+    fn chosen(&self) -> usize {
+        *self as usize
+    }
+
+    fn choose(&mut self, index: usize) {
+        *self = [LogLevel::Error, LogLevel::Warning, LogLevel::Info, LogLevel::Debug][index];
+    }
+}
+
+/// Puts the word in its place.
+pub(crate) fn choose(field: &mut dyn Choice, raw: &Raw) -> Result<(), String> {
+    let words = field.words();
+    let Raw::Text(text) = raw else { return Err(format!("it takes one of: {}", words.join(", "))) };
+    let text = text.to_string_lossy();
+    match words.iter().position(|word| *word == text) {
+        Some(index) => {
+            field.choose(index);
+            Ok(())
+        }
+        None => Err(match nearest(&text, words.iter().copied()) {
+            Some(meant) => format!("{text:?} is not known; did you mean \"{meant}\"?"),
+            None => format!("{text:?} is not known; it takes one of: {}", words.join(", ")),
+        }),
+    }
+}
+
 /// A path, as it was given.
 pub(crate) fn path(raw: &Raw) -> Result<PathBuf, String> {
     match raw {
@@ -300,6 +355,19 @@ mod tests {
         for wrong in [text("0680"), text("0460"), text("7777"), decimal(660), decimal(0o660)] {
             assert!(mode(&wrong).unwrap_err().contains("octal"), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn words_are_known_and_keep_their_places() {
+        for field in [&mut LogFormat::default() as &mut dyn Choice, &mut LogLevel::default()] {
+            for (index, word) in field.words().iter().enumerate() {
+                choose(field, &text(word)).unwrap();
+                assert_eq!(field.chosen(), index, "{word}");
+            }
+        }
+        let level = &mut LogLevel::default();
+        assert_eq!(choose(level, &text("warn")).unwrap_err(), "\"warn\" is not known; did you mean \"warning\"?");
+        assert!(choose(level, &text("7")).unwrap_err().ends_with("it takes one of: error, warning, info, debug"));
     }
 
     #[test]

@@ -16,7 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 pub struct Daemon {
     pub child: Child,
     pub socket: PathBuf,
-    pub first_line: String,
+    /// The line that says where it listens.
+    pub listening: String,
     log: BufReader<ChildStderr>,
 }
 
@@ -35,21 +36,27 @@ impl Daemon {
     pub fn start_as(mut command: Command, data_dir: &Path) -> Daemon {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        assert!(line.contains("listening on"), "{line}");
-        Daemon { child, socket: data_dir.with_extension("sock"), first_line: line, log }
+        let mut said = String::new();
+        while !said.contains("listening on") {
+            let read = log.read_line(&mut said).unwrap();
+            assert!(read > 0, "{said}");
+        }
+        let listening = said.lines().last().unwrap().to_owned();
+        Daemon { child, socket: data_dir.with_extension("sock"), listening, log }
     }
 
     pub fn connect(&self) -> Client {
         Client::connect(&self.socket)
     }
 
-    /// The next line of its log.
-    pub fn said(&mut self) -> String {
-        let mut line = String::new();
-        self.log.read_line(&mut line).unwrap();
-        line
+    /// The lines of its log up to the first that contains `text`.
+    pub fn said(&mut self, text: &str) -> String {
+        let mut said = String::new();
+        while !said.lines().last().is_some_and(|line| line.contains(text)) {
+            let read = self.log.read_line(&mut said).unwrap();
+            assert!(read > 0, "{text:?} is not in: {said}");
+        }
+        said
     }
 
     pub fn kill(mut self) {
