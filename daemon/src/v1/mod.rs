@@ -89,22 +89,28 @@ impl Connection {
     }
 
     /// While earlier calls are still being answered, the client may go on asking; each answer says that the server
-    /// stops.
+    /// stops. Nobody waits for these answers, so a client that asks without end keeps nothing up.
     async fn refuse_until_answered(&mut self) {
-        let owed = self.owed.clone();
+        let (owed, refused) = (self.owed.clone(), Outstanding::new());
         let answered = owed.none();
         tokio::pin!(answered);
         loop {
+            let next = async {
+                refused.below(self.shared.limits.requests_per_connection_max.max(1)).await;
+                self.frames.next().await
+            };
             let frame = tokio::select! {
-                frame = self.frames.next() => frame,
+                biased;
                 () = &mut answered => return,
+                frame = next => frame,
             };
             let Frame::Body(body, share) = frame else { return };
             let request_id = match Received::decode(&body) {
                 Ok(Received { request_id, .. }) | Err(Refused { request_id: Some(request_id), .. }) => request_id,
                 Err(Refused { request_id: None, .. }) => return,
             };
-            self.debt(request_id, Some(share)).answer(Err(ErrorCode::PoolStopped.into()));
+            let debt = Debt::new(request_id, self.queue.clone(), refused.begin(), Some(share));
+            debt.answer(Err(ErrorCode::PoolStopped.into()));
         }
     }
 

@@ -2,6 +2,8 @@
 //! store, whose threads such a clock would not wait for.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
+use std::time::Duration;
+
 use docdb_protocol::Error;
 use docdb_protocol::wire::v1::{Answer, Answered, Call, Hello, frame_reader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,6 +123,32 @@ async fn an_answer_waits_for_no_earlier_one_and_one_that_nobody_gives_says_so() 
     let expected = [(3, Some(ErrorCode::OutcomeUnknown)), (1, None)];
     assert_eq!(codes(&rest(&mut client).await), expected);
     owed.none().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_without_end_does_not_keep_a_stop_up() {
+    let limits = Limits::default();
+    let (shared, stop, _directory) = shared(&limits);
+    let (mut client, server) = UnixStream::pair().unwrap();
+    let (reading, _writing) = server.into_split();
+    let budget = TotalBudget::new(&limits).connection(&limits);
+    let frames = Frames::new(reading, budget.clone(), limits);
+    // Its answers are not sent.
+    let (queue, mut due) = mpsc::unbounded_channel();
+    let owed = Outstanding::new();
+    let connection = Connection { frames, queue, owed: owed.clone(), budget, shared, is_greeted: true };
+    let ticket = owed.begin();
+    let running = tokio::spawn(connection.run());
+    stop.send_replace(true);
+    let asking = tokio::spawn(async move { while client.write_all(&unknown(7)).await.is_ok() {} });
+    let refused = due.recv().await.unwrap();
+    drop(ticket);
+    timeout(Duration::from_secs(3600), running).await.expect("it ends when what was owed is answered").unwrap();
+    let mut answer = Vec::new();
+    drop(refused.append_to(&mut answer));
+    let stopped = Answered::decode(&answer[4..]).unwrap();
+    assert_eq!(codes(&[stopped]), [(7, Some(ErrorCode::PoolStopped))]);
+    asking.abort();
 }
 
 #[tokio::test(start_paused = true)]
