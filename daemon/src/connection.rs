@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::answer::Promise;
 use crate::budget::{Budget, Share};
@@ -95,6 +95,12 @@ pub(crate) fn discard(reading: &OwnedReadHalf) {
     }
 }
 
+/// Ends when nothing has been owed for the idle time.
+pub(crate) async fn idle(owed: &Outstanding, limits: &Limits) {
+    owed.none().await;
+    sleep(limits.idle_time_max).await;
+}
+
 struct Reader {
     frames: Frames<OwnedReadHalf>,
     queue: mpsc::Sender<Promise>,
@@ -107,21 +113,21 @@ impl Reader {
     async fn run(mut self) -> OwnedReadHalf {
         let mut stopping = self.shared.stopping.clone();
         loop {
-            let idle = self.shared.limits.idle_time_max;
             let frame = tokio::select! {
                 biased;
                 // A closed channel means the server is gone, which is a stop as well.
                 _ = stopping.wait_for(|stopping| *stopping) => break,
-                frame = timeout(idle, self.frames.next()) => frame,
+                frame = self.frames.next() => Some(frame),
+                () = idle(&self.outstanding, &self.shared.limits) => None,
             };
             match frame {
-                Ok(frame) => {
+                Some(frame) => {
                     if !self.handle(frame).await {
                         return self.frames.into_stream();
                     }
                 }
-                Err(_) if self.frames.begun() => {}
-                Err(_) => return self.frames.into_stream(),
+                None if self.frames.begun() => {}
+                None => return self.frames.into_stream(),
             }
         }
         self.refuse_until_answered().await;
@@ -279,13 +285,36 @@ mod tests {
         // Every request begins it anew.
         let mut served = serving(&limits);
         for _ in 0..3 {
-            tokio::time::sleep(limits.idle_time_max / 2).await;
+            sleep(limits.idle_time_max / 2).await;
             served.client.write_all(&refused()).await.unwrap();
             assert!(!closed(&mut served.client).await, "the answer");
         }
         let begun = Instant::now();
         assert!(closed(&mut served.client).await);
         assert_eq!(begun.elapsed(), limits.idle_time_max);
+    }
+
+    /// The connection was once closed behind an answer that took longer than the idle time.
+    #[tokio::test(start_paused = true)]
+    async fn the_idle_time_does_not_run_while_an_answer_is_owed() {
+        let limits = Limits::default();
+        let directory = tempfile::tempdir().unwrap();
+        let (_stop, stopping) = watch::channel(false);
+        let store = Store::open(&directory.path().join("data"), EngineOptions::default()).unwrap();
+        let shared = Shared { store, limits: Arc::new(limits.clone()), stopping };
+        let (_client, server) = UnixStream::pair().unwrap();
+        let (reading, _writing) = server.into_split();
+        let budget = TotalBudget::new(&limits).connection(&limits);
+        let frames = Frames::new(reading, budget.clone(), limits.clone());
+        let (queue, _promises) = mpsc::channel(1);
+        let outstanding = Outstanding::new();
+        let ticket = outstanding.begin();
+        let mut running = tokio::spawn(Reader { frames, queue, outstanding, budget, shared }.run());
+        assert!(timeout(limits.idle_time_max * 10, &mut running).await.is_err(), "it waits for what is owed");
+        drop(ticket);
+        let begun = Instant::now();
+        running.await.unwrap();
+        assert_eq!(begun.elapsed(), limits.idle_time_max, "and then its idle time begins");
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,10 +24,13 @@ pub const PATCH_OPERATIONS_MAX: usize = 1_000;
 /// The document bytes of one request together.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The body of one frame of the wire protocol, either way.
+/// The body of one frame of version 0 of the wire protocol, either way.
 pub const FRAME_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The data of one answer to Scan, unless a single document is larger.
+/// The body of one frame of version 1, either way: any document, and what stands around it.
+pub const FRAME_BODY_V1_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 1024 * 1024;
+
+/// The data of one answer to Scan, in either version, unless a single document is larger.
 pub const SCAN_REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Databases in one data directory.

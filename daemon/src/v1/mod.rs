@@ -19,10 +19,9 @@ use docdb_protocol::ErrorCode;
 use docdb_protocol::wire::v1::{CONNECTION_ID, MAGIC, Received, Refused};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use crate::budget::{Budget, Share};
-use crate::connection::{Shared, discard, flush};
+use crate::connection::{Shared, discard, flush, idle};
 use crate::frames::{Frame, Frames};
 use crate::limits::{Limits, WRITE_GATHER_BYTES};
 use crate::outstanding::Outstanding;
@@ -148,12 +147,6 @@ impl Connection {
     fn debt(&self, request_id: u64, share: Option<Share>) -> Debt {
         Debt::new(request_id, self.queue.clone(), self.owed.begin(), share)
     }
-}
-
-/// Ends when nothing has been owed for the idle time.
-async fn idle(owed: &Outstanding, limits: &Limits) {
-    owed.none().await;
-    sleep(limits.idle_time_max).await;
 }
 
 /// Sends the answers until there are no more, or the client takes none.

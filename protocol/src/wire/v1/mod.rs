@@ -24,6 +24,7 @@ mod hello;
 mod operation;
 mod scan;
 
+pub use crate::limits::{FRAME_BODY_V1_BYTES_MAX as FRAME_BODY_BYTES_MAX, SCAN_REPLY_BYTES_MAX as PAGE_BYTES_MAX};
 pub use answer::{Answer, Answered, CountedCollection, OperationAnswer};
 pub use call::{Call, Received, Refused};
 pub use figures::Figures;
@@ -31,7 +32,6 @@ pub use hello::{Hello, Welcome};
 pub use scan::{Page, ScanCall, Scanned, cursor_after};
 
 use crate::error::{Error, ErrorCode};
-use crate::limits::DOCUMENT_BYTES_MAX;
 use crate::wire::FrameReader;
 
 /// What a client's stream begins with, and the server's. As the length of a frame of version 0 it is above every limit.
@@ -39,12 +39,6 @@ pub const MAGIC: &[u8; 8] = b"DOCDBWIR";
 
 /// The version that is described here.
 pub const VERSION: u16 = 1;
-
-/// The body of one frame, either way: any document, and what stands around it.
-pub const FRAME_BODY_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 1024 * 1024;
-
-/// The documents or ids of one page, unless a single document is larger.
-pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// The request id of an answer that belongs to no request, but to the connection.
 pub const CONNECTION_ID: u64 = 0;
