@@ -3,7 +3,8 @@
 //! One request goes `frames` (bytes to a body) -> `requests` (body to a plan) -> `store` (the host) ->
 //! `answer` (reply to bytes), all within `connection`, of which `accept` begins many and `shutdown` ends all. A client of
 //! version 1 of the protocol is served by `v1` in the place of `requests` and `answer`. `budget`, `outstanding` and `limits`
-//! bound them; `config` says what they are set to, `peer` who is served, and `log` what the operator reads.
+//! bound them; `config` says what they are set to, `peer` who is served, `log` what the operator reads, and
+//! `notify` what the service manager hears. `opening` opens every database before the daemon says that it listens.
 //!
 //! The daemon decides nothing about data: what is valid, `docdb_protocol` says; what is stored and when it
 //! is durable, the engine says. It never reads or writes a file of the data directory.
@@ -18,6 +19,8 @@ mod descriptors;
 mod frames;
 mod limits;
 mod log;
+pub mod notify;
+mod opening;
 mod outstanding;
 mod peer;
 mod requests;

@@ -85,6 +85,18 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn say_listening(server: &Server) {
+    let (databases, connections) = (server.databases(), server.connections_max());
+    let socket = server.socket_path().display();
+    let listening = format!("{databases}, up to {connections} connections, listening on {socket}");
+    if server.all_answer() {
+        info!("{listening}");
+    } else {
+        warn!("{listening}");
+    }
+    docdbd::notify::ready(&listening);
+}
+
 async fn serve(args: Args, loaded: Loaded, log: Log, config: Config) -> ExitCode {
     let data_dir = config.data_dir.clone();
     let settings = loaded.file.as_ref().map_or(String::new(), |file| format!(", settings of {}", file.display()));
@@ -100,21 +112,23 @@ async fn serve(args: Args, loaded: Loaded, log: Log, config: Config) -> ExitCode
             return ExitCode::from(CANNOT_OPEN);
         }
     };
-    let server = match Server::open(config).await {
+    let (operator, orders) = Operator::new(args, loaded, log);
+    let begun = operator.begun();
+    tokio::spawn(operator.follow(signals));
+    let server = match Server::open_until(config, orders.stop()).await {
         Ok(server) => server,
         Err(error) => {
             error!("cannot open {}: {}: {error}", data_dir.display(), error.code().name());
             return ExitCode::from(CANNOT_OPEN);
         }
     };
-    let (databases, socket) = (server.databases(), server.socket_path().display().to_string());
-    let connections = server.connections_max();
-    info!("{databases} databases, up to {connections} connections, listening on {socket}");
+    begun.send_replace(Some(server.control()));
+    if server.is_complete() {
+        say_listening(&server);
+    }
     if let Some(limit) = server.few_descriptors() {
         warn!("fewer connections than configured, for at most {limit} files may be open (ulimit -n)");
     }
-    let (operator, orders) = Operator::new(args, loaded, log, server.control());
-    tokio::spawn(operator.follow(signals));
     let stopped = server.run_until(orders.stop(), orders.force()).await;
     match stopped.closed {
         Ok(()) => {

@@ -3,7 +3,7 @@
 //! SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads the settings and opens the log again; SIGUSR1 logs
 //! statistics. Owns the signals, and what is logged of them.
 
-use docdbd::{Args, Control, Difference, Loaded, Log, Statistics};
+use docdbd::{Args, Control, Difference, Loaded, Log, Statistics, notify};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -74,14 +74,20 @@ pub(crate) struct Operator {
     args: Args,
     loaded: Loaded,
     log: Log,
-    control: Control,
+    /// The server, from when it has opened everything.
+    control: watch::Sender<Option<Control>>,
     stops: watch::Sender<u32>,
 }
 
 impl Operator {
-    pub(crate) fn new(args: Args, loaded: Loaded, log: Log, control: Control) -> (Operator, Orders) {
+    pub(crate) fn new(args: Args, loaded: Loaded, log: Log) -> (Operator, Orders) {
         let (stops, orders) = watch::channel(0);
-        (Operator { args, loaded, log, control, stops }, Orders(orders))
+        (Operator { args, loaded, log, control: watch::Sender::new(None), stops }, Orders(orders))
+    }
+
+    /// Where the server is put when it has opened everything.
+    pub(crate) fn begun(&self) -> watch::Sender<Option<Control>> {
+        self.control.clone()
     }
 
     /// Does what each signal orders, for as long as the process lives.
@@ -96,12 +102,30 @@ impl Operator {
                     );
                     self.stops.send_modify(|stops| *stops += 1);
                 }
-                Signal::Reload => self.reload(),
-                Signal::LogStatistics => match self.control.statistics().await {
-                    Ok(statistics) => log_statistics(&statistics),
-                    Err(error) => warn!("SIGUSR1: there are no statistics: {error}"),
-                },
+                Signal::Reload => {
+                    let serves = self.control.borrow().is_some();
+                    if serves {
+                        notify::reloading();
+                    }
+                    self.reload();
+                    if serves {
+                        notify::reloaded();
+                    }
+                }
+                Signal::LogStatistics => self.log_statistics().await,
             }
+        }
+    }
+
+    async fn log_statistics(&self) {
+        let control = self.control.borrow().clone();
+        let Some(control) = control else {
+            warn!("SIGUSR1: there are no statistics: databases are being opened");
+            return;
+        };
+        match control.statistics().await {
+            Ok(statistics) => log_statistics(&statistics),
+            Err(error) => warn!("SIGUSR1: there are no statistics: {error}"),
         }
     }
 
@@ -111,6 +135,10 @@ impl Operator {
             Ok(()) => info!("SIGHUP: the log goes on here"),
             Err(error) => error!("SIGHUP: {error}; it goes on in the old file"),
         }
+        let Some(control) = self.control.borrow().clone() else {
+            warn!("SIGHUP: databases are being opened; the settings stay as they are: send it again");
+            return;
+        };
         let new = match self.args.load() {
             Ok(new) => new,
             Err(errors) => {
@@ -122,7 +150,7 @@ impl Operator {
             }
         };
         let Difference { counting, at_start } = self.loaded.difference(&new);
-        self.control.change(new.settings.limits.clone(), new.settings.access.allowed.clone());
+        control.change(new.settings.limits.clone(), new.settings.access.allowed.clone());
         self.log.set_level(new.settings.log.level);
         let counting = if counting.is_empty() { "nothing has changed".to_owned() } else { counting.join(", ") };
         info!("SIGHUP: {counting}");

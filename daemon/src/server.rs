@@ -1,7 +1,7 @@
 //! The server: one data directory, one socket, many connections, and an orderly end.
 //!
 //! Order at the start: what can be known to be wrong is looked for; then the data directory, which takes its lock; the
-//! socket only with the lock held. Order at the end: see `shutdown`; the socket is removed last. It takes no more connections
+//! socket only with the lock held, and when every database was opened. Order at the end: see `shutdown`; the socket is removed last. It takes no more connections
 //! than leave descriptors for the files of open databases. It never touches a frame.
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use docdb_protocol::{Error, ErrorCode};
 use tokio::net::UnixListener;
@@ -18,11 +19,16 @@ use crate::accept::{Accepting, Counters, Rules};
 use crate::config::Settings;
 use crate::descriptors;
 use crate::limits::Limits;
+use crate::notify;
+use crate::opening::{self, Opened};
 use crate::peer::Allowed;
 use crate::shutdown::{self, Stopped};
 use crate::socket::{self, Access, SocketFile};
 use crate::statistics::Statistics;
 use crate::store::{EngineOptions, Store};
+
+/// How much longer than all phases of its end a process may take to be gone.
+const AFTER_CLOSE: Duration = Duration::from_secs(5);
 
 /// What a server serves, where, and to whom.
 #[derive(Clone, Debug)]
@@ -66,7 +72,7 @@ pub struct Server {
     listener: UnixListener,
     socket: SocketFile,
     socket_path: PathBuf,
-    databases: usize,
+    opened: Opened,
     rules: watch::Sender<Rules>,
     counters: Arc<Counters>,
     few_descriptors: Option<u64>,
@@ -109,12 +115,21 @@ impl Control {
 }
 
 impl Server {
-    /// Opens the data directory, then binds the socket. Needs a tokio runtime around it. What can be known to be wrong
-    /// is said before anything is made.
+    /// As [`Server::open_until`], for however long it takes.
+    ///
+    /// # Errors
+    /// See [`Server::open_until`].
+    pub async fn open(config: Config) -> Result<Server, Error> {
+        Server::open_until(config, std::future::pending()).await
+    }
+
+    /// Opens the data directory and every database in it, then binds the socket. Needs a tokio runtime around it. What can
+    /// be known to be wrong is said before anything is made. When `stop` is done, no further database is waited for:
+    /// then the server is not complete, and there is only its end to run.
     ///
     /// # Errors
     /// Of the host for the directory; [`ErrorCode::FileOpen`] naming the socket for the socket.
-    pub async fn open(config: Config) -> Result<Server, Error> {
+    pub async fn open_until(config: Config, stop: impl Future<Output = ()>) -> Result<Server, Error> {
         let Config { data_dir, socket, access, limits, engine } = config;
         let descriptors = descriptors::limit();
         let few_descriptors =
@@ -126,11 +141,12 @@ impl Server {
         socket::check(&socket_path).map_err(|error| cannot_listen(&socket_path, &error))?;
         let (store, databases) = tokio::task::spawn_blocking(move || {
             let store = Store::open(&data_dir, engine)?;
-            let databases = store.databases()?.len();
+            let databases = store.databases()?;
             Ok::<_, Error>((store, databases))
         })
         .await
         .map_err(|error| Error::new(ErrorCode::FileOpen).detail(error.to_string()))??;
+        let opened = opening::open_all(&store, databases, stop).await;
         let (listener, socket) = match bind(&socket_path, &access) {
             Ok(bound) => bound,
             Err(error) => {
@@ -140,7 +156,7 @@ impl Server {
             }
         };
         let rules = watch::Sender::new(Rules::new(limits, access.allowed));
-        Ok(Server { store, listener, socket, socket_path, databases, rules, counters: Arc::default(), few_descriptors })
+        Ok(Server { store, listener, socket, socket_path, opened, rules, counters: Arc::default(), few_descriptors })
     }
 
     /// What changes this server while it runs.
@@ -155,10 +171,22 @@ impl Server {
         &self.socket_path
     }
 
-    /// How many databases the catalog had at the start.
+    /// How many databases there are, and which of them do not answer, in words.
     #[must_use]
-    pub fn databases(&self) -> usize {
-        self.databases
+    pub fn databases(&self) -> String {
+        self.opened.sentence()
+    }
+
+    /// Whether every database answers.
+    #[must_use]
+    pub fn all_answer(&self) -> bool {
+        self.opened.unanswered.is_empty() && self.is_complete()
+    }
+
+    /// Whether every database was waited for.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.opened.left == 0
     }
 
     /// How many connections it takes at one time.
@@ -183,10 +211,13 @@ impl Server {
         let Server { store, listener, socket, rules, counters, .. } = self;
         let (stopping, stopping_seen) = watch::channel(false);
         let accepting = Accepting { store: store.clone(), stopping: stopping_seen, rules: rules.subscribe(), counters };
+        let watching = tokio::spawn(notify::watch(store.clone()));
         let connections = accepting.until(stop, &listener).await;
         drop(listener);
         stopping.send_replace(true);
         let times = rules.borrow().limits.shutdown;
+        notify::stopping(times.close + AFTER_CLOSE);
+        watching.abort();
         let stopped = shutdown::end(store, connections, times, force).await;
         drop(socket);
         stopped

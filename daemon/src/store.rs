@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use docdb::{Alert, DocDb, Options, View};
 use docdb_protocol::{
-    CollectionName, DatabaseId, DatabaseInfo, DocumentId, Error, ErrorCode, Patch, Request, Response, Stats, TxId,
+    CollectionName, DatabaseId, DatabaseInfo, DocumentId, Error, ErrorCode, Patch, Reply, Request, Response, Stats,
+    TxId,
 };
 use tokio::sync::oneshot;
 use tracing::{error, warn};
@@ -112,6 +113,20 @@ impl Store {
     /// Counts of the whole data directory. Blocks.
     pub(crate) fn stats(&self) -> Result<Stats, Error> {
         self.docdb.stats()
+    }
+
+    /// As [`Store::stats`], without blocking: an answer is a sign that the engine is at work.
+    pub(crate) async fn stats_now(&self) -> Result<Stats, Error> {
+        let (sender, receiver) = oneshot::channel();
+        self.docdb.submit(Request::Stats, move |response| {
+            // Who asked may have gone.
+            let _ = sender.send(response);
+        });
+        match receiver.await {
+            Ok(Ok(Reply::Stats(stats))) => Ok(stats),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(_)) | Err(_) => Err(Error::new(ErrorCode::PoolStopped).detail("the engine gave no statistics")),
+        }
     }
 
     /// How many requests were submitted and are not answered.

@@ -153,3 +153,28 @@ fn a_socket_that_somebody_listens_on_is_said_before_anything_is_made() {
     assert!(!other.exists(), "nothing is made for a daemon that cannot listen");
     daemon.connect().open("a");
 }
+
+#[test]
+fn listening_means_that_every_database_answers_or_says_which_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let daemon = Daemon::start(&data);
+    let mut client = daemon.connect();
+    let (a, b) = (client.open("a"), client.open("b"));
+    for db in [a, b] {
+        assert_eq!(client.ask(&one(1, db, WireAction::Create, b"", 1, b"{}")).status, 0);
+    }
+    daemon.kill();
+    std::fs::rename(data.join("db/b"), dir.path().join("b")).unwrap();
+    let daemon = Daemon::start(&data);
+    assert!(daemon.listening.contains("2 databases, not answering: b, up to"), "{}", daemon.listening);
+    assert!(daemon.listening.contains(" warning "), "{}", daemon.listening);
+    // The one that was read is open: it was not the first request that had to wait for it.
+    let mut client = daemon.connect();
+    assert_eq!(client.ask(&one(1, a, WireAction::Read, b"", 1, b"")).parts(), [b"{}"]);
+    assert_ne!(client.ask(&one(1, b, WireAction::Read, b"", 1, b"")).status, 0);
+    daemon.kill();
+    std::fs::rename(dir.path().join("b"), data.join("db/b")).unwrap();
+    let daemon = Daemon::start(&data);
+    assert!(daemon.listening.contains(" 2 databases, up to"), "{}", daemon.listening);
+}
