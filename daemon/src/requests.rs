@@ -2,16 +2,16 @@
 //!
 //! Reads are served from the published view on the connection's own task; they need neither the engine's
 //! lock nor a sync. Writes go to the engine in one request a frame, so that one sync makes them durable
-//! together. In a frame that mixes both, each run of reads waits for the writes in front of it.
+//! together. In a frame that mixes both, each run of reads waits for the writes in front of it; a patch is written by itself.
 //!
 //! It never validates a document or a name itself; `docdb_protocol` does, once.
 
 use std::ops::Bound;
 
-use docdb_protocol::wire::{Command, ScanReplyBuilder, WireRequest, listing};
+use docdb_protocol::wire::{Command, ScanReplyBuilder, WireAction, WireOp, WireRequest, listing};
 use docdb_protocol::{
-    Atomicity, CollectionName, DatabaseId, DocumentId, Error, ErrorCode, IfMissing, Operation, OperationResult, Reply,
-    Request, Response,
+    Action, Atomicity, CollectionName, DatabaseId, Document, DocumentId, Error, ErrorCode, IfMissing, Operation,
+    OperationReply, OperationResult, Patch, Reply, Request, Response,
 };
 
 use crate::answer::{Answer, Promise, Slots};
@@ -28,12 +28,66 @@ pub(crate) enum Plan {
     Write { database: DatabaseId, writes: Writes },
     /// One request of the engine that later frames of the connection must find done.
     Alone(Request),
-    /// Operations, some of them reads, each refused already or to be run.
-    Mixed { database: DatabaseId, steps: Vec<Result<Operation, Error>> },
+    /// Operations, some of them reads or patches, each refused already or to be run.
+    Mixed { database: DatabaseId, steps: Vec<Result<Step, Error>> },
+    /// A database is closed; one that nobody knows is closed already.
+    Close(DatabaseId),
+    /// A collection without documents is made.
+    CreateCollection { database: DatabaseId, collection: CollectionName },
+    /// A collection without documents is removed.
+    DeleteCollection { database: DatabaseId, collection: CollectionName },
     /// The names of the collections.
     Collections(DatabaseId),
     /// A page of documents.
     Scan { database: DatabaseId, collection: CollectionName, first: u64 },
+}
+
+/// One operation of a frame.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Operation(Operation),
+    /// Read, changed and written over what was read.
+    Patch(CollectionName, DocumentId, Patch),
+}
+
+/// What steps have in common that run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+    Patch,
+}
+
+impl Step {
+    fn of(op: &WireOp<'_>) -> Result<Step, Error> {
+        match op.to_patch() {
+            Some(patch) => patch.map(|(collection, id, patch)| Step::Patch(collection, id, patch)),
+            None => op.to_operation().map(Step::Operation).map_err(|error| match (error.code(), op.action) {
+                // For reading there is no difference between a name that nobody has and one that nobody can have.
+                (ErrorCode::InvalidCollectionName, WireAction::Read) => {
+                    Error::new(ErrorCode::CollectionNotFound).document(op.document_id)
+                }
+                _ => error,
+            }),
+        }
+    }
+}
+
+fn kind(step: &Result<Step, Error>) -> Kind {
+    match step {
+        Ok(Step::Patch(..)) => Kind::Patch,
+        Ok(Step::Operation(operation)) if operation.action.is_read() => Kind::Read,
+        Ok(Step::Operation(_)) | Err(_) => Kind::Write,
+    }
+}
+
+/// The operations of steps among which there is no patch.
+fn operations(steps: Vec<Result<Step, Error>>) -> Vec<Result<Operation, Error>> {
+    let operation = |step| match step {
+        Step::Operation(operation) => Ok(operation),
+        Step::Patch(..) => Err(Error::new(ErrorCode::UnknownOperation)),
+    };
+    steps.into_iter().map(|step| step.and_then(operation)).collect()
 }
 
 /// The request id of a body, if it is long enough to have one.
@@ -52,15 +106,24 @@ fn checked_plan(request: &WireRequest<'_>) -> Result<Plan, Error> {
             let name = request.database_name()?;
             Plan::Alone(Request::OpenDatabase { name, if_missing: IfMissing::Create })
         }
-        Command::CloseDatabase => Plan::Alone(Request::CloseDatabase { database: request.database()? }),
+        Command::CloseDatabase => Plan::Close(request.database()?),
         Command::Execute => execute(request)?,
         Command::Stats => Plan::Alone(Request::Stats),
+        Command::CreateCollection => {
+            Plan::CreateCollection { database: request.database()?, collection: request.collection()? }
+        }
+        Command::DeleteCollection => {
+            Plan::DeleteCollection { database: request.database()?, collection: request.collection()? }
+        }
         Command::ListCollections => Plan::Collections(request.database()?),
         Command::ListDatabases => Plan::Alone(Request::ListDatabases),
         Command::Scan => {
             let (collection, first) = request.scan_start()?;
             Plan::Scan { database: request.database()?, collection, first }
         }
+        Command::Unknown(9..=11) => return Err(Error::new(ErrorCode::NotSupported).detail("healing")),
+        Command::Unknown(12) => return Err(Error::new(ErrorCode::NotSupported).detail("metrics")),
+        Command::Unknown(13) => return Err(Error::new(ErrorCode::NotSupported).detail("queries")),
         Command::Unknown(number) => {
             return Err(Error::new(ErrorCode::InvalidRequest).detail(format!("command {number}")));
         }
@@ -72,12 +135,12 @@ fn execute(request: &WireRequest<'_>) -> Result<Plan, Error> {
     if request.ops.is_empty() {
         return Err(Error::new(ErrorCode::InvalidRequest).detail("no operation"));
     }
-    let steps: Vec<Result<Operation, Error>> =
-        request.ops.iter().enumerate().map(|(index, op)| op.to_operation().map_err(|e| e.operation(index))).collect();
-    if steps.iter().flatten().any(|operation| operation.action.is_read()) {
+    let steps: Vec<Result<Step, Error>> =
+        request.ops.iter().enumerate().map(|(index, op)| Step::of(op).map_err(|e| e.operation(index))).collect();
+    if steps.iter().any(|step| kind(step) != Kind::Write) {
         return Ok(Plan::Mixed { database, steps });
     }
-    Ok(Plan::Write { database, writes: Writes::of(steps) })
+    Ok(Plan::Write { database, writes: Writes::of(operations(steps)) })
 }
 
 /// Steps without reads: what the engine is to do, and what the daemon refused.
@@ -109,7 +172,13 @@ impl Plan {
     pub(crate) fn waits(&self) -> bool {
         match self {
             Plan::Refused(_) | Plan::Write { .. } => false,
-            Plan::Alone(_) | Plan::Mixed { .. } | Plan::Collections(_) | Plan::Scan { .. } => true,
+            Plan::Alone(_)
+            | Plan::Close(_)
+            | Plan::Mixed { .. }
+            | Plan::CreateCollection { .. }
+            | Plan::DeleteCollection { .. }
+            | Plan::Collections(_)
+            | Plan::Scan { .. } => true,
         }
     }
 }
@@ -126,7 +195,13 @@ pub(crate) fn start(plan: Plan, request_id: u64, store: &Store, outstanding: &Ou
             let request = Request::Execute { database, operations, atomicity: Atomicity::EachAlone };
             Promise::waiting(request_id, store.submit(request, outstanding.begin()), slots, share)
         }
-        Plan::Alone(_) | Plan::Mixed { .. } | Plan::Collections(_) | Plan::Scan { .. } => {
+        Plan::Alone(_)
+        | Plan::Close(_)
+        | Plan::Mixed { .. }
+        | Plan::CreateCollection { .. }
+        | Plan::DeleteCollection { .. }
+        | Plan::Collections(_)
+        | Plan::Scan { .. } => {
             unreachable!("the caller runs what has to wait")
         }
     }
@@ -142,6 +217,17 @@ pub(crate) async fn run(plan: Plan, store: &Store, outstanding: &Outstanding) ->
             Answer::Response(writes.slots.merge(response))
         }
         Plan::Alone(request) => Answer::Response(ask(store, outstanding, request).await),
+        Plan::Close(database) => {
+            let response = ask(store, outstanding, Request::CloseDatabase { database }).await;
+            let unknown = response.as_ref().is_err_and(|error| error.code() == ErrorCode::DbNotFound);
+            Answer::Response(if unknown { Ok(Reply::Closed) } else { response })
+        }
+        Plan::CreateCollection { database, collection } => {
+            Answer::Data(create_collection(store, outstanding, database, collection).await)
+        }
+        Plan::DeleteCollection { database, collection } => {
+            Answer::Data(delete_collection(store, outstanding, database, &collection).await)
+        }
         Plan::Mixed { database, steps } => Answer::Response(mixed(store, outstanding, database, steps).await),
         Plan::Collections(database) => Answer::Data(collections(store, outstanding, database).await),
         Plan::Scan { database, collection, first } => {
@@ -154,27 +240,27 @@ async fn ask(store: &Store, outstanding: &Outstanding, request: Request) -> Resp
     store.submit(request, outstanding.begin()).response().await
 }
 
-/// Runs of reads and runs of writes, one after the other. A frame whose first run fails as a whole has
+/// Runs of reads, of writes and of patches, one after the other. A frame whose first run fails as a whole has
 /// done nothing and fails as a whole; later on, each operation concerned has the error.
 async fn mixed(
     store: &Store,
     outstanding: &Outstanding,
     database: DatabaseId,
-    steps: Vec<Result<Operation, Error>>,
+    steps: Vec<Result<Step, Error>>,
 ) -> Response {
     let mut results: Vec<OperationResult> = Vec::with_capacity(steps.len());
     let mut steps = steps.into_iter().peekable();
     while let Some(first) = steps.peek() {
-        let reading = is_read(first);
+        let kind_of_run = kind(first);
         let mut run = Vec::new();
-        while let Some(step) = steps.next_if(|step| is_read(step) == reading) {
+        while let Some(step) = steps.next_if(|step| kind(step) == kind_of_run) {
             run.push(step);
         }
         let count = run.len();
-        let done = if reading {
-            read(store, outstanding, database, run).await
-        } else {
-            write(store, outstanding, database, run).await
+        let done = match kind_of_run {
+            Kind::Read => read(store, outstanding, database, operations(run)).await,
+            Kind::Write => write(store, outstanding, database, operations(run)).await,
+            Kind::Patch => Ok(patch(store, database, run).await),
         };
         match done {
             Ok(done) => results.extend(done),
@@ -185,8 +271,58 @@ async fn mixed(
     Ok(Reply::Executed(results))
 }
 
-fn is_read(step: &Result<Operation, Error>) -> bool {
-    matches!(step, Ok(operation) if operation.action.is_read())
+/// Each patch is read, changed and written by itself: it waits for the disk, on a thread for such work.
+async fn patch(store: &Store, database: DatabaseId, run: Vec<Result<Step, Error>>) -> Vec<OperationResult> {
+    let mut results = Vec::with_capacity(run.len());
+    for step in run {
+        let Ok(Step::Patch(collection, id, patch)) = step else { continue };
+        let store = store.clone();
+        let patching = tokio::task::spawn_blocking(move || store.patch(database, &collection, &id, &patch));
+        results.push(match patching.await {
+            Ok(patched) => patched.map(OperationReply::Written),
+            Err(panicked) => Err(Error::new(ErrorCode::OutcomeUnknown).detail(panicked.to_string())),
+        });
+    }
+    results
+}
+
+/// A collection is there with its first document; so one is written and removed, in one transaction.
+async fn create_collection(
+    store: &Store,
+    outstanding: &Outstanding,
+    database: DatabaseId,
+    collection: CollectionName,
+) -> Result<Vec<u8>, Error> {
+    const FIRST: DocumentId = DocumentId::Number(0);
+    let view = store.view(database, outstanding.begin()).await?;
+    if view.collections().any(|known| *known == collection) {
+        return Err(Error::new(ErrorCode::CollectionExists));
+    }
+    drop(view);
+    let actions = [Action::Create(FIRST, Document::parse(b"{}")?), Action::Delete(FIRST)];
+    let operations = actions.map(|action| Operation { collection: collection.clone(), action }).into();
+    let request = Request::Execute { database, operations, atomicity: Atomicity::AllOrNothing };
+    let results = executed(ask(store, outstanding, request).await)?;
+    results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Vec::new())
+}
+
+async fn delete_collection(
+    store: &Store,
+    outstanding: &Outstanding,
+    database: DatabaseId,
+    collection: &CollectionName,
+) -> Result<Vec<u8>, Error> {
+    let view = store.view(database, outstanding.begin()).await?;
+    Err(if collection.as_str() == CollectionName::DEFAULT {
+        Error::new(ErrorCode::CannotDeleteDefault)
+    } else if view.collections().all(|known| known != collection) {
+        Error::new(ErrorCode::CollectionNotFound)
+    } else if view.scan(collection.as_str(), Bound::Unbounded).next().is_some() {
+        Error::new(ErrorCode::CollectionNotEmpty)
+    } else {
+        Error::new(ErrorCode::NotSupported).detail("removing a collection")
+    })
 }
 
 async fn write(
@@ -223,7 +359,14 @@ async fn read(
     let view = store.view(database, outstanding.begin()).await?;
     let look_up = |operation: &Operation| {
         let id = operation.action.document_id()?;
-        Some(store::read(&view, operation.collection.as_str(), id))
+        let found = store::read(&view, operation.collection.as_str(), id);
+        Some(found.map_err(|error| {
+            let is_there = || view.collections().any(|known| *known == operation.collection);
+            if error.code() == ErrorCode::DocNotFound && !is_there() {
+                return Error::new(ErrorCode::CollectionNotFound).document(id);
+            }
+            error
+        }))
     };
     // Each is a read, and so names its document.
     Ok(operations.iter().filter_map(look_up).collect())

@@ -9,6 +9,10 @@ use common::{Client, Daemon, files, one, several};
 use docdb_protocol::wire::{Command, WireAction, WireOp, WireRequest};
 
 /// A directory that is removed at the end, and the data directory in it.
+/// What clients of the ancestor know of a document that is no JSON, and of a name with a slash in it.
+const NO_JSON: &str = "payload must be valid JSON (forbidden prefixes: raw: hex:)";
+const SLASH: &str = "collection name cannot contain '/'";
+
 fn data_dir() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -96,7 +100,7 @@ fn one_op_answers_its_status_and_several_answer_parts() {
     assert_eq!(client.ask(&one(1, db, WireAction::Create, b"c", 1, b"{}")).status, 0);
     for (action, payload, status, text) in [
         (WireAction::Create, &b"{}"[..], 3, "document already exists"),
-        (WireAction::Create, b"{", 1, "payload must be valid JSON"),
+        (WireAction::Create, b"{", 1, NO_JSON),
         (WireAction::Unknown(9), b"", 1, "unknown operation type"),
     ] {
         let answer = client.ask(&one(2, db, action, b"c", 1, payload));
@@ -122,10 +126,82 @@ fn one_op_answers_its_status_and_several_answer_parts() {
         ],
     ));
     let parts: Vec<String> = answer.parts().iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
-    let expected =
-        ["", "payload must be valid JSON", "invalid collection name", "[2]", "", "[ 3 ]", "document not found", ""];
+    let expected = ["", NO_JSON, SLASH, "[2]", "", "[ 3 ]", "document not found", ""];
     assert_eq!(parts, expected);
     assert_eq!(client.ask(&one(4, db, WireAction::Read, b"c", 4, b"")).parts(), [b"4"]);
+}
+
+#[test]
+fn a_patch_changes_what_it_names_and_nothing_else() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    let mut client = daemon.connect();
+    let db = client.open("a");
+    let document = br#"{ "big": 12345678901234567890, "b": [1,2], "a": "\u00e4" }"#;
+    assert_eq!(client.ask(&one(1, db, WireAction::Create, b"", 7, document)).status, 0);
+    // One client writes the keys in small letters, another in capitals.
+    let patch = br#"[{"op":"set","path":"/new/deep","value":null},{"Op":"delete","Path":"/b/0"},
+                     {"Op":"insert","Path":"/b/0","Value":"x"}]"#;
+    assert_eq!(client.ask(&one(2, db, WireAction::Patch(patch), b"", 7, b"")).parts(), [b""]);
+    let patched = client.ask(&one(3, db, WireAction::Read, b"", 7, b"")).parts().remove(0);
+    let expected = br#"{ "big": 12345678901234567890, "b": ["x",2], "a": "\u00e4", "new": {"deep":null} }"#;
+    let same = |bytes: &[u8]| -> String { String::from_utf8_lossy(bytes).split_whitespace().collect() };
+    assert_eq!(same(&patched), same(expected));
+    for (id, patch, status, text) in [
+        (8, &br#"[{"op":"set","path":"/a","value":1}]"#[..], 2, "document not found"),
+        (7, br#"{"a":1}"#, 1, "invalid patch operations"),
+        (7, b"[", 1, "invalid patch operations"),
+        (7, br#"[{"op":"frob","path":"/a"}]"#, 1, "invalid patch operations"),
+        (7, br#"[{"op":"delete","path":"/missing"}]"#, 1, "invalid JSON path"),
+    ] {
+        let answer = client.ask(&one(4, db, WireAction::Patch(patch), b"", id, b""));
+        assert_eq!((answer.status, answer.text().as_str()), (status, text), "{}", String::from_utf8_lossy(patch));
+    }
+    // Among others each sees what stands before it in the frame.
+    let op = |action, payload| WireOp { action, collection: b"", document_id: 9, payload };
+    let set = WireAction::Patch(br#"[{"op":"set","path":"/n","value":2}]"#);
+    let ops = vec![op(WireAction::Create, b"{\"n\":1}"), op(set, b""), op(WireAction::Read, b"")];
+    let parts = client.ask(&several(5, db, ops)).parts();
+    assert_eq!(parts, [&b""[..], b"", b"{\"n\":2}"]);
+}
+
+#[test]
+fn collections_are_made_and_what_cannot_be_removed_is_said() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    let mut client = daemon.connect();
+    let db = client.open("a");
+    let mut ask = |command, collection: &[u8]| {
+        let op = WireOp { action: WireAction::Unknown(8), collection, document_id: 0, payload: b"" };
+        let answer = client.ask(&WireRequest { ops: vec![op], ..WireRequest::new(1, command, Some(db)) });
+        if answer.status == 0 { String::new() } else { answer.text() }
+    };
+    assert_eq!(ask(Command::CreateCollection, b"books"), "");
+    assert_eq!(ask(Command::CreateCollection, b"books"), "collection already exists");
+    assert_eq!(ask(Command::CreateCollection, b"_default"), "collection already exists");
+    assert_eq!(ask(Command::CreateCollection, b"a/b"), SLASH);
+    assert_eq!(ask(Command::DeleteCollection, b"_default"), "cannot delete default collection");
+    assert_eq!(ask(Command::DeleteCollection, b"missing"), "collection not found");
+    assert_eq!(ask(Command::DeleteCollection, b"books"), "not supported yet: removing a collection");
+    assert_eq!(client.ask(&one(1, db, WireAction::Create, b"books", 1, b"{}")).status, 0);
+    let mut ask = |command, collection: &[u8]| {
+        let op = WireOp { action: WireAction::Unknown(9), collection, document_id: 0, payload: b"" };
+        client.ask(&WireRequest { ops: vec![op], ..WireRequest::new(1, command, Some(db)) }).text()
+    };
+    assert_eq!(ask(Command::DeleteCollection, b"books"), "collection is not empty");
+    // Made, it is there after a kill as well.
+    ask(Command::CreateCollection, b"empty");
+    daemon.kill();
+    let daemon = Daemon::start(&data);
+    let mut client = daemon.connect();
+    let answer = client.ask(&WireRequest::new(1, Command::ListCollections, Some(db)));
+    assert_eq!(answer.text(), r#"["_default","books","empty"]"#);
+    let nothing = client.ask(&one(1, db, WireAction::Read, b"empty", 0, b""));
+    assert_eq!((nothing.status, nothing.text().as_str()), (2, "document not found"));
+    for name in [&b"missing"[..], b"a/b", b"a.b"] {
+        let answer = client.ask(&one(1, db, WireAction::Read, name, 0, b""));
+        assert_eq!((answer.status, answer.text().as_str()), (1, "collection not found"));
+    }
 }
 
 #[test]
@@ -150,9 +226,13 @@ fn lists_counts_and_pages() {
     let page = docdb_protocol::wire::ScanReply::decode(&answer.data).unwrap();
     let ids: Vec<u64> = page.documents.iter().map(|(id, _)| *id).collect();
     assert_eq!((ids, page.more), (vec![5, u64::MAX], false));
-    for unknown in [5, 6, 9, 13, 0, 255] {
+    for unknown in [14, 0, 255] {
         let answer = client.ask(&WireRequest::new(8, Command::Unknown(unknown), Some(db)));
         assert_eq!((answer.status, answer.text().as_str()), (1, "invalid request"));
+    }
+    for (number, what) in [(9, "healing"), (10, "healing"), (11, "healing"), (12, "metrics"), (13, "queries")] {
+        let answer = client.ask(&WireRequest::new(8, Command::Unknown(number), Some(db)));
+        assert_eq!((answer.status, answer.text()), (1, format!("not supported yet: {what}")));
     }
 }
 
@@ -192,8 +272,9 @@ fn garbage_is_refused_behind_the_answers_that_are_owed() {
     assert_eq!((answer.request_id, answer.status, answer.text().as_str()), (9, 1, "invalid frame"));
     assert!(client.is_closed());
     let mut client = daemon.connect();
+    // What is too short for an id says nothing, and nothing is said to it.
     client.send_raw(&[3, 0, 0, 0, 1, 2, 3]);
-    assert!(client.is_closed());
+    client.open("a");
 }
 
 #[test]
@@ -208,7 +289,7 @@ fn what_is_no_json_leaves_no_trace_in_any_file() {
     let before = files(&data);
     for bad in [&b"{"[..], b"", b"{}x", b"\"\xff\"", b"\"\\ud800\"", b"raw:x", b"NaN", b"01", &deep] {
         let answer = client.ask(&one(2, db, WireAction::Update, b"", 1, bad));
-        assert_eq!(answer.text(), "payload must be valid JSON", "{}", String::from_utf8_lossy(bad));
+        assert_eq!(answer.text(), NO_JSON, "{}", String::from_utf8_lossy(bad));
     }
     assert!(files(&data) == before);
 }
@@ -227,11 +308,14 @@ fn names_that_could_leave_their_folder_are_refused() {
     }
     for name in [&b"a/b"[..], b"..", b"a.b", b"a\0b", b"\xff"] {
         let answer = client.ask(&one(4, db, WireAction::Create, name, 1, b"{}"));
-        assert_eq!(answer.text(), "invalid collection name", "{}", String::from_utf8_lossy(name));
+        let expected = if name.contains(&b'/') { SLASH } else { "invalid collection name" };
+        assert_eq!(answer.text(), expected, "{}", String::from_utf8_lossy(name));
     }
     assert!(files(&data) == before);
     assert_eq!(client.ask(&WireRequest::new(1, Command::CloseDatabase, None)).text(), "invalid database ID");
+    assert_eq!(client.ask(&WireRequest::new(1, Command::OpenDatabase, None)).text(), "invalid database name");
     let unknown = docdb_protocol::DatabaseId::new(99).unwrap();
+    assert_eq!(client.ask(&WireRequest::new(1, Command::CloseDatabase, Some(unknown))).status, 0);
     assert_eq!(client.ask(&one(1, unknown, WireAction::Read, b"", 1, b"")).text(), "database not found");
 }
 

@@ -149,6 +149,8 @@ error_codes! {
     FrameTimeout = 407, Network, "frame not finished in time";
     /// Client and server speak no version of the protocol in common.
     UnsupportedVersion = 408, Network, "unsupported protocol version";
+    /// The protocol has a word for it, and this version does not do it yet.
+    NotSupported = 409, Permanent, "not supported yet";
 
     // Directory: what was found where the data should be.
     /// The directory holds something, and it is not DocDB's.

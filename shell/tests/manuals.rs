@@ -13,7 +13,7 @@ fn page(command: Command) -> String {
     String::from_utf8(page).unwrap()
 }
 
-fn is_checked_in(command: Command, path: &str) {
+fn is_checked_in(command: &Command, path: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     let page = page(command.clone());
     if std::env::var_os("DOCDB_WRITE_MANUALS").is_some() {
@@ -30,12 +30,12 @@ fn is_checked_in(command: Command, path: &str) {
 
 #[test]
 fn the_manual_of_the_daemon_is_that_of_its_command_line() {
-    is_checked_in(docdbd::command(), "../daemon/man/docdbd.1");
+    is_checked_in(&docdbd::command(), "../daemon/man/docdbd.1");
 }
 
 #[test]
 fn the_manual_of_the_shell_is_that_of_its_command_line() {
-    is_checked_in(docdbsh::args::Args::command(), "man/docdbsh.1");
+    is_checked_in(&docdbsh::args::Args::command(), "man/docdbsh.1");
 }
 
 #[test]

@@ -176,7 +176,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         key: "idle_timeout_seconds",
         value_name: "SECONDS",
-        meaning: "Close a connection that has asked nothing for this long",
+        meaning: "Close a connection that has asked nothing for this long; of version 0, one that never has",
         default: None,
         changes: Changes::OnReload,
         kind: Kind::Number(Unit::Seconds, |settings| &mut settings.limits.idle_time_max, 1..=365 * DAY),

@@ -12,9 +12,11 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::DatabaseId;
 use crate::limits::{FRAME_BODY_BYTES_MAX, OPERATIONS_PER_REQUEST_MAX};
 use crate::names::{CollectionName, DatabaseName};
+use crate::patch::Patch;
 use crate::request::{Action, Operation};
 use crate::wire::frame;
 use crate::wire::read::Cursor;
+use crate::wire::response::SLASH_TEXT;
 
 /// Request id, database id, command, op count.
 const HEADER_BYTES: usize = 8 + 8 + 1 + 4;
@@ -36,6 +38,10 @@ pub enum Command {
     Execute,
     /// Counts of the whole data directory.
     Stats,
+    /// Makes a collection without documents.
+    CreateCollection,
+    /// Removes a collection without documents.
+    DeleteCollection,
     /// Names of the collections of a database.
     ListCollections,
     /// The databases.
@@ -107,6 +113,8 @@ impl Command {
             2 => Command::CloseDatabase,
             3 => Command::Execute,
             4 => Command::Stats,
+            5 => Command::CreateCollection,
+            6 => Command::DeleteCollection,
             7 => Command::ListCollections,
             8 => Command::ListDatabases,
             64 => Command::Scan,
@@ -122,6 +130,8 @@ impl Command {
             Command::CloseDatabase => 2,
             Command::Execute => 3,
             Command::Stats => 4,
+            Command::CreateCollection => 5,
+            Command::DeleteCollection => 6,
             Command::ListCollections => 7,
             Command::ListDatabases => 8,
             Command::Scan => 64,
@@ -235,12 +245,19 @@ impl<'a> WireRequest<'a> {
     /// The name that OpenDB asks for.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidRequest`] without an op; [`ErrorCode::InvalidDatabaseName`] when the payload is
-    /// no name.
+    /// [`ErrorCode::InvalidDatabaseName`] without an op, and when its payload is no name.
     pub fn database_name(&self) -> Result<DatabaseName, Error> {
-        let op = self.first_op()?;
+        let op = self.first_op().map_err(|_| Error::new(ErrorCode::InvalidDatabaseName).detail("there is none"))?;
         let name = std::str::from_utf8(op.payload).map_err(|_| Error::new(ErrorCode::InvalidDatabaseName))?;
         DatabaseName::parse(name)
+    }
+
+    /// The collection that CreateCollection and DeleteCollection are about.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] without an op; [`ErrorCode::InvalidCollectionName`].
+    pub fn collection(&self) -> Result<CollectionName, Error> {
+        self.first_op()?.collection_name()
     }
 
     /// Where Scan begins: the collection and the first number, itself included.
@@ -262,13 +279,35 @@ impl<'a> WireOp<'a> {
     /// the payload of a read or delete is ignored.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownOperation`] for a type that is not executed, patches among them as long as the
-    /// engine has none; [`ErrorCode::InvalidCollectionName`]; [`ErrorCode::InvalidJson`] and
-    /// [`ErrorCode::PayloadTooLarge`] for the payload. Each names the document.
+    /// [`ErrorCode::UnknownOperation`] for a type that the engine does not execute: a patch is one (see [`WireOp::to_patch`]);
+    /// [`ErrorCode::InvalidCollectionName`]; [`ErrorCode::InvalidJson`] and [`ErrorCode::PayloadTooLarge`] for the payload.
+    /// Each names the document.
     pub fn to_operation(&self) -> Result<Operation, Error> {
         self.action_of_engine()
             .and_then(|action| Ok(Operation { collection: self.collection_name()?, action }))
             .map_err(|error| error.document(self.document_id))
+    }
+
+    /// What a patch is to change, and how; `None` of an op of any other type. The ancestor's patches are arrays.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidCollectionName`]; [`ErrorCode::InvalidPatch`], [`ErrorCode::InvalidPath`] and
+    /// [`ErrorCode::LimitExceeded`] for the patch. Each names the document.
+    pub fn to_patch(&self) -> Option<Result<(CollectionName, DocumentId, Patch), Error>> {
+        let WireAction::Patch(patch) = self.action else { return None };
+        let patch = || {
+            let invalid = |detail: String| Error::new(ErrorCode::InvalidPatch).detail(detail);
+            if !patch.trim_ascii_start().starts_with(b"[") {
+                return Err(invalid("it is no array".to_owned()));
+            }
+            Patch::parse(patch).map_err(|error| match error.code() {
+                // Clients know one text for all that is wrong with a patch's form.
+                ErrorCode::InvalidJson | ErrorCode::UnknownOperation => invalid(error.to_string()),
+                _ => error,
+            })
+        };
+        let parts = self.collection_name().and_then(|name| Ok((name, DocumentId::Number(self.document_id), patch()?)));
+        Some(parts.map_err(|error| error.document(self.document_id)))
     }
 
     fn action_of_engine(&self) -> Result<Action, Error> {
@@ -321,6 +360,9 @@ impl<'a> WireOp<'a> {
             return Ok(CollectionName::default_collection());
         }
         let name = std::str::from_utf8(self.collection).map_err(|_| Error::new(ErrorCode::InvalidCollectionName))?;
+        if name.contains('/') {
+            return Err(Error::new(ErrorCode::InvalidCollectionName).detail(SLASH_TEXT));
+        }
         CollectionName::parse(name)
     }
 

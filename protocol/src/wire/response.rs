@@ -30,6 +30,12 @@ const DOCUMENT_BYTES_MAX: usize = DATA_BYTES_MAX - 4 - PART_BYTES_MIN;
 /// Between an error's fixed text and the reason.
 const REASON_MARK: &str = ": ";
 
+/// What clients of the ancestor know of a document that is no JSON.
+const NO_JSON_TEXT: &str = "payload must be valid JSON (forbidden prefixes: raw: hex:)";
+
+/// What they know of a collection's name with a slash in it.
+pub(super) const SLASH_TEXT: &str = "collection name cannot contain '/'";
+
 /// The most that a reason takes; what is longer is cut.
 const REASON_BYTES_MAX: usize = 512;
 
@@ -116,6 +122,13 @@ const fn stands_alone(code: ErrorCode) -> bool {
 /// What an error is on the wire.
 #[must_use]
 pub fn error_text(error: &Error) -> Cow<'static, str> {
+    match error.code() {
+        ErrorCode::InvalidJson => return Cow::Borrowed(NO_JSON_TEXT),
+        ErrorCode::InvalidCollectionName if error.reason().as_deref() == Some(SLASH_TEXT) => {
+            return Cow::Borrowed(SLASH_TEXT);
+        }
+        _ => {}
+    }
     let text = error.code().text();
     let Some(mut reason) = error.reason().filter(|_| !stands_alone(error.code())) else { return Cow::Borrowed(text) };
     while reason.len() > REASON_BYTES_MAX {
@@ -128,6 +141,12 @@ pub fn error_text(error: &Error) -> Cow<'static, str> {
 
 /// The error that a text is; `None` when it begins with no error's.
 fn error_of(text: &[u8]) -> Option<Error> {
+    if text == NO_JSON_TEXT.as_bytes() {
+        return Some(Error::new(ErrorCode::InvalidJson));
+    }
+    if text == SLASH_TEXT.as_bytes() {
+        return Some(Error::new(ErrorCode::InvalidCollectionName).detail(SLASH_TEXT));
+    }
     ErrorCode::ALL.iter().find_map(|code| {
         let rest = text.strip_prefix(code.text().as_bytes())?;
         if rest.is_empty() {
