@@ -8,7 +8,7 @@ use std::time::Duration;
 use docdb_protocol::{DatabaseInfo, DatabaseName, Error, IfMissing, Request};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::log::words::{bytes, count, seconds};
 use crate::notify;
@@ -19,6 +19,9 @@ const OPENINGS_MAX: usize = 8;
 
 /// How often it is said how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// An opening that takes this long is worth a line; shorter ones are details.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// More than these are counted and not named.
 const UNANSWERED_LOGGED_MAX: usize = 100;
@@ -51,7 +54,8 @@ pub(crate) async fn open_all(store: &Store, databases: Vec<DatabaseInfo>, stop: 
             let (answers, request) =
                 (answers.clone(), Request::OpenDatabase { name: name.clone(), if_missing: IfMissing::Fail });
             // Nobody hears it any more when the daemon stops.
-            store.ask(request, move |response| drop(answers.send((name, response))));
+            let asked_at = Instant::now();
+            store.ask(request, move |response| drop(answers.send((name, response, asked_at.elapsed()))));
             asked += 1;
         }
         if done == all {
@@ -65,8 +69,16 @@ pub(crate) async fn open_all(store: &Store, databases: Vec<DatabaseInfo>, stop: 
                 return opened;
             }
             answer = answered.recv() => match answer {
-                Some((_, Ok(_))) => opened.answering += 1,
-                Some((name, Err(error))) => {
+                Some((name, Ok(_), took)) => {
+                    opened.answering += 1;
+                    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                    if took >= SLOW {
+                        info!(database = name.as_str(), took_ms, "opened in {}", seconds(took));
+                    } else {
+                        debug!(database = name.as_str(), took_ms, "opened in {}", seconds(took));
+                    }
+                }
+                Some((name, Err(error), _)) => {
                     if opened.unanswered.len() < UNANSWERED_LOGGED_MAX {
                         error!(database = name.as_str(), "it does not open: {}: {error}", error.code().name());
                     }

@@ -175,6 +175,9 @@ fn listening_means_that_every_database_answers_or_says_which_does_not() {
     assert_ne!(client.ask(&one(1, b, WireAction::Read, b"", 1, b"")).status, 0);
     daemon.kill();
     std::fs::rename(dir.path().join("b"), data.join("db/b")).unwrap();
-    let daemon = Daemon::start(&data);
+    let daemon = Daemon::start_with(&data, &["--log-level", "debug"]);
     assert!(daemon.listening.contains(" 2 databases, up to"), "{}", daemon.listening);
+    for line in ["a: opened in ", "b: opened in ", "opened 2 databases in "] {
+        assert!(daemon.before.contains(line), "{line:?} is not in: {}", daemon.before);
+    }
 }

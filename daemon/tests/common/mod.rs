@@ -18,6 +18,8 @@ pub struct Daemon {
     pub socket: PathBuf,
     /// The line that says where it listens.
     pub listening: String,
+    /// The log up to that line.
+    pub before: String,
     log: BufReader<ChildStderr>,
 }
 
@@ -42,7 +44,7 @@ impl Daemon {
             assert!(read > 0, "{said}");
         }
         let listening = said.lines().last().unwrap().to_owned();
-        Daemon { child, socket: data_dir.with_extension("sock"), listening, log }
+        Daemon { child, socket: data_dir.with_extension("sock"), listening, before: said, log }
     }
 
     pub fn connect(&self) -> Client {
