@@ -42,6 +42,7 @@ impl Allowance {
             | E::OutcomeUnknown
             | E::DiskFull
             | E::OutOfResources
+            | E::PermissionDenied
             | E::FileOpen
             | E::FileWrite
             | E::FileSync

@@ -26,13 +26,15 @@ pub fn answered(response: &Response, struck: &FaultCounts) -> Result<(), Violati
 }
 
 /// What may keep a database from going on with its log. A shortage is none of them: it passes, and nothing was begun.
-const LATCHING: [FaultKind; 12] = [
+const LATCHING: [FaultKind; 14] = [
     FaultKind::NoSpace,
     FaultKind::WriteError,
     FaultKind::ShortWrite,
     FaultKind::Interrupted,
     FaultKind::Busy,
     FaultKind::NameError,
+    FaultKind::Denied,
+    FaultKind::FolderGone,
     FaultKind::DirectorySyncError,
     FaultKind::SyncExt4Ordered,
     FaultKind::SyncExt4Data,
@@ -62,6 +64,7 @@ fn is_deserved(code: ErrorCode, struck: &FaultCounts) -> Result<(), Violation> {
     use FaultKind as K;
     let causes: &[FaultKind] = match code {
         ErrorCode::DiskFull => &[K::NoSpace],
+        ErrorCode::PermissionDenied => &[K::Denied, K::StartError],
         ErrorCode::FileWrite => &[K::WriteError, K::ShortWrite, K::Interrupted, K::Busy, K::SyncShutdown],
         ErrorCode::FileSync => &[
             K::SyncExt4Ordered,
@@ -70,6 +73,7 @@ fn is_deserved(code: ErrorCode, struck: &FaultCounts) -> Result<(), Violation> {
             K::SyncShutdown,
             K::SyncFalseAlarm,
             K::DirectorySyncError,
+            K::FolderGone,
             K::Interrupted,
             K::Busy,
         ],

@@ -138,6 +138,9 @@ impl ProfileName {
                 device.draw(choices, K::NameError, [0, 20, 60]);
                 device.draw(choices, K::DirectorySyncError, [20, 100, 300]);
                 device.draw(choices, K::Shortage, [0, 0, 10]);
+                device.draw(choices, K::Denied, [0, 0, 20]);
+                device.draw(choices, K::FolderGone, [0, 0, 10]);
+                device.draw(choices, K::StartError, [0, 0, 100]);
             }
             ProfileName::Space => device.draw(choices, K::NoSpace, [300, 1000]),
             ProfileName::Reads => {
@@ -182,6 +185,8 @@ impl ProfileName {
                 device.draw(choices, K::Stall, [0, 1]);
                 device.draw(choices, K::Busy, [0, 0, 10]);
                 device.draw(choices, K::Shortage, [0, 0, 10]);
+                device.draw(choices, K::Denied, [0, 0, 0, 10]);
+                device.draw(choices, K::FolderGone, [0, 0, 0, 10]);
             }
         }
         device
@@ -284,6 +289,7 @@ fn draw_errors(device: &mut Profile, choices: &mut Choices) {
     device.draw(choices, K::ShortWrite, [0, 0, 0, 20]);
     device.draw(choices, K::Interrupted, [0, 0, 0, 20]);
     device.draw(choices, K::NameError, [0, 0, 0, 20]);
+    device.draw(choices, K::StartError, [0, 0, 100, 400]);
 }
 
 fn index(choices: &mut Choices, label: &'static str, bound: u64) -> usize {

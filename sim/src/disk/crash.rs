@@ -71,6 +71,9 @@ impl SimDisk {
         self.injected = 0;
         // The process that had taken what was short is dead.
         self.lasting[1] = 0;
+        // The next one looks every folder up anew.
+        self.gone.clear();
+        self.starting = None;
         let names = if kind == CrashKind::Power { self.lose_power(decide) } else { Names::default() };
         self.forget_unreachable();
         self.hash.number(self.files.values().map(|file| file.space()).sum());

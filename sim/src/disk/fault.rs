@@ -79,6 +79,9 @@ faults! {
     Busy "busy" "Operations are refused for now, one after the other, for a while that may outlast every retry.";
     Shortage "shortage" "For a while nothing is opened, made or listed, for want of descriptors or memory.";
     FileLost "file-lost" "A durable file, or the folder of a database with all in it, is gone after a crash.";
+    FolderGone "folder-gone" "The folder of an open database is moved away or replaced: its syncs fail until it is looked up anew.";
+    Denied "denied" "A name is refused for want of permission.";
+    StartError "start-error" "What a start looks at in the databases' folders cannot be opened, listed or read just now.";
     WallStep "wall-step" "Somebody sets the wall clock, forwards or back.";
     Stall "stall" "Nothing happens for a long time.";
 }

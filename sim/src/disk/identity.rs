@@ -48,11 +48,13 @@ impl SimDisk {
             damaged,
             is_shut_down,
             lasting,
+            gone,
+            starting,
             remains,
         } = self;
         let is_down = open.is_empty() && used_ids.is_empty() && in_flight.is_empty() && finished.is_empty();
         assert!(is_down, "a crash was just here");
-        (quota, injected, is_shut_down, lasting, damaged.len()).hash(hasher);
+        (quota, injected, is_shut_down, lasting, gone, starting.is_some(), damaged.len()).hash(hasher);
         // What is never read again need not make two images differ.
         let is_hostile = [FaultKind::StaleGarbage, FaultKind::StaleRead].iter().any(|kind| profile.rate(*kind) > 0);
         if is_hostile {

@@ -7,6 +7,7 @@ mod identity;
 mod inode;
 mod names;
 mod perform;
+mod places;
 mod profile;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -92,6 +93,10 @@ pub struct SimDisk {
     is_shut_down: bool,
     /// How many more operations are refused: because the device is busy, and for a shortage.
     lasting: [u64; 2],
+    /// The folders that are gone for whoever has files open in them.
+    gone: BTreeSet<String>,
+    /// The catalog that a start has open, until it writes one.
+    starting: Option<FileId>,
     /// What removed files held, newest last: it may turn up in space that is given out again.
     remains: VecDeque<Content>,
     hash: Hash,
@@ -119,6 +124,8 @@ impl SimDisk {
             damaged: Vec::new(),
             is_shut_down: false,
             lasting: [0; 2],
+            gone: BTreeSet::new(),
+            starting: None,
             remains: VecDeque::new(),
             hash: Hash::default(),
         }
@@ -204,6 +211,9 @@ impl SimDisk {
         // What has stopped striking does not go on either.
         for (kind, left) in [FaultKind::Busy, FaultKind::Shortage].into_iter().zip(&mut self.lasting) {
             *left = if profile.rate(kind) > 0 { *left } else { 0 };
+        }
+        if profile.rate(FaultKind::FolderGone) == 0 {
+            self.gone.clear();
         }
     }
 

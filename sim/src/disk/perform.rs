@@ -33,6 +33,8 @@ impl SimDisk {
             self.injected += 1;
             return Err(DiskErrorKind::Io);
         }
+        self.notice(op);
+        self.fail_at_start(op, choices)?;
         match op {
             DiskOp::Open { file, path, mode } => self.open_file(sequence, *file, path, *mode, choices),
             DiskOp::Close { file } => {
@@ -101,7 +103,7 @@ impl SimDisk {
                     return Err(DiskErrorKind::Io);
                 }
                 self.names.sync(directory, &covered);
-                Ok(DiskReply::Done)
+                if self.is_gone(path.as_str()) { Err(DiskErrorKind::Gone) } else { Ok(DiskReply::Done) }
             }
             DiskOp::FreeSpace => {
                 let used = self.used();
@@ -158,6 +160,7 @@ impl SimDisk {
 
     fn fail_name(&mut self, choices: &mut Choices) -> Result<(), DiskErrorKind> {
         self.interrupt(choices)?;
+        self.fail_for_permission(choices)?;
         self.fail(choices, FaultKind::NameError)
     }
 
@@ -359,7 +362,7 @@ impl SimDisk {
             return Ok(DiskReply::Done);
         }
         self.file_mut(inode).sync(covered);
-        Ok(DiskReply::Done)
+        if self.is_folder_gone(inode, choices) { Err(DiskErrorKind::Gone) } else { Ok(DiskReply::Done) }
     }
 
     /// The table of the module, row by row.

@@ -57,7 +57,7 @@ pub(super) struct Doubt {
 }
 
 /// What fails openly beside what is damaged.
-const OPEN_FAILURES: [FaultKind; 9] = [
+const OPEN_FAILURES: [FaultKind; 11] = [
     FaultKind::ReadError,
     FaultKind::StickyReadError,
     FaultKind::WriteError,
@@ -66,6 +66,8 @@ const OPEN_FAILURES: [FaultKind; 9] = [
     FaultKind::Interrupted,
     FaultKind::Busy,
     FaultKind::Shortage,
+    FaultKind::Denied,
+    FaultKind::StartError,
     FaultKind::DirectorySyncError,
 ];
 

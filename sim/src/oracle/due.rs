@@ -4,7 +4,8 @@
 //! - A write or a sync of a log failed, or of the catalog's journal: one alert for each.
 //! - A spare could not be made: one, when what was made of it is removed.
 //! - A database is shown that found no space to go on: one, when it is shown first.
-//! - Clients are answered from a catalog that could not be written: one, before the first of them.
+//! - Clients are answered from a catalog that could not be written: one, before the first of them, and behind the syncs of that
+//!   catalog and of its name.
 //! - A catalog was put aside, or none is there beside folders of databases: one, when the start goes on without it.
 //!
 //! What makes a database latch, and damage, are judged in `published`.
@@ -37,6 +38,9 @@ pub(super) struct Due {
     /// Something about the catalog found no space.
     is_catalog_full: bool,
     is_told_unwritten: bool,
+    /// The catalog that was read is synced; and behind that, its name.
+    is_read_synced: bool,
+    is_name_synced: bool,
     is_rebuilt: bool,
 }
 
@@ -49,6 +53,10 @@ impl Due {
     /// An operation has ended, of which the engine hears now. `has_folders` says whether any database has a folder.
     pub(super) fn delivered(&mut self, touch: &Touch, end: End, has_folders: impl FnOnce() -> bool) {
         let Touch { database, part, deed, .. } = *touch;
+        // A log whose folder is gone is not gone on with, which another alert says.
+        if end == End::Failed(DiskErrorKind::Gone) && part == Part::Active {
+            return;
+        }
         let code = match end {
             End::Failed(kind) => Some(code_of(deed, kind)),
             End::Well | End::AsGoodAsWell | End::Short => None,
@@ -71,6 +79,8 @@ impl Due {
             }
             (Part::Journal, Deed::Become, None, _) => self.is_renamed = true,
             (Part::Directory, Deed::SyncNames, None, None) if self.is_renamed => self.has_catalog = true,
+            (Part::Directory, Deed::Sync, None, None) => self.is_read_synced = true,
+            (Part::Directory, Deed::SyncNames, None, None) if self.is_read_synced => self.is_name_synced = true,
             // A later one has nothing to write for what it covered.
             (Part::Directory, Deed::SyncNames, Some(_), None) => self.is_renamed = false,
             (Part::DamagedCatalog, Deed::Name, None, _) => self.is_rebuilt |= end == End::Well || has_folders(),
@@ -107,6 +117,11 @@ impl Due {
             (AlertKind::NoSpace(_), None) => {
                 if self.is_told_unwritten || self.has_catalog || !self.is_catalog_full {
                     return violation!("{kind:?} was raised again, or the catalog found its space");
+                }
+                if !self.is_name_synced {
+                    return violation!(
+                        "{kind:?} was raised, and the catalog that is shown, or its name, was not synced"
+                    );
                 }
                 self.is_told_unwritten = true;
             }

@@ -7,13 +7,15 @@ use crate::disk::{FaultKind, SimDisk};
 use crate::refine::written::{SEGMENT_HEADER_BYTES, whole_header};
 
 /// What may have kept a start from hearing what a folder says.
-const DEAFENING: [FaultKind; 6] = [
+const DEAFENING: [FaultKind; 8] = [
     FaultKind::ReadError,
     FaultKind::StickyReadError,
     FaultKind::NameError,
     FaultKind::Interrupted,
     FaultKind::Busy,
     FaultKind::Shortage,
+    FaultKind::Denied,
+    FaultKind::StartError,
 ];
 
 /// The database `name` was given this id: no folder that is nobody's says that it has it.

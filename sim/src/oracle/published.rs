@@ -7,6 +7,7 @@ use docdb_engine::{Alert, AlertKind, DiskOp, OpId, OpenMode, View};
 use docdb_models::{Doubtful, Mismatch};
 use docdb_protocol::{CollectionName, DatabaseId, Error};
 
+use super::certain::newer_than_all_that_is_lost;
 use super::figures::{Counts, kept_beside_is_counted};
 use super::views::{contents_of, withheld_is_told};
 use super::{Asked, Checker, Recovered, Violation, space, violation};
@@ -121,6 +122,10 @@ impl Checker {
         let listed: Vec<&str> = view.collections().map(CollectionName::as_str).collect();
         let judged = judged.and_then(|()| tracked.model.check_collections(&listed, shown.is_unnamed));
         judged.map_err(|Mismatch(why)| Violation(format!("database {name}: {why}")))?;
+        if shown.is_unnamed && !self.doubt.has_lied() {
+            newer_than_all_that_is_lost(view, &shown, &tracked.model)
+                .map_err(|Violation(why)| Violation(format!("database {name}: {why}")))?;
+        }
         if recovers {
             self.files.opened(name.as_str());
             tracked.held = None;

@@ -8,6 +8,7 @@ use docdb_protocol::{DatabaseId, Error, ErrorCode, OperationReply, Reply, Respon
 
 use super::causes::Causes;
 use super::due::Due;
+use super::gone::Gone;
 use super::spares::Spares;
 use super::touched::{Deed, End, Part, Touches};
 use super::waits::Waits;
@@ -23,6 +24,7 @@ pub(super) struct Watch {
     pub(super) causes: Causes,
     spares: Spares,
     waits: Waits,
+    gone: Gone,
 }
 
 impl Watch {
@@ -37,6 +39,7 @@ impl Watch {
         (self.touches, self.due, self.causes) = (Touches::default(), Due::default(), Causes::default());
         self.spares.crashed();
         self.waits.crashed();
+        self.gone = Gone::default();
     }
 }
 
@@ -53,6 +56,7 @@ impl Checker {
         let touch = self.watch.touches.submitted(id, op, &self.databases);
         let is_shown = touch.database.is_some_and(|database| self.databases[database].shown.is_some());
         self.watch.causes.submitted(&touch);
+        self.watch.gone.submitted(&touch)?;
         self.watch.spares.submitted(&touch, is_shown)?;
         self.watch.waits.submitted(&touch, self.watch.now, is_shown)
     }
@@ -63,6 +67,8 @@ impl Checker {
         let has_folders =
             || self.databases.iter().any(|tracked| disk.has_directory(&format!("db/{}", tracked.name.as_str())));
         self.watch.due.delivered(&touch, end, has_folders);
+        let is_shown = touch.database.is_some_and(|database| self.databases[database].shown.is_some());
+        self.watch.gone.delivered(&touch, end, is_shown);
         self.watch.causes.delivered(&touch, end, self.watch.due.has_catalog());
         let is_durable = match (touch.part, touch.deed) {
             (Part::Directory, Deed::SyncNames) => self.watch.due.has_catalog(),
@@ -92,7 +98,10 @@ impl Checker {
             Kind::ReadOnly(_) if self.databases[database].is_latched => {
                 return violation!("{} latches, and has latched before: {alert:?}", self.databases[database].name);
             }
-            Kind::ReadOnly(_) => self.watch.waits.gives_up(database)?,
+            Kind::ReadOnly(_) => {
+                self.watch.gone.latches(database);
+                self.watch.waits.gives_up(database)?;
+            }
             Kind::Damage(_) if self.databases[database].is_damaged => {
                 return violation!("the damage of {} is told again: {alert:?}", self.databases[database].name);
             }
@@ -112,6 +121,7 @@ impl Checker {
             None => {
                 self.watch.spares.closed(database);
                 self.watch.waits.closed(database);
+                self.watch.gone.closed(database);
             }
         }
     }
@@ -152,7 +162,13 @@ impl Checker {
         let is_so = match code {
             E::OutcomeUnknown => tracked.is_some_and(|tracked| tracked.is_latched),
             E::ReadOnly => tracked.is_some_and(|tracked| tracked.is_latched || tracked.is_damaged),
-            E::DiskFull | E::OutOfResources | E::FileOpen | E::FileWrite | E::FileSync | E::FileRead => {
+            E::DiskFull
+            | E::OutOfResources
+            | E::PermissionDenied
+            | E::FileOpen
+            | E::FileWrite
+            | E::FileSync
+            | E::FileRead => {
                 if let Some(tracked) = tracked.filter(|tracked| tracked.is_latched && is_executed) {
                     let name = &tracked.name;
                     return violation!("{code:?} was answered of {name}, which had latched by then: it is read-only");
@@ -201,8 +217,9 @@ impl Checker {
     /// When something is missing.
     pub(crate) fn turn_over(&mut self, wake: Option<Instant>) -> Result<(), Violation> {
         let Checker { databases, asked, watch, stopping, .. } = self;
-        let Watch { now, touches, due, causes, spares, waits } = watch;
+        let Watch { now, touches, due, causes, spares, waits, gone } = watch;
         due.turn_over()?;
+        gone.turn_over()?;
         let is_waited_for = |database: Option<usize>| match database {
             Some(_) => asked.values().any(|(asked, _)| asked.database() == database),
             None => !asked.is_empty(),

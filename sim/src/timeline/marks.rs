@@ -208,6 +208,9 @@ impl<'chronicle> Painter<'chronicle> {
             | FaultKind::Busy
             | FaultKind::Shortage
             | FaultKind::FileLost
+            | FaultKind::FolderGone
+            | FaultKind::Denied
+            | FaultKind::StartError
             | FaultKind::WallStep
             | FaultKind::Stall => false,
         };

@@ -270,7 +270,34 @@ fn a_shortage_keeps_from_opening_making_and_listing_and_from_nothing_else() {
 }
 
 #[test]
-fn a_lost_file_is_gone_and_written_down_with_what_it_held() {
+fn who_has_no_permission_touches_no_name() {
+    let mut story = holding(b"old");
+    story.disk.set_profile(always(FaultKind::Denied));
+    let list = DiskOp::List { path: docdb_engine::DiskPath::root(), after: "".into(), limit: 9 };
+    for op in [rename("a", "b", false), list, DiskOp::MakeDirectory { path: path("c") }] {
+        assert_eq!(story.attempt(op), Err(DiskErrorKind::Permission));
+    }
+    story.done(write(0, b"new"));
+    story.done(SYNC);
+    assert_eq!(story.read(), b"new");
+}
+
+#[test]
+fn a_start_cannot_look_at_the_folders_until_it_has_written_a_catalog() {
+    let mut story = Story::new(always(FaultKind::StartError));
+    story.choices = answers("start-error/what", &[1, 2]);
+    let list = || DiskOp::List { path: docdb_engine::DiskPath::root(), after: "".into(), limit: 9 };
+    story.done(list());
+    let open = |file, name: &str, mode| DiskOp::Open { file: FileId(file), path: path(name), mode };
+    assert_eq!(story.attempt(open(1, "catalog", OpenMode::Read)), Err(DiskErrorKind::NotFound), "it is looked for");
+    assert_eq!(story.attempt(list()), Err(DiskErrorKind::Shortage));
+    assert_eq!(story.attempt(list()), Err(DiskErrorKind::Permission));
+    story.done(open(2, "catalog.new", OpenMode::CreateNew));
+    story.done(list());
+}
+
+/// A calm disk with the folder of a database, in which a log is open and written.
+fn holding_a_log() -> (Story, docdb_engine::DiskPath) {
     let mut story = Story::new(Profile::CALM);
     let folder = path("db").join("a");
     for directory in [path("db"), folder.clone()] {
@@ -278,6 +305,27 @@ fn a_lost_file_is_gone_and_written_down_with_what_it_held() {
     }
     story.done(DiskOp::Open { file: FILE, path: folder.join("a.wal"), mode: OpenMode::CreateNew });
     story.done(write(0, b"held"));
+    (story, folder)
+}
+
+#[test]
+fn a_folder_that_is_gone_fails_syncs_until_it_is_looked_up_anew() {
+    let (mut story, folder) = holding_a_log();
+    story.disk.set_profile(always(FaultKind::FolderGone));
+    let sync_names = DiskOp::SyncDirectory { path: folder.clone() };
+    story.done(sync_names.clone());
+    for op in [SYNC, sync_names.clone(), SYNC] {
+        assert_eq!(story.attempt(op), Err(DiskErrorKind::Gone));
+    }
+    story.done(DiskOp::List { path: folder, after: "".into(), limit: 9 });
+    story.done(sync_names);
+    story.disk.set_profile(Profile::CALM);
+    story.done(SYNC);
+}
+
+#[test]
+fn a_lost_file_is_gone_and_written_down_with_what_it_held() {
+    let (mut story, folder) = holding_a_log();
     story.done(SYNC);
     let mut choices = Choices::odometer();
     story.disk.set_profile(always(FaultKind::FileLost));

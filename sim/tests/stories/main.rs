@@ -6,6 +6,7 @@ mod catalog;
 mod catalog_journal;
 mod flips;
 mod full_disk;
+mod limits;
 mod machine;
 mod segments;
 mod sessions;
