@@ -25,6 +25,8 @@ pub enum AlertKind {
     Damage(Error),
     /// The catalog was unreadable and was rebuilt from the databases' folders.
     CatalogRebuilt(Error),
+    /// A checkpoint failed: the log grows on, and the next one is tried when it has grown by as much again. Nothing is lost.
+    CheckpointFailed(Error),
     /// Preparing something ahead of need failed; it will be tried again when needed.
     PreparationFailed(Error),
 }

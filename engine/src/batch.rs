@@ -5,6 +5,7 @@ use docdb_protocol::{Atomicity, Error, ErrorCode, Operation, OperationReply, Ope
 use crate::execute::{Bounds, execute};
 use crate::log::Record;
 use crate::message::RequestId;
+use crate::options::Options;
 use crate::view::View;
 
 /// What an operation takes up beside its document, as a request and as a record, roughly: without it, many
@@ -53,6 +54,8 @@ impl Waiting {
 pub(crate) struct Batch {
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) records: Vec<Record>,
+    /// Whether one of the records is a checkpoint's.
+    pub(crate) has_checkpoint: bool,
     /// What it takes up in memory and in the log, roughly.
     pub(crate) bytes: usize,
     /// The state once this batch is durable; set when nothing more may join.
@@ -60,8 +63,25 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Whether transactions are in it; one without them proves the batch before it.
+    pub(crate) fn has_operations(&self) -> bool {
+        self.records.iter().any(|record| record.kind.is_operation())
+    }
+
+    /// Whether it takes no more.
+    pub(crate) fn is_full(&self, options: &Options) -> bool {
+        self.after.is_some() || self.bytes >= options.batch_bytes_max
+    }
+
+    /// One that is full ends with the state that is pending now.
+    pub(crate) fn freeze_when_full(&mut self, pending: &View, options: &Options) {
+        if self.is_full(options) {
+            self.after = Some(pending.clone());
+        }
+    }
+
     pub(crate) fn add(&mut self, waiting: Waiting, records: Vec<Record>) {
-        self.bytes += records.iter().map(|record| OPERATION_BYTES + record.variable_bytes()).sum::<usize>();
+        self.bytes += records.iter().map(bytes).sum::<usize>();
         if self.records.is_empty() {
             self.records = records;
         } else {
@@ -69,6 +89,16 @@ impl Batch {
         }
         self.waiting.push(waiting);
     }
+
+    pub(crate) fn add_checkpoint(&mut self, record: Record) {
+        self.bytes += bytes(&record);
+        self.records.push(record);
+        self.has_checkpoint = true;
+    }
+}
+
+fn bytes(record: &Record) -> usize {
+    OPERATION_BYTES + record.variable_bytes()
 }
 
 /// The error for what was on its way to the log when the log failed.

@@ -1,6 +1,7 @@
 //! The settings of an engine. Each has a default that is fit for production.
 
 use crate::log::DirectoryId;
+use crate::table::BuilderOptions;
 
 /// The settings of one engine.
 #[derive(Clone, Debug)]
@@ -39,6 +40,15 @@ pub struct Options {
     pub listed_names_max: u32,
     /// How long after the last batch its durability is proven by a record of its own, in nanoseconds.
     pub watermark_delay_ns: u64,
+    /// A checkpoint is due once the log is so much longer than it was at the last one; where the tables are longer than this, once
+    /// it is as much longer as they are, so that writing them costs no more than writing the log did.
+    pub checkpoint_log_bytes: u64,
+    /// Whether a checkpoint is made whenever it is due, or by command alone.
+    pub checkpoints_automatic: bool,
+    /// Of the segments that a checkpoint makes superfluous, so many of the last ones stay.
+    pub segments_kept: usize,
+    /// How tables are divided.
+    pub table: BuilderOptions,
     /// Seeds the jitter of retries.
     pub seed: u64,
     /// What a data directory is called that is made: random, and never zero in production.
@@ -63,6 +73,10 @@ impl Default for Options {
             map_fanout: 16,
             listed_names_max: 1024,
             watermark_delay_ns: 50_000_000,
+            checkpoint_log_bytes: 64 * 1024 * 1024,
+            checkpoints_automatic: true,
+            segments_kept: 0,
+            table: BuilderOptions::default(),
             seed: 0,
             new_directory: DirectoryId(1),
         }

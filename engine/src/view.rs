@@ -3,7 +3,9 @@
 //! The same type serves as the newest pending state inside the engine. A clone is cheap and never
 //! changes under its holder. A view knows nothing of files: until tables exist, every document is in it.
 
+mod checkpoint;
 mod key;
+mod lost;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +15,10 @@ use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error, 
 
 use crate::log::{Record, RecordKind};
 use crate::map::{Map, Shared};
+pub(crate) use checkpoint::Snapshot;
 use key::ENTRY_BYTES;
 pub(crate) use key::{Key, document_memory_bytes, id_memory_bytes};
+pub(crate) use lost::LostKeys;
 pub use scan::Scanned;
 
 /// What a write copies of the map at most, for accounting: the node that it changes, and a share of those above, which
@@ -116,6 +120,8 @@ pub struct View {
     changes: u64,
     damaged: u64,
     damage: Arc<Damage>,
+    /// What tables have lost, in the order of keys.
+    lost: Arc<Vec<LostKeys>>,
     withheld: Option<Arc<Withheld>>,
 }
 
@@ -147,12 +153,14 @@ impl View {
             return Lookup::Damaged(withheld.error.clone().collection(collection).document(id));
         }
         let key = self.collections.get(collection).map(|&collection| Key::new(collection, id));
-        let found = key.and_then(|key| self.documents.get(&key));
+        let found = key.as_ref().and_then(|key| self.documents.get(key));
         match found {
             Some(Version { tx, content: Content::Live(document) }) if *tx >= self.damage.uncertain_below => {
                 Lookup::Found(document, *tx)
             }
-            None if self.damage.uncertain_below == TxId(0) => Lookup::Absent,
+            None if self.damage.uncertain_below == TxId(0) && !key.is_some_and(|key| self.is_lost(&key)) => {
+                Lookup::Absent
+            }
             Some(_) | None => Lookup::Damaged(corrupt(collection, id)),
         }
     }
@@ -230,14 +238,17 @@ impl View {
                         self.collections.remove(name);
                     }
                 }
-                RecordKind::Commit => {}
+                RecordKind::Commit | RecordKind::Checkpoint => {}
             }
         }
-        if let Some(first) = records.first() {
+        if let Some(first) = records.iter().find(|record| record.kind != RecordKind::Checkpoint) {
             self.last_tx = TxId(first.tx.0 - 1);
         }
         self.withheld = Some(Arc::new(Withheld { documents, error }));
     }
+
+    /// The smallest fan-out that there may be.
+    const FANOUT_MIN: usize = 4;
 
     /// `map_fanout` is [`crate::Options::map_fanout`].
     pub(crate) fn empty(map_fanout: usize) -> View {
@@ -254,6 +265,7 @@ impl View {
             changes: 0,
             damaged: 0,
             damage: Arc::default(),
+            lost: Arc::default(),
             withheld: None,
         }
     }

@@ -31,7 +31,7 @@ impl Alert {
             AlertKind::ReadOnly(_) | AlertKind::NoSpace(_) | AlertKind::Damage(_) | AlertKind::CatalogRebuilt(_) => {
                 true
             }
-            AlertKind::LogFailed(_) | AlertKind::PreparationFailed(_) => false,
+            AlertKind::LogFailed(_) | AlertKind::CheckpointFailed(_) | AlertKind::PreparationFailed(_) => false,
         }
     }
 
@@ -50,6 +50,9 @@ impl Alert {
             AlertKind::Damage(error) => ("acknowledged data is missing or damaged; it is open for reading", error),
             AlertKind::CatalogRebuilt(error) => {
                 ("the catalog could not be read and was rebuilt from the folders of the databases", error)
+            }
+            AlertKind::CheckpointFailed(error) => {
+                ("a checkpoint failed; nothing is lost, and the next one is tried when the log has grown", error)
             }
             AlertKind::PreparationFailed(error) => {
                 ("preparing a file ahead of need failed; it is tried again when it is needed", error)

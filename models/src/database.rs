@@ -13,7 +13,7 @@ use std::sync::Arc;
 use docdb_protocol::{Atomicity, Operation};
 
 use crate::difference::Difference;
-use crate::execute::{Outcome, execute, version_of};
+use crate::execute::{Outcome, execute, highest_number, version_of};
 use crate::state::{self, Key, State, Transaction, Write};
 use crate::{Mismatch, mismatch};
 
@@ -159,6 +159,13 @@ impl Database {
     #[must_use]
     pub fn version_after(&self, tx: u64, key: &Key) -> Option<u64> {
         version_of(self.transactions.get(..usize::try_from(tx).ok()?)?, key)
+    }
+
+    /// The number that the next document of a collection gets which comes without an id, after transaction `tx`.
+    #[must_use]
+    pub fn next_number_after(&self, collection: &str, tx: u64) -> u64 {
+        let until = usize::try_from(tx).map_or(self.transactions.len(), |tx| tx.min(self.transactions.len()));
+        highest_number(&self.transactions[..until], collection) + 1
     }
 
     /// The bytes of all documents, and of ids that are texts, that were written up to transaction `tx`, each write with so many more.

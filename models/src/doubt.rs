@@ -15,6 +15,8 @@ pub struct Doubtful<'view> {
     pub damaged: &'view BTreeSet<Key>,
     /// Whether more is missing than the documents named: then nobody knows of what is not found whether it was there.
     pub is_unnamed: bool,
+    /// Whether it says of a document that it may be missing, with others between two that are there.
+    pub may_be_missing: &'view dyn Fn(&Key) -> bool,
     /// Whether the opening reported damage, of whatever it may be: then it has changed nothing.
     pub is_read_only: bool,
     /// This many transactions at least must have survived.
@@ -87,7 +89,7 @@ fn doubtful_difference(expected: &State, shown: &Doubtful<'_>) -> Option<String>
             Some(found) => {
                 return Some(format!("{}/{} is {}, expected {}", key.0, key.1, text(found), text(content)));
             }
-            None if shown.is_unnamed => {}
+            None if shown.is_unnamed || (shown.may_be_missing)(key) => {}
             None if !shown.damaged.contains(key) => {
                 return Some(format!("{}/{} is missing in silence ({})", key.0, key.1, text(content)));
             }

@@ -55,6 +55,7 @@ pub fn alerted(alert: &Alert, struck: &FaultCounts) -> Result<(), Violation> {
         AlertKind::LogFailed(error)
         | AlertKind::ReadOnly(error)
         | AlertKind::NoSpace(error)
+        | AlertKind::CheckpointFailed(error)
         | AlertKind::PreparationFailed(error) => is_deserved(error.code(), struck),
         AlertKind::Damage(_) | AlertKind::CatalogRebuilt(_) => Ok(()),
     }

@@ -40,6 +40,10 @@ marks! {
     SpareTaken "spare-taken" "A new segment was made of a spare.";
     SpareRemoved "spare-removed" "A spare that nobody needed was removed.";
     SegmentsMerged "segments-merged" "An opening wrote small segments again as one and removed them.";
+    CheckpointMade "checkpoint-made" "A manifest named the tables of a checkpoint.";
+    CheckpointFailed "checkpoint-failed" "A checkpoint failed, and the log grew on.";
+    LogTrimmed "log-trimmed" "A segment was removed because a checkpoint has what it holds.";
+    OpenedFromTables "opened-from-tables" "An opening read the tables of a checkpoint.";
     NextPromoted "next-promoted" "An opening finished the renames that a crash had cut short.";
     TailDropped "tail-dropped" "A recovery ended before something that had been submitted and not acknowledged.";
     TailKept "tail-kept" "A recovery kept something that had not been acknowledged.";

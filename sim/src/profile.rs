@@ -205,6 +205,9 @@ impl ProfileName {
             M::SpareTaken,
             M::SpareRemoved,
             M::SegmentsMerged,
+            M::CheckpointMade,
+            M::LogTrimmed,
+            M::OpenedFromTables,
             M::NextPromoted,
             M::TailDropped,
             M::TailKept,
@@ -242,12 +245,12 @@ impl ProfileName {
                 M::SyncShutdown,
                 M::SyncFalseAlarm,
             ],
-            ProfileName::Names => &[M::LatchedReadOnly],
+            ProfileName::Names => &[M::LatchedReadOnly, M::CheckpointFailed],
             ProfileName::Space => {
                 &[M::Endured, M::OpenedWithoutSpace, M::DiskFullRefused, M::SpaceReturned, M::SegmentAfterFailure]
             }
             ProfileName::Reads => &[M::ReadFailedAtOpening],
-            ProfileName::Writes => &[M::SegmentAfterFailure],
+            ProfileName::Writes => &[M::SegmentAfterFailure, M::CheckpointFailed],
             ProfileName::Damage => &[M::DamageNamed, M::DamageUnnamed, M::DamageHarmless],
             ProfileName::Lying => &[M::CatalogRebuilt, M::LiarCaught, M::PrefixAfterLie, M::SyncExt4Data],
             ProfileName::Swarm => &[M::SegmentAfterFailure, M::OutcomeUnknown],

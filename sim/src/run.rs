@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use docdb_engine::Options;
+use docdb_engine::table::{BuilderOptions, Compression};
 
 use crate::choice::{Choice, Choices};
 use crate::chronicle::{Broken, Chronicle};
@@ -94,6 +95,19 @@ pub struct Report {
     pub trace: Vec<Choice>,
 }
 
+/// How tables are divided: as small as can be, compressed, or as they are in production.
+const TABLES: [BuilderOptions; 3] = [
+    BuilderOptions::SMALL,
+    BuilderOptions { compression: Compression::Lz4, ..BuilderOptions::SMALL },
+    BuilderOptions {
+        block_bytes: 300,
+        frame_bytes: 2000,
+        section_keys: 20,
+        table_bytes: 5000,
+        compression: Compression::None,
+    },
+];
+
 /// The small limits under which everything happens often.
 #[must_use]
 pub fn small_options(choices: &mut Choices) -> Options {
@@ -128,6 +142,11 @@ pub fn small_options(choices: &mut Choices) -> Options {
         pending_requests_max: [default.pending_requests_max, 4, 7][choices.weighted("limits/requests", &[6, 1, 1])],
         pending_bytes_max: [default.pending_bytes_max, 3_000, 8_000][choices.weighted("limits/bytes", &[6, 1, 1])],
         segment_bytes_min: [4096, 8192, 16384][choices.weighted("limits/first", &[4, 1, 1])].min(segment_bytes_max),
+        checkpoint_log_bytes: [default.checkpoint_log_bytes, 1_000, 3_000, 12_000]
+            [choices.weighted("limits/checkpoint", &[1, 2, 2, 1])],
+        checkpoints_automatic: true,
+        segments_kept: [0, 1][choices.weighted("limits/kept", &[3, 1])],
+        table: TABLES[choices.weighted("limits/table", &[3, 1, 1])],
         spare_piece_bytes: [default.spare_piece_bytes, 4096, 2048][choices.weighted("limits/piece", &[2, 1, 1])],
     }
 }

@@ -40,6 +40,8 @@ struct Folder {
     has_failed: bool,
     /// The active segment lost its name, and no other got it yet.
     is_sealed: bool,
+    /// A checkpoint was made since it was opened.
+    has_checkpoint: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +50,9 @@ enum Interest {
     Promote(String),
     TakeSpare,
     RemoveSpare,
-    RemoveSealed,
+    RemoveSealed(String),
+    Checkpoint(String),
+    LoadTable,
     OfLog(String),
 }
 
@@ -64,6 +68,7 @@ impl Witness {
                 AlertKind::ReadOnly(_) => self.marks.set(Mark::LatchedReadOnly),
                 AlertKind::CatalogRebuilt(_) => self.marks.set(Mark::CatalogRebuilt),
                 AlertKind::NoSpace(_) => self.marks.set(Mark::OpenedWithoutSpace),
+                AlertKind::CheckpointFailed(_) => self.marks.set(Mark::CheckpointFailed),
                 AlertKind::LogFailed(_) | AlertKind::Damage(_) | AlertKind::PreparationFailed(_) => {}
             },
             Event::Stopped => self.marks.set(Mark::ShutDown),
@@ -132,7 +137,8 @@ impl Witness {
                     }
                     self.files.insert(*file, path.as_str().to_owned());
                 }
-                None
+                let is_load = *mode == OpenMode::Read && path.as_str().contains(".data.");
+                is_load.then_some(Interest::LoadTable)
             }
             DiskOp::Rename { from, to, .. } => {
                 let folder = || from.as_str().rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
@@ -140,6 +146,8 @@ impl Witness {
                     Some(Interest::TakeSpare)
                 } else if from.as_str().ends_with(".wal.next") {
                     Some(Interest::Promote(folder()))
+                } else if to.as_str().ends_with(".manifest") {
+                    Some(Interest::Checkpoint(folder()))
                 } else if from.as_str().ends_with(".wal") && to.as_str().contains(".wal.") {
                     Some(Interest::Seal(folder()))
                 } else {
@@ -147,11 +155,11 @@ impl Witness {
                 }
             }
             DiskOp::Unlink { path } => {
-                let (_, file_name) = path.as_str().rsplit_once('/').unwrap_or_default();
+                let (folder, file_name) = path.as_str().rsplit_once('/').unwrap_or_default();
                 let number = file_name.rsplit_once(".wal.").map(|(_, number)| number);
                 match number {
                     Some("spare") => Some(Interest::RemoveSpare),
-                    Some(number) if number.parse::<u64>().is_ok() => Some(Interest::RemoveSealed),
+                    Some(number) if number.parse::<u64>().is_ok() => Some(Interest::RemoveSealed(folder.to_owned())),
                     Some(_) | None => None,
                 }
             }
@@ -202,21 +210,33 @@ impl Witness {
                     (false, _, false) => Some(Mark::Rotated),
                 };
                 // An opening that finished old renames goes on to a new segment of its own.
-                *folder = Folder { is_opening: folder.is_opening && !folder.is_sealed, ..Folder::default() };
+                let has_checkpoint = folder.has_checkpoint && !folder.is_opening;
+                *folder =
+                    Folder { is_opening: folder.is_opening && !folder.is_sealed, has_checkpoint, ..Folder::default() };
                 if let Some(mark) = mark {
                     self.marks.set(mark);
                 }
             }
             (Interest::TakeSpare, Ok(_)) => self.marks.set(Mark::SpareTaken),
             (Interest::RemoveSpare, Ok(_)) => self.marks.set(Mark::SpareRemoved),
-            (Interest::RemoveSealed, Ok(_)) => self.marks.set(Mark::SegmentsMerged),
+            (Interest::RemoveSealed(folder), Ok(_)) => {
+                let is_trimmed = self.folders.get(&folder).is_some_and(|folder| folder.has_checkpoint);
+                self.marks.set(if is_trimmed { Mark::LogTrimmed } else { Mark::SegmentsMerged });
+            }
+            (Interest::Checkpoint(folder), Ok(_)) => {
+                self.folders.entry(folder).or_default().has_checkpoint = true;
+                self.marks.set(Mark::CheckpointMade);
+            }
+            (Interest::LoadTable, Ok(_)) => self.marks.set(Mark::OpenedFromTables),
             (Interest::OfLog(_), Ok(_))
             | (
                 Interest::Seal(_)
                 | Interest::Promote(_)
                 | Interest::TakeSpare
                 | Interest::RemoveSpare
-                | Interest::RemoveSealed,
+                | Interest::RemoveSealed(_)
+                | Interest::Checkpoint(_)
+                | Interest::LoadTable,
                 Err(_),
             ) => {}
         }

@@ -109,6 +109,23 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Number(Unit::Bytes, |settings| &mut settings.engine.memory_bytes_max, MIB..=64 * TIB),
     },
     Setting {
+        key: "checkpoint_log_bytes",
+        value_name: "BYTES",
+        meaning: "A database is written as tables, and its log trimmed, when the log has grown by so much, or by as much as the \
+                  tables take where that is more",
+        default: None,
+        changes: Changes::OnStart,
+        kind: Kind::Number(Unit::Bytes, |settings| &mut settings.engine.checkpoint_log_bytes, MIB..=64 * TIB),
+    },
+    Setting {
+        key: "checkpoint_segments_kept",
+        value_name: "N",
+        meaning: "Of the segments of a log that a checkpoint makes superfluous, so many of the last ones stay",
+        default: None,
+        changes: Changes::OnStart,
+        kind: Kind::Number(Unit::Things, |settings| &mut settings.engine.segments_kept, 0..=1_000_000),
+    },
+    Setting {
         key: "max_connections",
         value_name: "N",
         meaning: "Connections open at one time, fewer where the limit of open files is low; each further one gets an error and is \

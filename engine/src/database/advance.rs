@@ -1,6 +1,8 @@
 //! What a database begins: its jobs, one after another, and its end.
 
 use super::Database;
+use super::checkpoint::Stage;
+use super::checkpoint_jobs::{Installing, Trimming, Writing};
 use super::commit::Append;
 use super::job::Job;
 use super::open::Switch;
@@ -18,6 +20,7 @@ impl Database {
         match &mut self.state.phase {
             Phase::Open(_) => {
                 self.prepare_spare(turn);
+                self.advance_checkpoint(turn);
                 self.advance_log(turn);
             }
             Phase::ReadOnly => self.maybe_closed(turn),
@@ -47,6 +50,47 @@ impl Database {
         }
     }
 
+    /// Carries a checkpoint on, or begins one that is due. One that a closing meets goes no further.
+    fn advance_checkpoint(&mut self, turn: &mut Turn<'_>) {
+        let (open, common) = self.state.open();
+        if common.is_closing() || !self.slots.is_free(Slot::Checkpoint) {
+            return;
+        }
+        let now = turn.now.monotonic;
+        match &open.checkpoint.stage {
+            Stage::Idle => {
+                let is_due = open.checkpoint.is_due(open.log.end, common.published.last_tx(), turn.options);
+                if is_due {
+                    match Writing::begin(open, common, turn) {
+                        Some(job) => self.slots.begin(Job::Writing(job)),
+                        None => self.install(turn),
+                    }
+                }
+            }
+            Stage::Written(_) => self.install(turn),
+            Stage::Named(_, due) if *due > now => turn.io.wake_by(*due),
+            Stage::Named(..) => {
+                if let Some(record) = open.checkpoint.take_record(now) {
+                    open.gather_checkpoint(record, &common.pending, turn.options);
+                }
+            }
+            Stage::Gathered(_) => {}
+            Stage::Proven => self.slots.begin(Job::Trimming(Trimming::begin(open, common, turn))),
+            Stage::Writing | Stage::Installing | Stage::Trimming => unreachable!("its job is in the slot"),
+        }
+    }
+
+    /// Begins to name tables, unless a rotation syncs the same folder: then once that has ended.
+    fn install(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.slots.get(Slot::Log), Some(Job::Rotation(_))) {
+            return;
+        }
+        let (open, common) = self.state.open();
+        if let Stage::Written(written) = std::mem::replace(&mut open.checkpoint.stage, Stage::Installing) {
+            self.slots.begin(Job::Installing(Installing::begin(written, common, turn)));
+        }
+    }
+
     /// Begins the next job of the log, unless one runs.
     fn advance_log(&mut self, turn: &mut Turn<'_>) {
         if !self.slots.is_free(Slot::Log) {
@@ -70,6 +114,10 @@ impl Database {
 
     /// Begins a rotation: the one that waits in `switch` after a failure, or else a new one, at its first try.
     fn switch(&mut self, turn: &mut Turn<'_>) {
+        // Both sync the folder. An installation takes a few operations.
+        if matches!(self.slots.get(Slot::Checkpoint), Some(Job::Installing(_))) {
+            return;
+        }
         let (open, common) = self.state.open();
         let switch = open.switch.take().unwrap_or_else(|| Switch::new(None, turn.options));
         self.slots.begin(Job::Rotation(Rotation::begin(switch, open, common, turn)));
@@ -114,12 +162,13 @@ impl Database {
 
     /// Everything is durable and proven: lets go of the files.
     fn close_files(&mut self, turn: &mut Turn<'_>) {
-        if !self.discard_spare(turn) {
+        if !self.slots.is_free(Slot::Checkpoint) || !self.discard_spare(turn) {
             return;
         }
         let (open, common) = self.state.open();
         let log = &open.log;
-        let figures = Figures { log_bytes: log.end.0, documents: common.published.documents() };
+        let log_bytes = open.log_bytes();
+        let figures = Figures { log_bytes, documents: common.published.documents() };
         let closed = Closed { log_end: log.proven_end, figures: Some(figures) };
         turn.io.close(log.segment.file);
         self.state.phase = Phase::Closed(closed);
@@ -127,7 +176,7 @@ impl Database {
 
     /// A database without an open log has only its spare to let go of before it is closed.
     fn maybe_closed(&mut self, turn: &mut Turn<'_>) {
-        let is_alone = self.discard_spare(turn);
+        let is_alone = self.slots.is_free(Slot::Checkpoint) && self.discard_spare(turn);
         if is_alone && self.state.common.is_closing() {
             self.state.phase = Phase::Closed(Closed::default());
         }

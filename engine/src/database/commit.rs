@@ -78,8 +78,7 @@ impl Append {
         open.log.ends_with(lsn, &batch, now.after(turn.options.watermark_delay_ns));
         let gathered = open.batches.front().map_or(0, |batch| batch.waiting.len());
         open.pace.ends(now, batch.waiting.len(), gathered, turn.options.gather_ns_max);
-        common.durable(batch, turn.io);
-        open.has_grown = true;
+        open.durable(batch, common, turn.options, turn.io);
     }
 
     fn failed(self, code: ErrorCode, error: &DiskError, open: &mut Open, common: &Common, turn: &mut Turn<'_>) {

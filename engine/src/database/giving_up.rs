@@ -13,7 +13,6 @@ use super::state::{Phase, State, Turn};
 use crate::alert::AlertKind;
 use crate::batch::{Batch, outcome_unknown, read_only};
 use crate::execute::Bounds;
-use crate::io::Io;
 use crate::jobs::new_segment::{NewSegment, Shortage};
 
 /// How long a proof waits for space to return.
@@ -53,12 +52,12 @@ impl Attempt {
             return;
         }
         let error = error.database(common.subject.name.as_str());
-        let writes = tail.as_ref().is_some_and(|batch| !batch.records.is_empty());
+        let writes = tail.as_ref().is_some_and(Batch::has_operations);
         if shortage.is_some() && !writes {
             // Nothing was written, so the outcome is known, and what is missing may return.
             let log = &mut open.log;
             log.proof_due = log.proof_due.map(|_| turn.now.monotonic.after(PROOF_RETRY_NS));
-            refuse_gathered(open, common, &error, tail, turn.io);
+            refuse_gathered(open, common, &error, tail, turn);
             // All that was acknowledged is durable. Only the proof is missing, and an opening does without it.
             if open.log.is_spoiled && common.is_closing() {
                 turn.io.close(open.log.segment.file);
@@ -75,14 +74,16 @@ pub(super) fn latch(cause: &Error, in_flight: Option<Batch>, state: &mut State, 
     let (open, common) = state.open();
     turn.io.alert(Some(&common.subject.name), AlertKind::ReadOnly(cause.clone()));
     common.read_only = Some(read_only(cause));
-    refuse_gathered(open, common, cause, in_flight, turn.io);
+    refuse_gathered(open, common, cause, in_flight, turn);
     turn.io.close(open.log.segment.file);
     state.phase = Phase::ReadOnly;
 }
 
 /// Gives up everything pending: it leaves memory, and the clients that wait for it get an error. The outcome
 /// of `in_flight` is unknown; the batches behind it were never written.
-fn refuse_gathered(open: &mut Open, common: &mut Common, cause: &Error, in_flight: Option<Batch>, io: &mut Io) {
+fn refuse_gathered(open: &mut Open, common: &mut Common, cause: &Error, in_flight: Option<Batch>, turn: &mut Turn<'_>) {
+    let io = &mut *turn.io;
+    open.checkpoint.given_up(turn.now.monotonic);
     common.pending = common.published.clone();
     let refused = common.read_only.clone().unwrap_or_else(|| cause.clone());
     let bounds = Bounds { read_only: Some(refused.clone()), memory_bytes_free: 0 };

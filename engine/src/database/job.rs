@@ -2,6 +2,7 @@
 //!
 //! A new kind of job is a file that implements [`DatabaseJob`], and a row here.
 
+use super::checkpoint_jobs::{Installing, Trimming, Writing};
 use super::commit::Append;
 use super::rotation::Rotation;
 use super::spare_jobs::RemoveSpare;
@@ -27,13 +28,16 @@ macro_rules! database_jobs {
     };
 }
 
-// Closing is no job of its own: it waits until no other runs.
+// Closing is no job of its own: it waits until no other runs. A rotation and an installation both sync the folder.
 database_jobs! {
     Opening(Box<Opening>) in Log beside [];
-    Append(Append) in Log beside [MakeSpare];
-    Rotation(Rotation) in Log beside [MakeSpare];
-    MakeSpare(SpareJob) in Spare beside [Append, Rotation];
+    Append(Append) in Log beside [MakeSpare, Writing, Installing, Trimming];
+    Rotation(Rotation) in Log beside [MakeSpare, Writing, Trimming];
+    MakeSpare(SpareJob) in Spare beside [Append, Rotation, Writing, Installing, Trimming];
     RemoveSpare(RemoveSpare) in Spare beside [];
+    Writing(Writing) in Checkpoint beside [Append, Rotation, MakeSpare];
+    Installing(Installing) in Checkpoint beside [Append, MakeSpare];
+    Trimming(Trimming) in Checkpoint beside [Append, Rotation, MakeSpare];
 }
 
 #[cfg(test)]

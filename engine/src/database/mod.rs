@@ -2,12 +2,14 @@
 //!
 //! `state` is what its jobs change, and `job` the table of them; `advance` begins them, and `requests` runs what clients ask.
 //! `commit` writes a batch, and `rotation` goes on in a new segment; `pace` says when a batch waits for more requests, and
-//! `giving_up` says what happens when no new segment can be made.
+//! `giving_up` says what happens when no new segment can be made. `checkpoint` and its jobs write tables beside all that.
 //!
 //! Invariants: one batch is on its way to the log at a time, so all below its Lsn is durable; the
 //! published state is durable; the pending state is the published one plus the batches in their order.
 
 mod advance;
+mod checkpoint;
+mod checkpoint_jobs;
 mod commit;
 mod common;
 mod giving_up;
@@ -25,6 +27,7 @@ use std::collections::VecDeque;
 
 use docdb_protocol::{DatabaseId, DatabaseInfo, Error, Request};
 
+use self::checkpoint::Checkpoint;
 use self::common::Common;
 use self::job::Job;
 use self::open::{Log, Open};
@@ -61,7 +64,12 @@ impl Database {
 
     /// A database just created: its one segment is durable, empty and open.
     pub(crate) fn created(id: DatabaseId, entry: &Entry, segment: Made, epoch: u64, options: &Options) -> Database {
-        Database::new(id, entry, Phase::Open(Open::new(Log::created(segment, epoch))), options)
+        Database::new(
+            id,
+            entry,
+            Phase::Open(Open::new(Log::created(segment, epoch), Checkpoint::none(options))),
+            options,
+        )
     }
 
     fn new(id: DatabaseId, entry: &Entry, phase: Phase, options: &Options) -> Database {
@@ -104,7 +112,25 @@ impl Database {
     pub(crate) fn memory_bytes(&self) -> u64 {
         // While a database is opened again after an opening without space, readers still hold what that one showed.
         let opening = if let Some(Job::Opening(job)) = self.slots.get(Slot::Log) { job.memory_bytes() } else { 0 };
-        opening + self.state.common.pending.memory_bytes()
+        opening + self.frozen_bytes() + self.state.common.pending.memory_bytes()
+    }
+
+    /// What a checkpoint keeps in memory beside the pending state, which it writes.
+    pub(crate) fn frozen_bytes(&self) -> u64 {
+        let pending = &self.state.common.pending;
+        match self.slots.get(Slot::Checkpoint) {
+            Some(Job::Writing(job)) => job.view().bytes_kept_beside(pending),
+            Some(
+                Job::Opening(_)
+                | Job::Append(_)
+                | Job::Rotation(_)
+                | Job::MakeSpare(_)
+                | Job::RemoveSpare(_)
+                | Job::Installing(_)
+                | Job::Trimming(_),
+            )
+            | None => 0,
+        }
     }
 
     pub(crate) fn last_tx(&self) -> u64 {
@@ -114,7 +140,7 @@ impl Database {
     /// Bytes of log that an opening has to replay.
     pub(crate) fn log_bytes(&self) -> u64 {
         match &self.state.phase {
-            Phase::Open(open) => open.log.end.0,
+            Phase::Open(open) => open.log_bytes(),
             Phase::Closed(closed) => closed.figures.map_or(0, |figures| figures.log_bytes),
             Phase::Opening | Phase::ReadOnly | Phase::Unwritten { .. } | Phase::Failed(_) => 0,
         }

@@ -4,11 +4,14 @@
 
 use std::collections::VecDeque;
 
+use super::checkpoint::Checkpoint;
 use super::common::Common;
 use super::pace::Pace;
 use crate::batch::{Batch, Waiting};
 use crate::clock::{Instant, Now};
+use crate::io::Io;
 use crate::jobs::new_segment::Made;
+use crate::jobs::opening::Sealed;
 use crate::log::{Lsn, Record, Repetition, SEGMENT_HEADER_BYTES, encoded_bytes, proof_bytes};
 use crate::options::Options;
 use crate::retry::Backoff;
@@ -24,6 +27,8 @@ pub(super) struct Open {
     pub(super) pace: Pace,
     /// Set where writing has to go on in a new segment.
     pub(super) switch: Option<Switch>,
+    /// Its tables.
+    pub(super) checkpoint: Checkpoint,
     /// Whether the log took a batch since [`Database::advance`](super::Database::advance) last asked whether a spare is due.
     pub(super) has_grown: bool,
 }
@@ -44,6 +49,8 @@ pub(super) struct Log {
     pub(super) proven_end: Lsn,
     /// A write or a sync of the segment failed: nothing is written to it any more.
     pub(super) is_spoiled: bool,
+    /// The segments before this one that are still there, by epoch.
+    pub(super) sealed: Vec<Sealed>,
 }
 
 /// Writing goes on in a new segment.
@@ -84,7 +91,26 @@ impl Log {
             proof_due: None,
             proven_end: Lsn(0),
             is_spoiled: false,
+            sealed: Vec::new(),
         }
+    }
+
+    /// The epochs of the segments that lie wholly below `floor`, less the last `kept` of them.
+    pub(super) fn trimmable(&self, floor: Lsn, kept: usize) -> Vec<u64> {
+        let mut next_start = self.start_lsn;
+        let mut below = Vec::new();
+        for segment in self.sealed.iter().rev() {
+            if next_start <= floor {
+                below.push(segment.epoch);
+            }
+            next_start = next_start.min(segment.start_lsn);
+        }
+        below.split_off(kept.min(below.len()))
+    }
+
+    /// These segments are gone.
+    pub(super) fn trimmed(&mut self, epochs: &[u64]) {
+        self.sealed.retain(|segment| !epochs.contains(&segment.epoch));
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
@@ -99,7 +125,8 @@ impl Log {
 
     /// The log ends with `batch` now, which begins at `lsn` and is durable.
     pub(super) fn ends_with(&mut self, lsn: Lsn, batch: &Batch, proof_due: Instant) {
-        if batch.records.is_empty() {
+        if !batch.has_operations() {
+            // A checkpoint's record proves the batch before it as a proof does.
             self.proof_due = None;
         } else {
             self.before = Some(Repetition::of(lsn, &batch.records));
@@ -110,21 +137,44 @@ impl Log {
 }
 
 impl Open {
-    pub(super) fn new(log: Log) -> Open {
-        Open { log, batches: VecDeque::new(), pace: Pace::default(), switch: None, has_grown: false }
+    pub(super) fn new(log: Log, checkpoint: Checkpoint) -> Open {
+        Open { log, batches: VecDeque::new(), pace: Pace::default(), switch: None, checkpoint, has_grown: false }
+    }
+
+    /// Bytes of log that an opening has to replay.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log.end.0 - self.checkpoint.floor().0
     }
 
     /// Takes a request's records into the batch that gathers.
     pub(super) fn gather(&mut self, waiting: Waiting, records: Vec<Record>, pending: &View, options: &Options) {
-        let is_full = |batch: &Batch| batch.after.is_some() || batch.bytes >= options.batch_bytes_max;
-        if self.batches.back().is_none_or(is_full) {
+        let batch = self.gathering(options);
+        batch.add(waiting, records);
+        batch.freeze_when_full(pending, options);
+    }
+
+    /// Takes the record of a checkpoint into the batch that gathers. Nobody waits for it.
+    pub(super) fn gather_checkpoint(&mut self, record: Record, pending: &View, options: &Options) {
+        let batch = self.gathering(options);
+        batch.add_checkpoint(record);
+        batch.freeze_when_full(pending, options);
+    }
+
+    /// The batch that takes more records.
+    fn gathering(&mut self, options: &Options) -> &mut Batch {
+        if self.batches.back().is_none_or(|batch| batch.is_full(options)) {
             self.batches.push_back(Batch::default());
         }
-        let batch = self.batches.back_mut().expect("one was pushed when there was none");
-        batch.add(waiting, records);
-        if is_full(batch) {
-            batch.after = Some(pending.clone());
+        self.batches.back_mut().expect("one was pushed when there was none")
+    }
+
+    /// A batch is durable: readers see it, and who waits for it is answered.
+    pub(super) fn durable(&mut self, batch: Batch, common: &mut Common, options: &Options, io: &mut Io) {
+        if batch.has_checkpoint {
+            self.checkpoint.recorded(options);
         }
+        common.durable(batch, io);
+        self.has_grown = true;
     }
 
     /// Until when the next batch waits for the clients that were answered just now; `None` when it is written now.

@@ -2,6 +2,7 @@
 //!
 //! It publishes what was found, or says why nothing was. The database answers the clients that wait.
 
+use super::checkpoint::Checkpoint;
 use super::common::Common;
 use super::open::{Log, Open};
 use super::state::{Arrival, DatabaseJob, Phase, State, Turn};
@@ -40,7 +41,8 @@ impl State {
         match opened {
             Opened::Writable(writable) => {
                 common.found(writable.view);
-                self.phase = Phase::Open(Open::new(Log {
+                let checkpoint = Checkpoint::opened(writable.metadata, writable.is_proven, turn.options);
+                let log = Log {
                     segment: writable.segment,
                     epoch: writable.epoch,
                     start_lsn: writable.start_lsn,
@@ -49,7 +51,9 @@ impl State {
                     proof_due: (writable.end > writable.start_lsn).then_some(turn.now.monotonic),
                     proven_end: writable.end,
                     is_spoiled: false,
-                }));
+                    sealed: writable.sealed,
+                };
+                self.phase = Phase::Open(Open::new(log, checkpoint));
             }
             Opened::Damaged(view, error) => {
                 turn.io.alert(Some(&common.subject.name), AlertKind::Damage(error.clone()));

@@ -33,6 +33,8 @@ impl Database {
         room: Room<'_>,
         turn: &mut Turn<'_>,
     ) {
+        let memory_bytes_free = room.memory_bytes_free.saturating_sub(self.frozen_bytes());
+        let room = Room { memory_bytes_free, ..room };
         let writes = || operations.iter().any(|operation| !operation.action.is_read());
         if matches!(self.state.phase, Phase::Unwritten { .. }) && writes() && room.unwritten.is_none() {
             self.queue.push_back((request, Request::Execute { database: self.id(), operations, atomicity }));
@@ -85,9 +87,15 @@ impl Database {
         match self.slots.get_mut(Slot::Log) {
             Some(Job::Append(job)) => Some(&mut job.batch),
             Some(Job::Rotation(job)) => job.tail.as_mut(),
-            Some(Job::Opening(_) | Job::MakeSpare(_) | Job::RemoveSpare(_)) | None => {
-                open.switch.as_mut().and_then(|switch| switch.tail.as_mut())
-            }
+            Some(
+                Job::Opening(_)
+                | Job::MakeSpare(_)
+                | Job::RemoveSpare(_)
+                | Job::Writing(_)
+                | Job::Installing(_)
+                | Job::Trimming(_),
+            )
+            | None => open.switch.as_mut().and_then(|switch| switch.tail.as_mut()),
         }
     }
 

@@ -15,6 +15,7 @@ use super::state::{Arrival, DatabaseJob, State, Turn};
 use crate::batch::Batch;
 use crate::io::Progress;
 use crate::jobs::new_segment::{Made, NewSegment, Plan};
+use crate::jobs::opening::Sealed;
 use crate::jobs::slots::Slot;
 use crate::log::{BatchPlace, Lsn, SEGMENT_HEADER_BYTES, encode, encoded_bytes, proof_bytes};
 
@@ -56,6 +57,7 @@ impl Rotation {
     fn switched(self, made: Made, open: &mut Open, common: &mut Common, turn: &mut Turn<'_>) {
         let Rotation { job, tail, tries: _ } = self;
         let log = &mut open.log;
+        log.sealed.push(Sealed { epoch: log.epoch, start_lsn: log.start_lsn });
         turn.io.close(log.segment.file);
         log.segment = made;
         log.epoch = job.plan.header.epoch;
@@ -67,8 +69,7 @@ impl Rotation {
         if let Some(batch) = tail {
             log.end = Lsn(log.end.0 + job.plan.tail.as_ref().map_or(0, |tail| tail.bytes));
             log.ends_with(log.start_lsn, &batch, turn.now.monotonic.after(turn.options.watermark_delay_ns));
-            common.durable(batch, turn.io);
-            open.has_grown = true;
+            open.durable(batch, common, turn.options, turn.io);
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Slot {
     Log,
     /// Of a database: what prepares the next segment.
     Spare,
+    /// Of a database: what makes a checkpoint.
+    Checkpoint,
     /// Of the data directory: what reads and writes the catalog.
     Catalog,
     /// Of the data directory: what makes the folder of a new database.

@@ -57,7 +57,7 @@ pub(crate) struct Repetition {
 impl Repetition {
     /// What the next batch will say of a batch of `records` at `lsn`.
     pub(crate) fn of(lsn: Lsn, records: &[Record]) -> Repetition {
-        let operations = records.iter().filter(|record| record.kind != RecordKind::Commit).map(Repeated::of);
+        let operations = records.iter().filter(|record| record.kind.is_operation()).map(Repeated::of);
         Repetition { lsn, operations: operations.collect() }
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn encoded_bytes(before: Option<&Repetition>, records: &[Record]) -> 
 
 /// The length on disk of the proof of a batch of `records`.
 pub(crate) fn proof_bytes(records: &[Record]) -> u64 {
-    let operations = records.iter().filter(|record| record.kind != RecordKind::Commit);
+    let operations = records.iter().filter(|record| record.kind.is_operation());
     let repeated: usize = operations.map(repeated_bytes).sum();
     (FIXED_BYTES + repeated).next_multiple_of(SECTOR_BYTES) as u64
 }
@@ -105,7 +105,7 @@ pub(crate) fn proof_bytes(records: &[Record]) -> u64 {
 fn repeated_bytes(record: &Record) -> usize {
     REPEATED_BYTES
         + match &record.payload {
-            Payload::None | Payload::Document(_) => text_bytes(&record.document),
+            Payload::None | Payload::Document(_) | Payload::Metadata(_) => text_bytes(&record.document),
             Payload::Name(name) => name.as_str().len(),
         }
 }
@@ -135,6 +135,7 @@ pub(crate) fn encode(place: BatchPlace, before: Option<&Repetition>, records: &[
             Payload::None => {}
             Payload::Document(document) => cuts.push((headers.len(), Buffer::from(document))),
             Payload::Name(name) => cuts.push((headers.len(), Buffer::from(name.as_str().as_bytes().to_vec()))),
+            Payload::Metadata(body) => cuts.push((headers.len(), body.clone())),
         }
     }
     headers.resize(headers.len() + (padded - end), 0);

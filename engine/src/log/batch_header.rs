@@ -134,7 +134,11 @@ impl Repeated {
                 };
                 Some(name)
             }
-            RecordKind::Create | RecordKind::Update | RecordKind::Delete | RecordKind::Commit => None,
+            RecordKind::Create
+            | RecordKind::Update
+            | RecordKind::Delete
+            | RecordKind::Commit
+            | RecordKind::Checkpoint => None,
         };
         if !(1..1 << 63).contains(&tx) || collection == u32::MAX {
             return Decoded::Nothing;

@@ -90,8 +90,8 @@ impl Replayed {
                         self.view.add_collection(name.clone(), collection);
                     }
                 }
-                // A commit is not repeated.
-                (None, RecordKind::Commit) => {}
+                // Neither is repeated.
+                (None, RecordKind::Commit | RecordKind::Checkpoint) => {}
             }
             self.view.set_last_tx(self.view.last_tx().max(tx));
         }
@@ -134,6 +134,7 @@ mod tests {
     use super::super::tests::{FILE, MERGE_BYTES_MAX, Writer, create, header, new_replay, read};
     use super::super::{Replay, SegmentHeader, Tail, Want};
     use super::*;
+    use crate::view::View;
 
     /// Segments of three batches each, one document a batch, numbered from 1; each goes on where the one before ended.
     fn segments(count: u64) -> Vec<Writer> {
@@ -312,7 +313,7 @@ mod tests {
         writer.batch(&records);
         writer.batch(&create(65_536, 65_536, "7"));
         writer.bytes[10] ^= 1;
-        let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), MERGE_BYTES_MAX, 65_536);
+        let mut replay = Replay::new(DatabaseId::FIRST, View::empty(16), Lsn(0), Lsn(0), MERGE_BYTES_MAX, 65_536);
         replay.segment(header(1, 0), FILE, &writer.bytes, None);
         let tail = replay.finish();
         assert!(tail.damage.is_some() && tail.view.damage().is_empty());

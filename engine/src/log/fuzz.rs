@@ -11,7 +11,9 @@ use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, Documen
 use super::batch_header::BatchHeader;
 use super::record::Place;
 use super::*;
+use crate::buffer::Buffer;
 use crate::clock::WallTime;
+use crate::view::View;
 
 /// A batch of any records, at any place that a log can reach.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ fn records(from: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Record>> {
 
 fn record(from: &mut Unstructured<'_>) -> arbitrary::Result<Record> {
     use RecordKind as K;
-    let kind = *from.choose(&[K::Create, K::Update, K::Delete, K::Commit, K::CreateCollection])?;
+    let kind = *from.choose(&[K::Create, K::Update, K::Delete, K::Commit, K::CreateCollection, K::Checkpoint])?;
     let payload = match kind {
         K::Create | K::Update => {
             let text = quoted(<&str>::arbitrary(from)?);
@@ -56,6 +58,7 @@ fn record(from: &mut Unstructured<'_>) -> arbitrary::Result<Record> {
         K::CreateCollection => {
             Payload::Name(CollectionName::parse(from.choose(&["_default", "a", "notes"])?).expect("a name"))
         }
+        K::Checkpoint => Payload::Metadata(Buffer::from(<Vec<u8>>::arbitrary(from)?)),
         K::Delete | K::Commit => Payload::None,
     };
     Ok(Record {
@@ -169,7 +172,7 @@ fn replay(bytes: &[u8]) {
         created_at: WallTime(0),
         is_writable: true,
     };
-    let mut replay = Replay::new(DatabaseId::FIRST, Lsn(0), 1 << 20, 64);
+    let mut replay = Replay::new(DatabaseId::FIRST, View::empty(16), Lsn(0), Lsn(0), 1 << 20, 64);
     replay.segment(header, "a.wal", bytes, None);
     drop(replay.finish());
 }
@@ -179,7 +182,7 @@ fn replay(bytes: &[u8]) {
 fn every_number_of_a_kind_is_known_or_refused() {
     bolero::check!().with_type::<u8>().exhaustive().for_each(|number| match RecordKind::from_number(*number) {
         Some(kind) => assert_eq!(kind as u8, *number),
-        None => assert!(![1, 3, 4, 5, 6].contains(number)),
+        None => assert!(![1, 3, 4, 5, 6, 255].contains(number)),
     });
 }
 

@@ -1,4 +1,4 @@
-//! One record of the log: an operation, a commit, a new collection.
+//! One record of the log: an operation, a commit, a new collection, a checkpoint.
 //!
 //! A record says under its own checksum whose it is, when it was written (epoch) and where (Lsn), so
 //! that it is recognised by itself and what an earlier use of the same bytes left is never taken for one.
@@ -9,6 +9,8 @@ use docdb_protocol::limits::DOCUMENT_BYTES_MAX;
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, Document, DocumentId, TxId};
 
 use super::{Decoded, Fields, Lsn, put_u32, put_u64};
+use crate::buffer::Buffer;
+use crate::metadata::METADATA_BYTES_MAX;
 
 /// The fixed part; the payload follows it.
 pub(crate) const RECORD_HEADER_BYTES: usize = 64;
@@ -24,6 +26,8 @@ pub(crate) enum RecordKind {
     Commit = 5,
     /// The payload is the collection's name.
     CreateCollection = 6,
+    /// The payload is a copy of the metadata. It belongs to no transaction, and stands between two.
+    Checkpoint = 255,
 }
 
 impl RecordKind {
@@ -34,6 +38,7 @@ impl RecordKind {
             4 => RecordKind::Delete,
             5 => RecordKind::Commit,
             6 => RecordKind::CreateCollection,
+            255 => RecordKind::Checkpoint,
             _ => return None,
         })
     }
@@ -42,7 +47,27 @@ impl RecordKind {
     pub(super) fn may_have_text(self, text_bytes: u8) -> bool {
         match self {
             RecordKind::Create | RecordKind::Update | RecordKind::Delete => true,
-            RecordKind::Commit | RecordKind::CreateCollection => text_bytes == 0,
+            RecordKind::Commit | RecordKind::CreateCollection | RecordKind::Checkpoint => text_bytes == 0,
+        }
+    }
+
+    /// Whether it is part of what a transaction did, so that the next batch repeats it.
+    pub(crate) fn is_operation(self) -> bool {
+        match self {
+            RecordKind::Create | RecordKind::Update | RecordKind::Delete | RecordKind::CreateCollection => true,
+            RecordKind::Commit | RecordKind::Checkpoint => false,
+        }
+    }
+
+    /// The longest payload of such a record.
+    fn payload_bytes_max(self) -> usize {
+        match self {
+            RecordKind::Create
+            | RecordKind::Update
+            | RecordKind::Delete
+            | RecordKind::Commit
+            | RecordKind::CreateCollection => DOCUMENT_BYTES_MAX,
+            RecordKind::Checkpoint => METADATA_BYTES_MAX,
         }
     }
 }
@@ -79,6 +104,7 @@ pub(crate) enum Payload {
     None,
     Document(Document),
     Name(CollectionName),
+    Metadata(Buffer),
 }
 
 impl Payload {
@@ -87,6 +113,7 @@ impl Payload {
             Payload::None => &[],
             Payload::Document(document) => document.bytes(),
             Payload::Name(name) => name.as_str().as_bytes(),
+            Payload::Metadata(body) => body.as_slice(),
         }
     }
 
@@ -94,7 +121,7 @@ impl Payload {
         match self {
             Payload::None => 0,
             Payload::Document(document) => document.crc32(),
-            Payload::Name(name) => crc32fast::hash(name.as_str().as_bytes()),
+            Payload::Name(_) | Payload::Metadata(_) => crc32fast::hash(self.bytes()),
         }
     }
 }
@@ -110,6 +137,9 @@ impl Payload {
             RecordKind::CreateCollection => {
                 let name = CollectionName::parse(std::str::from_utf8(bytes).ok()?).ok()?;
                 (crc32fast::hash(bytes) == crc32).then_some(Payload::Name(name))
+            }
+            RecordKind::Checkpoint => {
+                (crc32fast::hash(bytes) == crc32).then(|| Payload::Metadata(Buffer::from(bytes.to_vec())))
             }
             RecordKind::Delete | RecordKind::Commit => bytes.is_empty().then_some(Payload::None),
         }
@@ -161,7 +191,7 @@ impl Record {
         put_u64(out, self.tx.0);
         put_u64(out, number);
         put_u32(out, self.collection.0);
-        let payload_bytes = u32::try_from(self.payload.bytes().len()).expect("a document is at most 16 MiB");
+        let payload_bytes = u32::try_from(self.payload.bytes().len()).expect("documents and metadata are bounded");
         put_u32(out, payload_bytes);
         put_u32(out, self.payload.crc32());
         put_u32(out, 0);
@@ -198,7 +228,7 @@ impl Record {
         // Numbers that are never given: the largest collection's, so that there is always a next one, and transaction 0,
         // which is before the first one.
         let is_given = (1..1 << 63).contains(&header.tx) && header.collection < u32::MAX;
-        if !is_given || header.payload_bytes > DOCUMENT_BYTES_MAX {
+        if !is_given || header.payload_bytes > kind.payload_bytes_max() {
             return Decoded::Nothing;
         }
         let text = &bytes[RECORD_HEADER_BYTES..header_bytes];
@@ -264,6 +294,7 @@ mod tests {
             (RecordKind::Delete, Payload::None),
             (RecordKind::Commit, Payload::None),
             (RecordKind::CreateCollection, Payload::Name(CollectionName::parse("notes").unwrap())),
+            (RecordKind::Checkpoint, Payload::Metadata(Buffer::from(b"any bytes".to_vec()))),
         ];
         let ids = [DocumentId::Number(u64::MAX), DocumentId::text("ä/1").unwrap()];
         let written = payloads.into_iter().flat_map(|payload| ids.clone().map(|id| (payload.clone(), id)));

@@ -16,30 +16,32 @@ use super::gap::Gap;
 use super::replayed::Replayed;
 use super::walk::{Walk, Want};
 use super::{Lsn, SegmentHeader, Tail};
-use crate::options::Options;
 use crate::view::View;
 
 /// A replay in progress. Feed the segments in the order of their epochs, then [`Replay::finish`].
 #[derive(Clone, Debug)]
 pub(crate) struct Replay {
     pub(super) so_far: Replayed,
+    /// Where it begins.
+    from: Lsn,
     slice_bytes: u32,
     /// The segment at hand.
     walk: Option<Box<Walk>>,
 }
 
 impl Replay {
-    /// `end` is what the catalog stored at the last closing, or zero; `slice_bytes` is how much is read, and worked
-    /// on, at a time.
-    pub(crate) fn new(database: DatabaseId, end: Lsn, merge_bytes_max: u64, slice_bytes: u32) -> Replay {
-        let so_far = Replayed::new(database, end, merge_bytes_max, Options::default().map_fanout);
-        Replay { so_far, slice_bytes, walk: None }
-    }
-
-    /// Replays into a map of this fan-out. Called before the first segment.
-    pub(crate) fn with_fanout(mut self, map_fanout: usize) -> Replay {
-        self.so_far.view = View::empty(map_fanout);
-        self
+    /// Begins with `view`, the state at `from`: below that nothing is read. `end` is what the catalog stored at the last
+    /// closing, or zero; `slice_bytes` is how much is read, and worked on, at a time.
+    pub(crate) fn new(
+        database: DatabaseId,
+        view: View,
+        from: Lsn,
+        end: Lsn,
+        merge_bytes_max: u64,
+        slice_bytes: u32,
+    ) -> Replay {
+        let so_far = Replayed::new(database, view, from, end, merge_bytes_max);
+        Replay { so_far, from, slice_bytes, walk: None }
     }
 
     /// Begins with one segment. `file` names it in errors; `bytes` is its length behind its header; `limit` is the
@@ -51,7 +53,7 @@ impl Replay {
             let (from, to) = (self.so_far.lsn, header.start_lsn);
             self.so_far.wait_for_name(Gap { file: file.to_owned(), file_offset: 0, from, to, salvaged: Vec::new() });
         }
-        self.so_far.lsn = header.start_lsn;
+        self.so_far.lsn = header.start_lsn.max(self.from);
         self.run(Box::new(Walk::new(header, file, bytes, limit, self.slice_bytes)))
     }
 
@@ -97,6 +99,7 @@ impl Replay {
             before: self.so_far.last_proven,
             merge: self.so_far.merge.ending_at(proven),
             damage: self.so_far.first_damage,
+            metadata: self.so_far.metadata,
         }
     }
 }

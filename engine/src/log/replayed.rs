@@ -12,6 +12,8 @@ use super::batch_header::BatchHeader;
 use super::gap::Gap;
 use super::merge::{Merge, Read};
 use super::{Lsn, Payload, Record, RecordKind, Repetition};
+use crate::buffer::Buffer;
+use crate::metadata::{DecodedMetadata, Metadata};
 use crate::view::{Content, Damage, Key, Version, View};
 
 /// See the module.
@@ -33,22 +35,27 @@ pub(super) struct Replayed {
     pub(super) gaps: Vec<Gap>,
     pub(super) damage: Damage,
     pub(super) first_damage: Option<Error>,
+    /// Of the metadata in the log's records that of the highest generation.
+    pub(super) metadata: Option<Box<Metadata>>,
 }
 
 impl Replayed {
-    /// Nothing yet. `end` is what the catalog stored at the last closing, or zero.
-    pub(super) fn new(database: DatabaseId, end: Lsn, merge_bytes_max: u64, map_fanout: usize) -> Replayed {
+    /// `view` is the state at `from`, with what is lost of it; `end` is what the catalog stored at the last closing, or zero.
+    pub(super) fn new(database: DatabaseId, view: View, from: Lsn, end: Lsn, merge_bytes_max: u64) -> Replayed {
+        let first_damage = view.lost().next().cloned();
         Replayed {
             database,
-            view: View::empty(map_fanout),
-            lsn: Lsn(0),
-            proven: end,
+            view,
+            lsn: from,
+            // A snapshot is taken of what is durable.
+            proven: end.max(from),
             last_proven: None,
             unproven: VecDeque::new(),
             merge: Merge::new(merge_bytes_max),
             gaps: Vec::new(),
             damage: Damage::default(),
-            first_damage: None,
+            first_damage,
+            metadata: None,
         }
     }
 
@@ -78,7 +85,7 @@ impl Replayed {
     }
 
     fn keep(&mut self, batch: Read) {
-        if !batch.records.is_empty() {
+        if batch.records.iter().any(|record| record.kind.is_operation()) {
             self.last_proven = Some(Repetition::of(batch.lsn, &batch.records));
         }
         self.merge.add(batch);
@@ -86,7 +93,23 @@ impl Replayed {
 
     /// Carries one record into the state.
     pub(super) fn apply(&mut self, record: &Record) {
-        apply(&mut self.view, record);
+        match &record.payload {
+            Payload::Metadata(body) => self.checkpoint(body),
+            Payload::None | Payload::Document(_) | Payload::Name(_) => apply(&mut self.view, record),
+        }
+    }
+
+    /// A copy of the metadata stands here. What another version wrote in it is none that can be used.
+    fn checkpoint(&mut self, body: &Buffer) {
+        match Metadata::decode(self.database, body.as_slice()) {
+            DecodedMetadata::Whole { metadata, .. } => {
+                let is_newer = self.metadata.as_ref().is_none_or(|known| known.generation < metadata.generation);
+                if is_newer {
+                    self.metadata = Some(metadata);
+                }
+            }
+            DecodedMetadata::Newer | DecodedMetadata::Older { .. } | DecodedMetadata::Damaged => {}
+        }
     }
 }
 
@@ -99,7 +122,7 @@ fn apply(view: &mut View, record: &Record) {
         }
         (RecordKind::Delete, _) => view.delete(&key),
         (RecordKind::CreateCollection, Payload::Name(name)) => view.add_collection(name.clone(), record.collection),
-        (RecordKind::Commit, _) => {}
+        (RecordKind::Commit | RecordKind::Checkpoint, _) => {}
         // Decoding gives each kind its own payload; other pairs do not occur.
         (RecordKind::Create | RecordKind::Update | RecordKind::CreateCollection, _) => {}
     }

@@ -4,6 +4,7 @@ use docdb_protocol::{DatabaseId, Error};
 
 use super::merge::Merge;
 use super::{BatchPlace, Encoded, Lsn, Record, Repetition, encode};
+use crate::metadata::Metadata;
 use crate::view::View;
 
 /// What a replay found.
@@ -21,6 +22,8 @@ pub(crate) struct Tail {
     pub(crate) merge: Merge,
     /// Set when acknowledged data is missing: the database opens read-only.
     pub(crate) damage: Option<Error>,
+    /// Of the copies of the metadata in the log that of the highest generation.
+    pub(crate) metadata: Option<Box<Metadata>>,
 }
 
 impl Tail {
@@ -42,6 +45,7 @@ impl Tail {
 
     /// What the first batch behind all that repeats.
     pub(crate) fn last(&self) -> Option<Repetition> {
-        if self.records.is_empty() { self.before.clone() } else { Some(Repetition::of(self.proven, &self.records)) }
+        let has_operations = self.records.iter().any(|record| record.kind.is_operation());
+        if has_operations { Some(Repetition::of(self.proven, &self.records)) } else { self.before.clone() }
     }
 }

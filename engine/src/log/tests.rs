@@ -112,7 +112,7 @@ fn replay(end: u64, bytes: &[u8]) -> Tail {
 }
 
 pub(super) fn new_replay(end: u64, merge_bytes_max: u64) -> Replay {
-    Replay::new(DatabaseId::FIRST, Lsn(end), merge_bytes_max, SLICE_BYTES)
+    Replay::new(DatabaseId::FIRST, View::empty(16), Lsn(0), Lsn(end), merge_bytes_max, SLICE_BYTES)
 }
 
 pub(super) fn read(view: &View, id: u64) -> Result<Option<String>, ErrorCode> {

@@ -326,10 +326,15 @@ impl Unfinished {
     fn take(&mut self, record: Record, replay: &mut Replayed) {
         self.at += record.bytes();
         self.read += 1;
-        let is_commit = record.kind == RecordKind::Commit;
-        let operations = record.document.as_number();
+        let others = (self.records.len() - self.whole) as u64;
+        let is_whole = match record.kind {
+            RecordKind::Commit => record.document.as_number() == Some(others),
+            // It stands between two transactions.
+            RecordKind::Checkpoint => others == 0,
+            RecordKind::Create | RecordKind::Update | RecordKind::Delete | RecordKind::CreateCollection => false,
+        };
         self.records.push(record);
-        if is_commit && operations == Some((self.records.len() - self.whole - 1) as u64) {
+        if is_whole {
             self.records[self.whole..].iter().for_each(|record| replay.apply(record));
             self.whole = self.records.len();
         }

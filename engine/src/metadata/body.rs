@@ -6,7 +6,7 @@
 //! u32 collections, each: u32 id | u8 length, name | u64 next number | u64 documents | u64 tombstones | u8 exact
 //! u32 tables, each:      u8 level | u64 number | u64 database and u64 number it was written under
 //!                        u16 length, first key | u16 length, last key | u64 oldest TxId | u64 newest TxId
-//!                        u64 file's length | u64 offset, u32 bytes, u32 CRC32 of the footer | u8 has damaged ranges
+//!                        u64 entries | u64 file's length | u64 offset, u32 bytes, u32 CRC32 of the footer | u8 has damaged ranges
 //! u32 CRC32 of all before it
 //! ```
 //!
@@ -122,6 +122,7 @@ fn put_table(out: &mut Vec<u8>, table: &LiveTable) {
     put_key(out, &table.last_key);
     put_u64(out, table.first_tx.0);
     put_u64(out, table.last_tx.0);
+    put_u64(out, table.entries);
     put_u64(out, table.file_bytes);
     put_u64(out, table.footer.offset);
     put_u32(out, table.footer.bytes);
@@ -182,6 +183,7 @@ fn take_table(from: &mut Fields<'_>) -> Option<LiveTable> {
         last_key: take_key(from)?,
         first_tx: TxId(from.count()?),
         last_tx: TxId(from.count()?),
+        entries: from.count()?,
         file_bytes: from.count()?,
         footer: FooterPlace { offset: from.count()?, bytes: from.u32()?, crc32: from.u32()? },
         has_damaged_ranges: take_flag(from)?,

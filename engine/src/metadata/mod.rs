@@ -12,12 +12,14 @@
 
 mod body;
 mod manifest;
+mod names;
 #[cfg(test)]
 mod tests;
 
 use docdb_protocol::{CollectionId, CollectionName, DatabaseId, TxId};
 
 pub use manifest::{MANIFEST_HEADER_BYTES, MANIFEST_MAGIC, Manifest};
+pub(crate) use names::{StoreName, manifest, new_manifest, table};
 
 use crate::log::Lsn;
 use crate::table::{Built, FooterPlace, TableIdentity};
@@ -83,6 +85,8 @@ pub struct LiveTable {
     pub first_tx: TxId,
     /// The newest transaction in it.
     pub last_tx: TxId,
+    /// How many entries it has: blocks that read as zeros are missed.
+    pub entries: u64,
     /// The length of its file.
     pub file_bytes: u64,
     /// Its footer.
@@ -104,6 +108,7 @@ impl LiveTable {
             last_key: footer.last_key.clone(),
             first_tx: footer.first_tx,
             last_tx: footer.last_tx,
+            entries: footer.counts.values + footer.counts.tombstones + footer.counts.damaged,
             file_bytes: built.file_bytes,
             footer: built.footer_place,
             has_damaged_ranges: !footer.damaged_ranges.is_empty(),

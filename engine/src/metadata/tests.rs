@@ -150,6 +150,7 @@ fn any_metadata(from: &mut Unstructured<'_>) -> arbitrary::Result<Metadata> {
             last_key: key(first.max(last)),
             first_tx: TxId(from.int_in_range(0..=tx.0)?),
             last_tx: tx,
+            entries: number(from)?,
             file_bytes: (1 << 63) - 1,
             footer: FooterPlace {
                 offset: from.int_in_range(0..=1 << 40)?,
@@ -224,6 +225,7 @@ fn the_example_of_a_manifest_is_true() {
         last_key: (*crate::table::tests::text(0, "momo")).into(),
         first_tx: TxId(1),
         last_tx: TxId(2),
+        entries: 3,
         file_bytes: 2560,
         footer: FooterPlace { offset: 1723, bytes: 237, crc32: 0x90d7_af9a },
         has_damaged_ranges: false,

@@ -223,6 +223,12 @@ impl Builder {
         self.last_key.is_none() && self.ranges.is_empty()
     }
 
+    /// Whether a piece is whole that nobody has taken yet.
+    #[must_use]
+    pub fn has_piece(&self) -> bool {
+        !self.pieces.is_empty()
+    }
+
     /// The next piece of the file, if one is whole.
     pub fn take_piece(&mut self) -> Option<Piece> {
         self.pieces.pop_front()

@@ -141,7 +141,7 @@ pub(crate) fn rebuild(file: &[u8], from: u64, to: u64, first_key: &[u8], last_ke
     loop {
         match walk.step() {
             WalkStep::Need { offset, bytes } => walk.feed(read(file, offset, bytes)),
-            WalkStep::Block { offset, bytes, block } => rebuilding.block(offset, bytes, &block),
+            WalkStep::Block { offset, bytes, block, .. } => rebuilding.block(offset, bytes, &block),
             WalkStep::Lost { from, to } => rebuilding.lost(from, to),
             WalkStep::End => return rebuilding.finish(),
         }

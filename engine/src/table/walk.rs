@@ -32,6 +32,9 @@ pub enum WalkStep<'walk> {
         offset: u64,
         /// How long its part is.
         bytes: u32,
+        /// Whether it stands directly behind the part before it, or first in the frame behind: so no block that reads as zeros
+        /// can have been between them.
+        follows: bool,
         /// What it holds; all of it was looked at.
         block: BlockView<'walk>,
     },
@@ -143,6 +146,7 @@ impl Walk {
                 let from = std::mem::replace(&mut self.found_to, self.at);
                 return WalkStep::Lost { from, to: self.at };
             }
+            let follows = self.found_to == self.at || self.is_between_frames();
             let offset = self.at;
             let part_at = self.position(offset);
             self.at += bytes as u64;
@@ -155,7 +159,7 @@ impl Walk {
             let sealed = part::open(self.identity, PartKind::Block, offset, part).expect("it was opened a moment ago");
             let block = BlockView::of_raw(sealed.raw(&mut self.raw).expect("likewise")).expect("likewise");
             let bytes = u32::try_from(bytes).expect("a part is bounded");
-            return WalkStep::Block { offset, bytes, block };
+            return WalkStep::Block { offset, bytes, follows, block };
         }
     }
 

@@ -2,6 +2,8 @@
 
 use docdb_protocol::{CollectionId, DocumentId, TextId};
 
+use crate::table::{self, KeyParts};
+
 /// What the map takes for an entry: its slot, and its share of the nodes and of their empty slots. Nodes filled in
 /// order take 54, nodes filled at random about 75; and some is lost between allocations.
 pub(super) const ENTRY_BYTES: u64 = 72;
@@ -50,6 +52,22 @@ impl Key {
     /// The first that a collection may have.
     pub(super) fn first(collection: CollectionId) -> Key {
         Key::Number(collection, 0)
+    }
+
+    /// A bound behind all that a collection may have; `None` where there is no next collection.
+    pub(super) fn behind(collection: CollectionId) -> Option<Key> {
+        collection.0.checked_add(1).map(|next| Key::first(CollectionId(next)))
+    }
+
+    /// What a key of a table names; `None` where it is none.
+    pub(crate) fn of_table(key: &[u8]) -> Option<Key> {
+        let parts = KeyParts::decode(key)?;
+        Some(Key::new(parts.collection, &parts.document_id()))
+    }
+
+    /// As tables have it.
+    pub(crate) fn in_table(&self) -> table::Key {
+        table::Key::new(self.collection(), &self.id())
     }
 
     pub(crate) fn collection(&self) -> CollectionId {

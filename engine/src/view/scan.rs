@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 
-use docdb_protocol::{CollectionId, CollectionName, Document, DocumentId, Error};
+use docdb_protocol::{CollectionName, Document, DocumentId, Error};
 
 use super::key::Key;
 use super::{Content, Version, View, corrupt};
@@ -61,7 +61,7 @@ impl View {
         let found = self.collections.get_key_value(collection).map(|(name, collection)| {
             let key = |id: &DocumentId| Key::new(*collection, id);
             let (included, end) = match to {
-                Bound::Unbounded => (None, collection.0.checked_add(1).map(|next| Key::first(CollectionId(next)))),
+                Bound::Unbounded => (None, Key::behind(*collection)),
                 Bound::Included(id) => (self.documents.get_key_value(&key(id)), Some(key(id))),
                 Bound::Excluded(id) => (None, Some(key(id))),
             };
@@ -83,6 +83,9 @@ impl View {
         if let Some(lost) = self.damage.parts.first() {
             return Some(lost.clone());
         }
+        if let Some(lost) = self.lost_between(collection, from, to) {
+            return Some(lost.clone());
+        }
         let withheld = self.withheld.as_ref()?;
         let first = withheld.documents.get(collection)?.range((from, Bound::Unbounded)).next()?;
         is_below(first, to).then(|| withheld.error.clone())
@@ -96,7 +99,7 @@ impl View {
     }
 }
 
-fn is_above<T: Ord>(key: &T, from: Bound<&T>) -> bool {
+pub(super) fn is_above<T: Ord>(key: &T, from: Bound<&T>) -> bool {
     match from {
         Bound::Unbounded => true,
         Bound::Included(from) => key >= from,
@@ -104,7 +107,7 @@ fn is_above<T: Ord>(key: &T, from: Bound<&T>) -> bool {
     }
 }
 
-fn is_below<T: Ord>(key: &T, to: Bound<&T>) -> bool {
+pub(super) fn is_below<T: Ord>(key: &T, to: Bound<&T>) -> bool {
     match to {
         Bound::Unbounded => true,
         Bound::Included(to) => key <= to,

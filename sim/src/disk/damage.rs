@@ -32,7 +32,11 @@ const STRETCH_SECTORS: usize = 2;
 
 /// How a batch begins, and where the number of its records stands.
 pub(crate) const BATCH_MAGIC: &[u8] = b"DBAT";
-const BATCH_RECORDS_AT: Range<usize> = 64..68;
+const BATCH_RECORDS_AT: usize = 64;
+const BATCH_HEADER_BYTES_AT: usize = 8;
+const RECORD_KIND_AT: usize = 4;
+/// The kind of a checkpoint's record.
+const CHECKPOINT: u8 = 255;
 
 /// A place whose bytes are not what was written.
 #[derive(Clone, Debug)]
@@ -287,10 +291,17 @@ impl SimDisk {
     }
 }
 
-/// Whether a batch without records begins here: it proves what stands before it, and repeats the operations of the last batch
-/// that has any.
-pub(crate) fn is_proof(sector: &[u8]) -> bool {
-    sector.starts_with(BATCH_MAGIC) && sector.get(BATCH_RECORDS_AT) == Some(&[0; 4][..])
+/// Whether a batch without operations begins here, with no record or with a checkpoint's alone: it proves what stands before
+/// it, and repeats the operations of the last batch that has any.
+pub(crate) fn is_proof(batch: &[u8]) -> bool {
+    let number = |at: usize| batch.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    let first_kind = || batch.get(number(BATCH_HEADER_BYTES_AT)? as usize + RECORD_KIND_AT).copied();
+    batch.starts_with(BATCH_MAGIC)
+        && match number(BATCH_RECORDS_AT) {
+            Some(0) => true,
+            Some(1) => first_kind() == Some(CHECKPOINT),
+            Some(_) | None => false,
+        }
 }
 
 /// Whether durable bytes of a sector were ever written.

@@ -3,7 +3,7 @@
 //!
 //! A failure is remembered for as long as somebody may be answered with it: until readers see the database anew, or nothing
 //! of it is under way and nobody waits for it. What a spare meets answers nobody, nor does what the active segment or the
-//! journal meets: another one is made. And where an opening finds no space for a new segment, the database is open for
+//! journal meets: another one is made. What a checkpoint meets answers nobody either: the log grows on. And where an opening finds no space for a new segment, the database is open for
 //! reading: that refuses writes, and nobody who asks for the opening.
 
 use std::collections::BTreeSet;
@@ -57,7 +57,7 @@ impl Causes {
             End::Well | End::AsGoodAsWell => return,
         };
         let place = match (touch.part, touch.deed) {
-            (Part::Spare, _) | (Part::Active | Part::Journal, Deed::Write { .. } | Deed::Sync) => return,
+            (Part::Spare | Part::Store, _) | (Part::Active | Part::Journal, Deed::Write { .. } | Deed::Sync) => return,
             (Part::Databases, _) | (_, Deed::FreeSpace) => CREATIONS,
             _ => place(touch.database.filter(|_| has_catalog)),
         };

@@ -52,6 +52,8 @@ pub(super) struct Doubt {
     nameless_sectors: usize,
     /// Of each database's folder, how many bits turned in it, that of a proof behind another one left out. `None` where other things befell it as well.
     turned: BTreeMap<String, Option<usize>>,
+    /// Folders in which a manifest was damaged: whose opening may go by a longer log, the beginning of which no batch repeats.
+    manifests: BTreeSet<String>,
     /// Operations that failed openly.
     errors: u64,
 }
@@ -93,7 +95,8 @@ impl Doubt {
             } else {
                 self.count_in_folder(damage, sectors);
             }
-            if damage.range.end > SEGMENT_HEADER_BYTES && !damage.is_of_catalog {
+            let stands_twice = damage.range.end <= SEGMENT_HEADER_BYTES && !is_table(damage) || is_manifest(damage);
+            if !stands_twice && !damage.is_of_catalog {
                 self.unique_sectors += sectors;
             }
         }
@@ -108,7 +111,14 @@ impl Doubt {
             return;
         };
         let Some((folder, file)) = path.strip_prefix("db/").and_then(|path| path.split_once('/')) else { return };
-        let is_of_header = damage.range.end <= SEGMENT_HEADER_BYTES;
+        if is_manifest(damage) {
+            self.manifests.insert(folder.to_owned());
+        }
+        // A table holds no part of the log.
+        if is_table(damage) {
+            return;
+        }
+        let is_of_header = damage.range.end <= SEGMENT_HEADER_BYTES || is_manifest(damage);
         // One sector of what stands twice is no loss.
         let is_harmless = is_of_header && sectors == 1 && self.headers.insert(path.to_owned());
         if !file.ends_with(".spare") && !is_harmless {
@@ -174,10 +184,20 @@ impl Doubt {
         self.hit.iter().filter(move |_| is_alone)
     }
 
-    /// Whether a document may be reported as damaged.
-    pub(super) fn may_be_damaged(&self, content: &[u8]) -> bool {
-        self.has_lied || self.hit.contains(content)
+    /// Whether a document of the database in this folder may be reported as damaged.
+    pub(super) fn may_be_damaged(&self, folder: &str, content: &[u8]) -> bool {
+        self.has_lied || self.hit.contains(content) || self.manifests.contains(folder)
     }
+}
+
+/// Whether a table was damaged: of it nothing stands twice.
+fn is_table(damage: &Damaged) -> bool {
+    damage.path.as_deref().is_some_and(|path| path.contains(".data."))
+}
+
+/// Whether a manifest was damaged: the log has what it says, or else all that it stands for.
+fn is_manifest(damage: &Damaged) -> bool {
+    damage.path.as_deref().is_some_and(|path| path.ends_with(".manifest"))
 }
 
 /// Whether `damage` is of a proof that stands in the sector behind `previous`.

@@ -3,6 +3,7 @@
 //!
 //! - A write or a sync of a log failed, or of the catalog's journal: one alert for each.
 //! - A spare could not be made: one, when what was made of it is removed.
+//! - A checkpoint failed: one, when what was made of it is removed, unless its database is being closed, or has latched.
 //! - A database is shown that found no space to go on: one, when it is shown first.
 //! - Clients are answered from a catalog that could not be written: one, before the first of them, and behind the syncs of that
 //!   catalog and of its name.
@@ -28,6 +29,9 @@ pub(super) struct Due {
     undone: Vec<(usize, ErrorCode)>,
     /// A spare's name could not be removed: that may have ended the making of another one.
     unremoved: Vec<(usize, ErrorCode)>,
+    /// Operations of checkpoints that failed, of each of which one alert is due; and others that may have made one fail.
+    checkpoints: Vec<(usize, ErrorCode)>,
+    perhaps: Vec<(usize, ErrorCode)>,
     /// Databases that readers are shown.
     shown: BTreeSet<DatabaseId>,
     /// How many databases came to be shown in this turn without space, and how many alerts said so.
@@ -73,6 +77,13 @@ impl Due {
                     Some(at) => self.spares.push(self.undone.swap_remove(at)),
                     None => self.unremoved.extend(code.map(|code| (database, code))),
                 }
+            }
+            (Part::Store, Deed::Create | Deed::Name | Deed::Write { .. } | Deed::Sync, Some(code), Some(database)) => {
+                self.checkpoints.push((database, code));
+            }
+            (Part::Store, Deed::Remove, Some(code), Some(database))
+            | (Part::Folder, Deed::SyncNames | Deed::Read, Some(code), Some(database)) => {
+                self.perhaps.push((database, code));
             }
             (Part::Spare, Deed::Create, None, Some(database)) => {
                 self.unremoved.retain(|unremoved| unremoved.0 != database);
@@ -130,9 +141,27 @@ impl Due {
                     return violation!("{kind:?} was raised, and no catalog was missing or put aside");
                 }
             }
-            (AlertKind::ReadOnly(_) | AlertKind::Damage(_) | AlertKind::PreparationFailed(_), _) => {}
+            (AlertKind::CheckpointFailed(error), Some(database)) => self.checkpoint_failed(database, error.code())?,
+            (
+                AlertKind::ReadOnly(_)
+                | AlertKind::Damage(_)
+                | AlertKind::PreparationFailed(_)
+                | AlertKind::CheckpointFailed(_),
+                _,
+            ) => {}
         }
         Ok(())
+    }
+
+    fn checkpoint_failed(&mut self, database: usize, code: ErrorCode) -> Result<(), Violation> {
+        let is_so = |due: &(usize, ErrorCode)| *due == (database, code);
+        for due in [&mut self.checkpoints, &mut self.perhaps] {
+            if let Some(at) = due.iter().position(is_so) {
+                due.swap_remove(at);
+                return Ok(());
+            }
+        }
+        violation!("a checkpoint is said to have failed with {code:?}, and nothing of it did: {:?}", self.checkpoints)
     }
 
     /// Readers see something of a database, or nothing any more.
@@ -157,11 +186,21 @@ impl Due {
         violation!("a client is answered, the catalog was not written, and no alert says so")
     }
 
-    /// The engine has said all that it says at this moment.
+    /// The engine has said all that it says at this moment. `is_open` says whether a database takes writes and is not being
+    /// closed, `is_busy` whether anything is under way for tables of it.
     ///
     /// # Errors
     /// When an alert is missing.
-    pub(super) fn turn_over(&mut self) -> Result<(), Violation> {
+    pub(super) fn turn_over(
+        &mut self,
+        is_open: impl Fn(usize) -> bool,
+        is_busy: impl Fn(usize) -> bool,
+    ) -> Result<(), Violation> {
+        self.checkpoints.retain(|due| is_open(due.0));
+        self.perhaps.retain(|due| is_open(due.0) && is_busy(due.0));
+        if let Some(due) = self.checkpoints.iter().find(|due| !is_busy(due.0)) {
+            return violation!("a checkpoint failed, and no alert says so: {due:?}");
+        }
         let (shown, told) = std::mem::take(&mut self.glimpses);
         if let Some(due) = self.logs.first() {
             return violation!("a log or a journal failed, and no alert says so: {due:?}");

@@ -149,6 +149,11 @@ impl Files {
         *known = epoch.max(*known);
     }
 
+    /// Whether a name could not be removed.
+    pub(super) fn could_not_remove(&self, path: &str) -> bool {
+        self.kept.contains(path)
+    }
+
     /// Whether this process asked for the folder of a database.
     pub(super) fn has_begun(&self, name: &str) -> bool {
         self.begun.contains(name)
@@ -204,6 +209,7 @@ impl Checker {
         self.attempts.delivered(completion, disk);
         self.catalog.delivered(completion);
         self.rebuilds.delivered(completion);
+        self.format_delivered(completion);
         self.watch_delivered(completion, disk)
     }
 }

@@ -101,6 +101,10 @@ pub struct Tracked {
     /// Whether they see only what is proven, as long as there is no space to go on writing; and what that is.
     is_glimpsed: bool,
     glimpse: Option<View>,
+    /// What a checkpoint may keep in memory: the state that it writes.
+    frozen: Option<View>,
+    /// Whether a checkpoint named tables.
+    has_tables: bool,
     /// Whether it is closed and its closing was answered as recorded; and whether that answer is yet to come.
     closing_told: bool,
     closing_untold: bool,
@@ -243,6 +247,8 @@ impl Checker {
             created_at_unix_ns: None,
             is_glimpsed: false,
             glimpse: None,
+            frozen: None,
+            has_tables: false,
             closing_told: false,
             closing_untold: false,
             was_cut_off: true,
@@ -392,7 +398,8 @@ impl Checker {
     /// What all databases take in memory, where that is certain: nobody waits for anything, and each of them is shown whole
     /// or is closed.
     fn held_bytes(&self) -> Option<u64> {
-        let is_certain = self.asked.is_empty() && self.databases.iter().all(|tracked| !tracked.is_glimpsed);
+        let is_whole = |tracked: &Tracked| !tracked.is_glimpsed && tracked.frozen_bytes() == 0;
+        let is_certain = self.asked.is_empty() && self.databases.iter().all(is_whole);
         let shown = self.databases.iter().filter_map(|tracked| tracked.shown.as_ref());
         (is_certain && self.unclaimed.is_empty()).then(|| shown.map(View::memory_bytes).sum())
     }
@@ -450,6 +457,8 @@ impl Checker {
                 created_at_unix_ns: _,
                 is_glimpsed: _,
                 glimpse: _,
+                frozen: _,
+                has_tables: _,
                 closing_told: _,
                 closing_untold: _,
                 was_cut_off: _,
@@ -512,7 +521,7 @@ impl Checker {
             tracked.opened = false;
             tracked.visible = TxId(0);
             (tracked.shown, tracked.held) = (None, None);
-            (tracked.is_glimpsed, tracked.glimpse) = (false, None);
+            (tracked.is_glimpsed, tracked.glimpse, tracked.frozen) = (false, None, None);
             tracked.was_cut_off |= !tracked.closing_told;
             tracked.closing_untold = false;
             tracked.is_damaged = false;

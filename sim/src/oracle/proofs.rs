@@ -20,8 +20,9 @@ pub(crate) fn all_is_proven(disk: &SimDisk, checker: &Checker, what: &str) -> Re
     for tracked in checker.databases().iter().filter(writable) {
         let active = format!("db/{0}/{0}.wal", tracked.name);
         let Some((_, bytes)) = disk.beginnings(u64::MAX).find(|(path, _)| *path == active) else { continue };
-        let mut sectors = bytes.chunks(SECTOR_BYTES).skip(SEGMENT_HEADER_BYTES as usize / SECTOR_BYTES);
-        let Some(last) = sectors.rfind(|sector| sector.starts_with(BATCH_MAGIC)) else { continue };
+        let mut places = (SEGMENT_HEADER_BYTES as usize..bytes.len()).step_by(SECTOR_BYTES).rev();
+        let Some(at) = places.find(|at| bytes[*at..].starts_with(BATCH_MAGIC)) else { continue };
+        let last = &bytes[at..];
         let proves = is_proof(last) && batch(last).is_some_and(|batch| batch.watermark == batch.lsn);
         if !proves {
             return violation!("{what}: the last batch in {active} is not proven");

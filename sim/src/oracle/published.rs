@@ -51,6 +51,7 @@ impl Checker {
             }
             tracked.was_cut_off = tracked.is_latched || tracked.is_damaged;
             (tracked.shown, tracked.closing_untold, tracked.glimpse) = (None, true, None);
+            tracked.frozen = None;
             tracked.held = None;
             tracked.was_cut_off |= tracked.is_spoiled;
             tracked.was_cut_off |= std::mem::take(&mut tracked.is_glimpsed);
@@ -88,7 +89,8 @@ impl Checker {
         let judged = if shown.is_damaged() && !tracked.is_damaged {
             return violation!("database {name}: damage is shown, and no alert told of it: {shown:?}");
         } else if recovers && self.doubt.may_lose_anything() {
-            let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(content);
+            let folder = name.as_str();
+            let may_be_damaged = |content: &docdb_models::Content| self.doubt.may_be_damaged(folder, content);
             if shown.is_unnamed {
                 let hit = self.doubt.alone_hit(tracked.name.as_str());
                 let hit: Vec<u64> = hit.filter_map(|content| tracked.model.written_by(content)).collect();
@@ -96,7 +98,9 @@ impl Checker {
                     let batch = tracked.batches.iter().position(|last| tx <= last);
                     batch.is_some_and(|batch| batch + 1 < tracked.batches.len())
                 };
-                if let Some(tx) = hit.iter().find(|tx| is_followed(tx)) {
+                let is_repeated =
+                    |tx: &u64| is_followed(tx) && !self.format.may_be_unrepeated(tracked.name.as_str(), *tx);
+                if let Some(tx) = hit.iter().find(|tx| is_repeated(tx)) {
                     return violation!(
                         "database {name}: nothing names what is lost, and the log goes on behind transaction {tx}, which \
                          alone was hit"
@@ -107,6 +111,7 @@ impl Checker {
                 found: &shown.found,
                 damaged: &shown.damaged,
                 is_unnamed: shown.is_unnamed,
+                may_be_missing: &|key| view.may_be_lost(&key.0, &key.1),
                 // The alert comes before the view.
                 is_read_only: tracked.is_damaged,
                 low: self.doubt.low(low, tracked).max(if self.doubt.has_lied() { 0 } else { seen }),
@@ -171,7 +176,7 @@ impl Checker {
     pub fn submitted(&mut self, id: OpId, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
         let is_in_doubt = self.doubt.is_any();
         self.nothing_is_begun(op)?;
-        self.format_submitted(op, disk)?;
+        self.format_submitted(id, op, disk)?;
         self.files.submitted(id, op, disk, is_in_doubt)?;
         self.attempts.submitted(id, op);
         self.rebuilds.submitted(id, op)?;
@@ -209,6 +214,7 @@ impl Checker {
         self.watch_alerted(alert)?;
         let device_failed = disk.injected() > 0;
         match (&alert.kind, &alert.database) {
+            (AlertKind::CheckpointFailed(_), Some(name)) => self.checkpoint_failed(name.as_str(), disk)?,
             (AlertKind::ReadOnly(error), Some(name)) => self.attempts.latches(name, error.code())?,
             // Without a catalog that can be written, no segment was tried.
             (AlertKind::NoSpace(error), Some(name)) if !is_of_catalog(error) && !self.doubt.is_any() => {
@@ -243,7 +249,11 @@ impl Checker {
                 concerned.into_iter().for_each(|tracked| tracked.is_spoiled = true);
                 Ok(())
             }
-            AlertKind::NoSpace(_) | AlertKind::PreparationFailed(_) if device_failed => Ok(()),
+            AlertKind::NoSpace(_) | AlertKind::PreparationFailed(_) | AlertKind::CheckpointFailed(_)
+                if device_failed =>
+            {
+                Ok(())
+            }
             other => violation!("an alert without a reason: {other:?}"),
         }
     }

@@ -19,6 +19,8 @@ pub(super) enum Part {
     /// The segment being made.
     Next,
     Spare,
+    /// A table, or a manifest, that a checkpoint makes.
+    Store,
     /// Anything else in a database's folder: what is read of it, and its names.
     Folder,
     NewCatalog,
@@ -138,6 +140,14 @@ impl Touches {
         self.in_flight.values().any(|touch| touch.database == database && touch.deed != Deed::Close)
     }
 
+    /// Whether anything is under way for tables of a database.
+    pub(super) fn is_busy_with_tables(&self, database: usize) -> bool {
+        self.in_flight.values().any(|touch| {
+            let is_of_tables = touch.part == Part::Store || matches!(touch.deed, Deed::SyncNames | Deed::Read);
+            touch.database == Some(database) && touch.deed != Deed::Close && is_of_tables
+        })
+    }
+
     /// The same without what is done for a spare.
     pub(super) fn is_busy_beside_spares(&self, database: Option<usize>) -> bool {
         let counts = |touch: &Touch| touch.deed != Deed::Close && touch.part != Part::Spare;
@@ -169,7 +179,7 @@ impl Touches {
             DiskOp::Unlink { path } => {
                 let name = path.as_str();
                 let (database, part) = of_path(name, true);
-                let is_named = part == Part::Spare || part == Part::Next || part == Part::NewCatalog;
+                let is_named = matches!(part, Part::Spare | Part::Next | Part::NewCatalog | Part::Store);
                 ((database, if is_named { part } else { of_path(name, false).1 }), Deed::Remove, None)
             }
             DiskOp::Rename { from, to, .. } => {
@@ -179,6 +189,7 @@ impl Touches {
                     (Part::Spare, Part::Next) => ((database, Part::Next), Deed::Become, None),
                     (Part::Next, Part::Creating) => ((database, Part::Active), Deed::Become, None),
                     (Part::NewCatalog, Part::Directory) => ((database, Part::Journal), Deed::Become, None),
+                    (Part::Store, Part::Store) => ((database, Part::Store), Deed::Name, None),
                     (_, Part::DamagedCatalog) => ((database, Part::DamagedCatalog), Deed::Name, None),
                     _ => (of_path(from.as_str(), false), Deed::Name, None),
                 }
@@ -210,6 +221,7 @@ fn part_of(path: &str, is_made: bool, databases: &[Tracked]) -> (Option<usize>, 
         Some(".wal") => Part::Creating,
         Some(".wal.next") => Part::Next,
         Some(".wal.spare") => Part::Spare,
+        Some(store) if store.starts_with(".data.") || store.starts_with(".manifest") => Part::Store,
         _ => Part::Folder,
     };
     (Some(database), part)

@@ -25,18 +25,20 @@ pub(super) struct Shown {
     pub(super) damaged: BTreeSet<Key>,
     /// Whether a part of the log is lost that names no documents: nobody knows of what is not found whether it was there.
     pub(super) is_unnamed: bool,
+    /// Whether tables have lost what stood between some keys.
+    pub(super) has_gaps: bool,
 }
 
 impl Shown {
     /// Whether anything is damaged at all.
     pub(super) fn is_damaged(&self) -> bool {
-        self.is_unnamed || !self.damaged.is_empty()
+        self.is_unnamed || self.has_gaps || !self.damaged.is_empty()
     }
 }
 
 /// Scans everything that a view shows, and looks each document up as well.
 pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
-    let mut shown = Shown { is_unnamed: !view.damage().is_empty(), ..Shown::default() };
+    let mut shown = Shown { is_unnamed: !view.damage().is_empty(), has_gaps: view.has_gaps(), ..Shown::default() };
     let collections: Vec<String> = view.collections().map(|name| name.as_str().to_owned()).collect();
     if !collections.is_sorted() || !collections.iter().any(|name| name == "_default") {
         return violation!("the collections are {collections:?}");
@@ -48,7 +50,7 @@ pub(super) fn contents_of(view: &View) -> Result<Shown, Violation> {
         if shown.is_unnamed && !(names_none(scan.last()) && scan.pop().is_some()) {
             return violation!("{collection}: a part of the log is lost, and a scan ends as if none were");
         }
-        if view.is_unwritten() && names_none(scan.last()) {
+        if (view.is_unwritten() || shown.has_gaps) && names_none(scan.last()) {
             scan.pop();
         }
         let mut after = None;
@@ -147,7 +149,13 @@ fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<
     for id in &places {
         for from in [Bound::Included(id), Bound::Excluded(id)] {
             let expected = held.range((from, Bound::Unbounded)).cloned().map(Some);
-            let expected: Vec<Option<DocumentId>> = expected.chain(shown.is_unnamed.then_some(None)).collect();
+            let ends_with_loss = view.loss(collection, from, Bound::Unbounded).is_some();
+            if shown.is_unnamed != ends_with_loss && !(shown.has_gaps && ends_with_loss) {
+                return violation!(
+                    "{collection}: a scan from {from:?} on says that something is lost: {ends_with_loss}"
+                );
+            }
+            let expected: Vec<Option<DocumentId>> = expected.chain(ends_with_loss.then_some(None)).collect();
             let scanned: Vec<Option<DocumentId>> = view.scan(collection, from).map(|entry| id_of(&entry)).collect();
             if scanned != expected {
                 return violation!("{collection} was scanned from {from:?} on as {scanned:?}, and holds {expected:?}");
@@ -155,12 +163,14 @@ fn scans_begin_anywhere(view: &View, collection: &str, shown: &Shown) -> Result<
             let to = if let Bound::Included(id) = from { Bound::Excluded(id) } else { Bound::Included(id) };
             scans_back(view, collection, &held, (Bound::Unbounded, to))?;
             scans_back(view, collection, &held, (from, Bound::Unbounded))?;
-            if view.loss(collection, from, to).is_some() != shown.is_unnamed {
+            // A gap between keys may lie there or not.
+            if view.loss(collection, from, to).is_some() != shown.is_unnamed && !shown.has_gaps {
                 return violation!("{collection}: from {from:?} to {to:?} something is lost: {}", shown.is_unnamed);
             }
         }
         let absent = matches!(view.lookup(collection, id), Lookup::Absent);
-        if !held.contains(id) && absent == shown.is_unnamed {
+        let may_be_there = shown.is_unnamed || view.may_be_lost(collection, id);
+        if !held.contains(id) && absent == may_be_there {
             return violation!("{collection}/{id}, which is not there, was looked up as absent: {absent}");
         }
     }

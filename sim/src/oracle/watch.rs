@@ -10,7 +10,7 @@ use super::causes::Causes;
 use super::due::Due;
 use super::gone::Gone;
 use super::spares::Spares;
-use super::touched::{Deed, End, Part, Touches};
+use super::touched::{Deed, End, Part, Touch, Touches};
 use super::waits::Waits;
 use super::{Asked, Checker, Violation, settled, violation};
 use crate::disk::SimDisk;
@@ -25,6 +25,8 @@ pub(super) struct Watch {
     spares: Spares,
     waits: Waits,
     gone: Gone,
+    /// A checkpoint of this database has made a table in this turn of the engine.
+    freezes: Option<usize>,
 }
 
 impl Watch {
@@ -55,10 +57,25 @@ impl Checker {
     pub(super) fn watch_submitted(&mut self, id: OpId, op: &DiskOp) -> Result<(), Violation> {
         let touch = self.watch.touches.submitted(id, op, &self.databases);
         let is_shown = touch.database.is_some_and(|database| self.databases[database].shown.is_some());
+        self.watch_frozen(&touch, op);
         self.watch.causes.submitted(&touch);
         self.watch.gone.submitted(&touch)?;
         self.watch.spares.submitted(&touch, is_shown)?;
         self.watch.waits.submitted(&touch, self.watch.now, is_shown)
+    }
+
+    /// From its first table on, a checkpoint keeps what it writes in memory; until it names its tables, or removes them.
+    fn watch_frozen(&mut self, touch: &Touch, op: &DiskOp) {
+        let is_table = matches!(op, DiskOp::Open { path, .. } if path.as_str().contains(".data."));
+        let Some(database) = touch.database else { return };
+        let tracked = &mut self.databases[database];
+        match (touch.part, touch.deed) {
+            // What is published in the same turn is judged behind it.
+            (Part::Store, Deed::Create) if is_table => self.watch.freezes = Some(database),
+            (Part::Store, Deed::Remove) => tracked.frozen = None,
+            (Part::Store, Deed::Name) => tracked.has_tables = true,
+            _ => {}
+        }
     }
 
     /// The engine hears of a completion.
@@ -106,7 +123,7 @@ impl Checker {
                 return violation!("the damage of {} is told again: {alert:?}", self.databases[database].name);
             }
             Kind::NoSpace(error) => self.watch.causes.is_glimpsed(database, error.code()),
-            Kind::Damage(_) | Kind::LogFailed(_) | Kind::CatalogRebuilt(_) => {}
+            Kind::Damage(_) | Kind::LogFailed(_) | Kind::CheckpointFailed(_) | Kind::CatalogRebuilt(_) => {}
         }
         Ok(())
     }
@@ -216,9 +233,13 @@ impl Checker {
     /// # Errors
     /// When something is missing.
     pub(crate) fn turn_over(&mut self, wake: Option<Instant>) -> Result<(), Violation> {
+        if let Some(tracked) = self.watch.freezes.take().map(|database| &mut self.databases[database])
+            && tracked.frozen.is_none()
+        {
+            tracked.frozen.clone_from(&tracked.shown);
+        }
         let Checker { databases, asked, watch, stopping, .. } = self;
-        let Watch { now, touches, due, causes, spares, waits, gone } = watch;
-        due.turn_over()?;
+        let Watch { now, touches, due, causes, spares, waits, gone, freezes: _ } = watch;
         gone.turn_over()?;
         let is_waited_for = |database: Option<usize>| match database {
             Some(_) => asked.values().any(|(asked, _)| asked.database() == database),
@@ -233,6 +254,7 @@ impl Checker {
                 && !*stopping
                 && tracked.closes_waiting == 0
         };
+        due.turn_over(is_open, |database| touches.is_busy_with_tables(database))?;
         spares.turn_over(is_open)?;
         let is_catalog_busy = touches.is_busy(None);
         let waiting = |of: usize| {

@@ -144,6 +144,11 @@ impl Database {
             || [self.creating, self.spare, self.sealed].contains(&Some(file))
     }
 
+    /// Whether a sync of the folder is one for tables and their manifest.
+    fn is_installing(&self) -> bool {
+        self.is_up && self.next.is_none_or(|next| next.header.is_none())
+    }
+
     fn is_watched(&self) -> bool {
         self.is_born && !self.is_paused
     }
@@ -162,7 +167,10 @@ impl Database {
             DiskOp::List { path, after, limit } if path.as_str() == self.folder => {
                 Ok(Some(Effect::Survey { is_first: after.is_empty(), names_max: *limit }))
             }
-            DiskOp::SyncDirectory { path } if path.as_str() == self.folder => self.begin(Op::SyncDirectory),
+            // A new segment's names are synced once its header is there; an installation of tables syncs theirs.
+            DiskOp::SyncDirectory { path } if path.as_str() == self.folder && !self.is_installing() => {
+                self.begin(Op::SyncDirectory)
+            }
             DiskOp::Unlink { path } if self.suffix(path.as_str()) == Some(".next") => self.begin(Op::Unlink),
             DiskOp::Open { file, path, mode: OpenMode::CreateNew } => match self.suffix(path.as_str()) {
                 Some("") => {

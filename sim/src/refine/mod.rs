@@ -195,6 +195,7 @@ impl Refinement {
                     AlertKind::LogFailed(_)
                     | AlertKind::NoSpace(_)
                     | AlertKind::CatalogRebuilt(_)
+                    | AlertKind::CheckpointFailed(_)
                     | AlertKind::PreparationFailed(_) => Ok(()),
                 }
             }

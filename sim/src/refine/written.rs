@@ -17,6 +17,8 @@ const RECORD_BYTES: usize = 64;
 /// Where a record says how long the text is that is its document's id, and stands behind the fixed part.
 const TEXT_LENGTH_OFFSET: usize = 5;
 const COMMIT: u8 = 5;
+/// It belongs to no transaction.
+const CHECKPOINT: u8 = 255;
 /// Both headers of a catalog.
 const CATALOG_HEADERS_BYTES: usize = 1024;
 /// A change, with both its copies.
@@ -43,7 +45,7 @@ pub(crate) struct Batch {
     pub(crate) watermark: u64,
     /// In whole sectors.
     pub(crate) bytes: u64,
-    /// The transaction of the first record, if there is a record.
+    /// The transaction of the first record of any.
     pub(crate) first_tx: Option<u64>,
     /// The transaction of the last commit record, if there is one.
     pub(crate) last_tx: Option<u64>,
@@ -92,8 +94,11 @@ pub(crate) fn batch(bytes: &[u8]) -> Option<Batch> {
     let mut at = header_bytes.max(BATCH_FIXED_BYTES);
     for _ in 0..u32_at(bytes, 64)? {
         let tx = u64_at(bytes, at + 32)?;
-        first_tx.get_or_insert(tx);
-        if *bytes.get(at + 4)? == COMMIT {
+        let kind = *bytes.get(at + 4)?;
+        if kind != CHECKPOINT {
+            first_tx.get_or_insert(tx);
+        }
+        if kind == COMMIT {
             last_tx = Some(tx);
         }
         let text_bytes = usize::from(*bytes.get(at + TEXT_LENGTH_OFFSET)?);

@@ -306,6 +306,7 @@ fn alerted(moment: Moment, alert: &Alert) -> Mark {
         AlertKind::NoSpace(error) => ("no space", "reads go on, and each write tries again", error),
         AlertKind::Damage(error) => ("damage", "acknowledged data is missing or damaged", error),
         AlertKind::CatalogRebuilt(error) => ("catalog rebuilt", "the catalog could not be read and was rebuilt", error),
+        AlertKind::CheckpointFailed(error) => ("checkpoint failed", "a checkpoint failed, and the log grows on", error),
         AlertKind::PreparationFailed(error) => ("not prepared", "preparing something ahead of need failed", error),
     };
     let words = format!("alert{about}: {what}: {error}");

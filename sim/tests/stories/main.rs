@@ -4,6 +4,7 @@
 mod bounds;
 mod catalog;
 mod catalog_journal;
+mod checkpoints;
 mod flips;
 mod full_disk;
 mod limits;

@@ -17,6 +17,13 @@ pub(super) struct LogFiles {
     pub(super) epoch_max: u64,
 }
 
+/// A segment that has its last name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) epoch: u64,
+    pub(crate) start_lsn: Lsn,
+}
+
 /// The segment that a new one follows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Live {
@@ -45,12 +52,22 @@ impl LogFiles {
 
     /// Segments without a header that got their names after their headers were durable: what they held is lost. A next one
     /// gets its name before.
-    pub(super) fn unreadable(&self) -> impl Iterator<Item = &DiskPath> {
+    /// Nothing is lost of one that lies wholly below `from`, where a replay begins.
+    pub(super) fn unreadable(&self, from: Lsn) -> impl Iterator<Item = &DiskPath> {
+        let is_below = move |segment: &&Segment| match segment.name {
+            SegmentName::Sealed(number) => self
+                .segments
+                .iter()
+                .filter_map(|other| other.header)
+                .any(|header| header.epoch > number && header.start_lsn <= from && from > Lsn(0)),
+            SegmentName::Active | SegmentName::Next | SegmentName::Spare => false,
+        };
         let named_late = |segment: &&Segment| match segment.name {
             SegmentName::Active | SegmentName::Sealed(_) | SegmentName::Spare => true,
             SegmentName::Next => false,
         };
-        self.segments.iter().filter(named_late).filter(|segment| segment.header.is_none()).map(|segment| &segment.path)
+        let unread = self.segments.iter().filter(named_late).filter(|segment| segment.header.is_none());
+        unread.filter(move |segment| !is_below(segment)).map(|segment| &segment.path)
     }
 
     /// The segment that the log was written to last.
@@ -75,6 +92,17 @@ impl LogFiles {
     pub(super) fn newest(&self) -> Option<&DiskPath> {
         let read = self.segments.iter().filter_map(|segment| Some((segment.header?.epoch, &segment.path)));
         read.max_by_key(|(epoch, _)| *epoch).map(|(_, path)| path)
+    }
+
+    /// Those that stay when the new segment is there, which begins at `start_lsn`: by epoch.
+    pub(super) fn sealed(&self, start_lsn: Lsn, said_again: &[DiskPath]) -> Vec<Sealed> {
+        let stays = |segment: &&Segment| !said_again.contains(&segment.path);
+        let header = |segment: &Segment| segment.header.filter(|header| header.start_lsn < start_lsn);
+        let headers = self.segments.iter().filter(stays).filter_map(header);
+        let mut sealed: Vec<Sealed> =
+            headers.map(|header| Sealed { epoch: header.epoch, start_lsn: header.start_lsn }).collect();
+        sealed.sort_by_key(|segment| segment.epoch);
+        sealed
     }
 
     /// What a new segment from `start_lsn` on makes superfluous, besides `said_again`.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! survey: list the folder; of every segment: length, header
-//! read, by epoch: replay each up to the smallest start of any later one
+//! read the manifest, if there is one; load the tables that it names
+//! read, from its snapshot on, by epoch: replay each up to the smallest start of any later one
 //! damaged -> open the last segment; sync it; sync the directory; done, read-only: nothing is changed on disk
 //! remove a spare that an earlier process left
 //! no `wal`, a valid `next` -> sync the directory; rename it to `wal`; sync the directory
@@ -32,9 +33,12 @@
 //! database is opened again, from the start.
 
 mod log_files;
+mod manifest;
+mod memory;
 mod read;
 mod subject;
 mod survey;
+mod tables;
 
 use docdb_protocol::{Error, ErrorCode};
 
@@ -42,12 +46,16 @@ use super::new_segment::{Made, NewSegment, Plan, Shortage};
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error};
 use crate::log::{Lsn, Repetition, Replay, SEGMENT_HEADER_BYTES, Tail, active, encoded_bytes, next, sealed};
+use crate::metadata::Metadata;
 use crate::options::Options;
 use crate::view::View;
+pub(crate) use log_files::Sealed;
 use log_files::{Live, LogFiles};
-use read::ReadLog;
+use manifest::ReadManifest;
+use read::{Base, ReadLog};
 pub(crate) use subject::Subject;
 use survey::{Found, Survey};
+use tables::LoadTables;
 
 /// An open database.
 #[derive(Clone, Debug)]
@@ -69,6 +77,12 @@ pub(crate) struct Writable {
     pub(crate) start_lsn: Lsn,
     pub(crate) end: Lsn,
     pub(crate) before: Option<Repetition>,
+    /// The segments that stay, by epoch.
+    pub(crate) sealed: Vec<Sealed>,
+    /// What the opening went by.
+    pub(crate) metadata: Option<Box<Metadata>>,
+    /// Whether both copies of it were there.
+    pub(crate) is_proven: bool,
 }
 
 /// What an opening may do.
@@ -92,6 +106,15 @@ pub(crate) struct Opening {
     /// The files of the log, once they are surveyed.
     files: LogFiles,
     spare: Option<DiskPath>,
+    manifest: Option<DiskPath>,
+    /// What is gone by: that of the highest generation which was found.
+    metadata: Option<Box<Metadata>>,
+    /// The generation that the manifest says.
+    manifest_generation: Option<u64>,
+    /// Whether the record of the log says the same.
+    is_proven: bool,
+    /// The manifest, where only a later version may write to the database.
+    unwritable: Option<DiskPath>,
     recovered: Option<Recovered>,
     /// What is shown of a damaged log.
     damaged: Option<(View, Error)>,
@@ -118,6 +141,8 @@ enum Step {
     /// Asking for space costs less than reading a log that cannot be gone on with.
     FindSpace,
     Survey(Box<Survey>),
+    ReadManifest(Box<ReadManifest>),
+    Load(Box<LoadTables>),
     Read(Box<ReadLog>),
     OpenDamaged(FileId),
     /// Only the last segment can have bytes that are not durable: all that the others say was, before it was made.
@@ -150,6 +175,11 @@ impl Opening {
             step,
             files: LogFiles::default(),
             spare: None,
+            manifest: None,
+            metadata: None,
+            manifest_generation: None,
+            is_proven: true,
+            unwritable: None,
             recovered: None,
             damaged: None,
             said_again: Vec::new(),
@@ -165,9 +195,18 @@ impl Opening {
             (Step::FindSpace, result) => self.space_found(&result),
             (Step::Survey(job), result) => match job.step(result, io) {
                 Progress::Submit(op) => Progress::Submit(op),
-                Progress::Done(found) => self.read(found, io),
+                Progress::Done(found) => self.surveyed(found, io),
                 Progress::Failed(error) => Progress::Failed(error),
             },
+            (Step::ReadManifest(job), result) => match job.step(result, io) {
+                Progress::Submit(op) => Progress::Submit(op),
+                Progress::Done(read) => self.manifest_read(read, io),
+                Progress::Failed(error) => Progress::Failed(error),
+            },
+            (Step::Load(job), result) => {
+                let progress = job.step(result, memory_bytes_free, io);
+                self.loading(progress, io)
+            }
             (Step::Read(job), result) => {
                 let progress = job.step(result, memory_bytes_free, io);
                 self.replaying(progress, io)
@@ -228,7 +267,22 @@ impl Opening {
 
     /// Bytes of memory that what was replayed so far takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let reading = if let Step::Read(job) = &self.step { job.memory_bytes() } else { 0 };
+        let reading = match &self.step {
+            Step::Load(job) => job.memory_bytes(),
+            Step::Read(job) => job.memory_bytes(),
+            Step::FindSpace
+            | Step::Survey(_)
+            | Step::ReadManifest(_)
+            | Step::OpenDamaged(_)
+            | Step::SyncDamaged(_)
+            | Step::SyncDamagedNames
+            | Step::RemoveSpare
+            | Step::SyncNames
+            | Step::PromoteNext
+            | Step::SyncPromoted
+            | Step::NewSegment(_)
+            | Step::RemoveSuperseded(_) => 0,
+        };
         let replayed = self.recovered.as_ref().map(|recovered| &recovered.tail.view);
         let shown = replayed.or(self.damaged.as_ref().map(|(view, _)| view));
         reading + shown.map_or(0, View::memory_bytes)
@@ -243,11 +297,57 @@ impl Opening {
         self.subject.directory.join(name)
     }
 
-    fn read(&mut self, found: Found, io: &mut Io) -> Progress<Opened> {
-        let Found { segments, spare } = found;
+    fn surveyed(&mut self, found: Found, io: &mut Io) -> Progress<Opened> {
+        let Found { segments, spare, manifest } = found;
         self.files = LogFiles::new(segments);
         self.spare = spare;
-        let (job, first) = ReadLog::new(self.subject.clone(), self.files.segments.clone(), &self.options, io);
+        self.manifest.clone_from(&manifest);
+        let Some(path) = manifest else { return self.load(io) };
+        let (job, first) = ReadManifest::new(self.subject.clone(), path, self.options.replay_slice_bytes, io);
+        self.go(Step::ReadManifest(Box::new(job)), first)
+    }
+
+    fn manifest_read(&mut self, read: manifest::Read, io: &mut Io) -> Progress<Opened> {
+        match read {
+            manifest::Read::Whole { metadata, is_writable } => {
+                self.manifest_generation = Some(metadata.generation);
+                self.metadata = Some(metadata);
+                self.unwritable = self.manifest.clone().filter(|_| !is_writable);
+            }
+            // The other copy stands in the log, and is found when that is read.
+            manifest::Read::Damaged => {}
+        }
+        self.load(io)
+    }
+
+    /// Loads the tables of the metadata that is gone by.
+    fn load(&mut self, io: &mut Io) -> Progress<Opened> {
+        let Some(metadata) = &self.metadata else {
+            return self.read(View::empty(self.options.map_fanout), io);
+        };
+        let (job, first) = LoadTables::new(self.subject.clone(), metadata, &self.options, io);
+        self.step = Step::Load(Box::new(job));
+        self.loading(first, io)
+    }
+
+    fn loading(&mut self, progress: Progress<View>, io: &mut Io) -> Progress<Opened> {
+        match progress {
+            Progress::Submit(op) => Progress::Submit(op),
+            Progress::Done(view) => self.read(view, io),
+            Progress::Failed(error) => Progress::Failed(error),
+        }
+    }
+
+    /// Where the replay begins.
+    fn floor(&self) -> Lsn {
+        self.metadata.as_ref().map_or(Lsn(0), |metadata| metadata.snapshot_offset)
+    }
+
+    /// Replays the log on what the tables hold.
+    fn read(&mut self, view: View, io: &mut Io) -> Progress<Opened> {
+        let from = self.floor();
+        let segments = self.files.segments.clone();
+        let (job, first) = ReadLog::new(self.subject.clone(), segments, Base { view, from }, &self.options, io);
         self.step = Step::Read(Box::new(job));
         self.replaying(first, io)
     }
@@ -264,7 +364,7 @@ impl Opening {
         if let Step::Read(job) = &self.step {
             self.said_again = job.superseded().cloned().collect();
         }
-        for path in self.files.unreadable() {
+        for path in self.files.unreadable(self.floor()) {
             replay.unreadable(path.as_str());
         }
         let live = self.files.live();
@@ -272,7 +372,14 @@ impl Opening {
             replay.unreadable(self.path(&active(&self.subject.name)).as_str());
         }
         let mut tail = replay.finish();
-        if let Some(path) = self.files.unwritable() {
+        let generation = |metadata: &Option<Box<Metadata>>| metadata.as_ref().map(|metadata| metadata.generation);
+        if generation(&tail.metadata) > generation(&self.metadata) {
+            // The manifest is lost, or an older one is back. What the record names was durable before it was written.
+            self.metadata = tail.metadata;
+            return self.load(io);
+        }
+        self.is_proven = generation(&tail.metadata) == self.manifest_generation;
+        if let Some(path) = self.unwritable.as_ref().or(self.files.unwritable()) {
             let detail = "a later version wrote it, and only that one may write to it; it can be read";
             tail.damage.get_or_insert_with(|| Error::new(ErrorCode::NewerFormat).file(path.as_str()).detail(detail));
         }
@@ -382,8 +489,10 @@ impl Opening {
         let (start_lsn, before) = (tail.start_lsn(), tail.last());
         let tail_bytes = tail.encode(self.subject.id, 0).map_or(0, |encoded| encoded.bytes);
         let end = Lsn(start_lsn.0 + tail_bytes);
-        let view = tail.view;
-        Progress::Done(Opened::Writable(Box::new(Writable { view, segment: made, epoch, start_lsn, end, before })))
+        let sealed = self.files.sealed(start_lsn, &self.said_again);
+        let (view, metadata, is_proven) = (tail.view, self.metadata.take(), self.is_proven);
+        let writable = Writable { view, segment: made, epoch, start_lsn, end, before, sealed, metadata, is_proven };
+        Progress::Done(Opened::Writable(Box::new(writable)))
     }
 
     fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Opened> {

@@ -6,18 +6,25 @@
 
 use docdb_protocol::{Error, ErrorCode};
 
+use super::memory;
 use super::subject::Subject;
 use super::survey::Segment;
 use crate::disk::{DiskError, DiskErrorKind, DiskOp, DiskPath, DiskReply, FileId, OpenMode};
 use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::log::{Lsn, Replay, SEGMENT_HEADER_BYTES, Want};
 use crate::options::Options;
-
-/// A database that was filled up to the memory limit may exceed it by this part when its log is replayed.
-const ALLOWANCE: u64 = 16;
+use crate::view::View;
 
 /// Why a replay is there.
 const TAKEN_AT_THE_END: &str = "the replay is taken once, when the last segment has been read";
+
+/// The state that a replay begins with: what tables hold, or nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    pub(super) view: View,
+    /// The log is read from here on.
+    pub(super) from: Lsn,
+}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -27,6 +34,8 @@ pub(super) struct ReadLog {
     segments: Vec<Segment>,
     /// Of each segment the smallest start of any later one: what it says beyond that exists for no reader.
     limits: Vec<Option<Lsn>>,
+    /// What lies below it is no part of the log.
+    from: Lsn,
     at: usize,
     file: FileId,
     step: Step,
@@ -46,16 +55,18 @@ impl ReadLog {
     pub(super) fn new(
         subject: Subject,
         mut segments: Vec<Segment>,
+        base: Base,
         options: &Options,
         io: &mut Io,
     ) -> (ReadLog, Progress<Replay>) {
         segments.sort_by_key(|segment| segment.header.map(|header| header.epoch));
         let limits = limits(&segments);
-        let Options { merge_bytes_max, replay_slice_bytes, memory_bytes_max, map_fanout, .. } = *options;
-        let replay = Replay::new(subject.id, subject.log_end, merge_bytes_max, replay_slice_bytes);
-        let replay = Some(replay.with_fanout(map_fanout));
+        let Options { merge_bytes_max, replay_slice_bytes, memory_bytes_max, .. } = *options;
+        let Base { view, from } = base;
+        let end = subject.log_end;
+        let replay = Some(Replay::new(subject.id, view, from, end, merge_bytes_max, replay_slice_bytes));
         let (file, step) = (io.new_file(), Step::Open);
-        let mut job = ReadLog { subject, segments, limits, at: 0, file, step, replay, memory_bytes_max };
+        let mut job = ReadLog { subject, segments, limits, from, at: 0, file, step, replay, memory_bytes_max };
         let first = job.open(io);
         (job, first)
     }
@@ -102,7 +113,8 @@ impl ReadLog {
     /// Opens the next segment that has something to say.
     fn open(&mut self, io: &mut Io) -> Progress<Replay> {
         while let Some(segment) = self.segments.get(self.at) {
-            if segment.header.is_some() && !self.is_superseded(self.at) {
+            let is_below = self.limits[self.at].is_some_and(|limit| limit <= self.from);
+            if segment.header.is_some() && !is_below && !self.is_superseded(self.at) {
                 self.file = io.new_file();
                 self.step = Step::Open;
                 let path = segment.path.clone();
@@ -115,11 +127,11 @@ impl ReadLog {
 
     /// Reads what the replay wants of the segment at hand, or goes on to the next.
     fn read(&mut self, want: Want, memory_bytes_free: u64, io: &mut Io) -> Progress<Replay> {
-        // What shrinks documents is taken beyond the limit, and what was taken has to be opened again.
-        let allowed = memory_bytes_free.saturating_add(memory_bytes_free / ALLOWANCE);
-        if self.memory_bytes() > allowed {
+        let needed = self.memory_bytes();
+        if memory::is_over(needed, memory_bytes_free) {
             io.close(self.file);
-            return self.too_large(memory_bytes_free);
+            let error = memory::too_large(&self.subject, needed, memory_bytes_free, self.memory_bytes_max);
+            return Progress::Failed(error);
         }
         match want {
             Want::Bytes { offset, bytes } => {
@@ -141,18 +153,6 @@ impl ReadLog {
 
     fn failed(&self, code: ErrorCode, error: &DiskError) -> Progress<Replay> {
         self.named(disk_error(code, &self.segments[self.at].path, error))
-    }
-
-    /// The error that says how much memory it takes at least; the rest of the log may take more.
-    fn too_large(&self, memory_bytes_free: u64) -> Progress<Replay> {
-        let needed = self.memory_bytes();
-        let others = self.memory_bytes_max.saturating_sub(memory_bytes_free);
-        let detail = format!(
-            "opening it takes at least {needed} bytes of memory beside {others} that are in use; raise memory_bytes_max to \
-             {} or more, or close other databases; nothing was changed",
-            needed + others
-        );
-        self.named(Error::new(ErrorCode::MemoryLimit).file(self.subject.directory.as_str()).detail(detail))
     }
 
     /// What was replayed so far takes up.
@@ -235,7 +235,8 @@ mod tests {
         let subject = Subject { id, name, directory, created_at, log_end };
         let mut io = Io::default();
         let all = segments.iter().map(|(segment, _)| segment.clone()).collect();
-        let (mut job, mut progress) = ReadLog::new(subject, all, &Options::default(), &mut io);
+        let base = Base { view: View::empty(16), from: Lsn(0) };
+        let (mut job, mut progress) = ReadLog::new(subject, all, base, &Options::default(), &mut io);
         let (mut opened, mut reads, mut bytes_opened) = (Vec::new(), Vec::new(), &[][..]);
         loop {
             let reply = match progress {

@@ -13,6 +13,7 @@ use crate::io::{DiskResult, Io, Progress, disk_error, newer_format};
 use crate::jobs::listing::{Listing, Page};
 use crate::jobs::read_header::{Head, ReadHeader, Reading};
 use crate::log::{SegmentHeader, SegmentName};
+use crate::metadata::StoreName;
 
 /// One segment of the log, or what should be one.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub(super) struct Found {
     /// All but spares.
     pub(super) segments: Vec<Segment>,
     pub(super) spare: Option<DiskPath>,
+    pub(super) manifest: Option<DiskPath>,
 }
 
 impl Found {
@@ -113,6 +115,10 @@ impl Survey {
     fn open(&mut self, io: &mut Io) -> Progress<Found> {
         while let Some(file_name) = self.names.pop() {
             let path = self.subject.directory.join(&file_name);
+            if StoreName::parse(&self.subject.name, &file_name) == Some(StoreName::Manifest) {
+                self.found.manifest = Some(path);
+                continue;
+            }
             match SegmentName::parse(&self.subject.name, &file_name) {
                 Some(name @ (SegmentName::Active | SegmentName::Next | SegmentName::Sealed(_))) => {
                     let file = io.new_file();

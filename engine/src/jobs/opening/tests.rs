@@ -31,7 +31,7 @@ fn a_sealed_segment_without_a_header_is_damage() {
         let subject = Subject { id, name, directory, created_at, log_end };
         let (mut job, _) = Opening::new(subject, Permit::Write, &Options::default());
         job.files = LogFiles::new(segments);
-        let first = job.replayed(Replay::new(id, log_end, 0, 4096), &mut io);
+        let first = job.replayed(Replay::new(id, View::empty(16), Lsn(0), log_end, 0, 4096), &mut io);
         assert!(matches!(first, Progress::Submit(_)), "{first:?}");
         job
     };

@@ -19,6 +19,7 @@ pub(super) const UPDATE: u8 = 3;
 pub(super) const DELETE: u8 = 4;
 pub(super) const COMMIT: u8 = 5;
 pub(super) const NEW_COLLECTION: u8 = 6;
+pub(super) const CHECKPOINT: u8 = 255;
 
 /// What the header of a segment says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +170,7 @@ fn record<'bytes>(bytes: &'bytes [u8], batch: &Batch<'_>, lsn: u64) -> Result<Re
         CREATE | UPDATE => !payload.is_empty() && (text.is_empty() || number == 0),
         DELETE => payload.is_empty() && (text.is_empty() || number == 0),
         COMMIT => payload.is_empty() && text.is_empty() && collection == 0,
+        CHECKPOINT => !payload.is_empty() && text.is_empty() && number == 0 && collection == 0,
         NEW_COLLECTION => {
             let name = std::str::from_utf8(payload).ok().filter(|name| CollectionName::parse(name).is_ok());
             name.is_some() && text.is_empty() && number == 0 && collection > 0

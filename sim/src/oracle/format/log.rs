@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 use docdb_models::{Database, Key, Write};
 
-use super::batch::{Batch, COMMIT, CREATE, DELETE, NEW_COLLECTION, Record, Segment, UPDATE};
+use super::batch::{Batch, CHECKPOINT, COMMIT, CREATE, DELETE, NEW_COLLECTION, Record, Segment, UPDATE};
+use super::store;
 use crate::oracle::{Violation, violation};
 
 /// What is known of a batch.
@@ -24,6 +25,8 @@ struct Entry {
     last_tx: u64,
     /// What the next batch repeats of it, if it has operations: how many, and their bytes.
     repeated: Option<(u32, Vec<u8>)>,
+    /// Where a replay begins, by the checkpoint's record that it has.
+    floor: Option<u64>,
     /// Collections that it makes.
     collections: Vec<(u32, String)>,
 }
@@ -34,12 +37,18 @@ pub(super) struct Log {
     /// What every header says alike.
     pub(super) owner: (u128, u64, u64),
     entries: BTreeMap<u64, Entry>,
+    /// Where a replay begins, by each manifest that was given its name.
+    pub(super) named_floors: Vec<u64>,
 }
 
 impl Log {
     /// Of a database that is being created, in whose first segment this is the header.
     pub(super) fn created(header: &Segment) -> Log {
-        Log { owner: (header.directory, header.database, header.created_at), entries: BTreeMap::new() }
+        Log {
+            owner: (header.directory, header.database, header.created_at),
+            entries: BTreeMap::new(),
+            named_floors: Vec::new(),
+        }
     }
 
     /// What stands from here on is none.
@@ -57,6 +66,24 @@ impl Log {
         let with_operations = self.entries.values().rev().find(|entry| entry.repeated.is_some());
         let end = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.end);
         (end(with_operations), end(self.entries.values().next_back()))
+    }
+
+    /// Where a replay may begin: by the last checkpoint's record, or by a manifest, of which a power loss may bring back an
+    /// older one.
+    pub(super) fn floors(&self) -> impl Iterator<Item = u64> {
+        let recorded = self.entries.values().rev().find_map(|entry| entry.floor);
+        [recorded.unwrap_or(0)].into_iter().chain(self.named_floors.iter().copied())
+    }
+
+    /// A checkpoint says that replay begins at `offset`, behind transaction `tx`.
+    pub(super) fn has_snapshot(&self, offset: u64, tx: u64) -> Result<(), Violation> {
+        let before = self.entries.range(..offset).next_back().map_or((0, 0), |(_, entry)| (entry.end, entry.last_tx));
+        if before != (offset, tx) {
+            return violation!(
+                "a checkpoint is taken at {offset}, of transaction {tx}; the log there is at {before:?}"
+            );
+        }
+        Ok(())
     }
 
     /// A batch is written behind what stands before it. `model` says what its transactions are.
@@ -77,7 +104,10 @@ impl Log {
         }
         let before = self.entries.iter().rev().find_map(|(lsn, entry)| Some((*lsn, entry.repeated.as_ref()?)));
         let expected = before.map_or((batch.lsn, 0, &[][..]), |(lsn, (count, bytes))| (lsn, *count, &bytes[..]));
-        if expected != (batch.before, batch.repeated.0, batch.repeated.1) {
+        // What stands below a snapshot is read by no opening, and so not repeated behind one.
+        let is_below = before.is_some_and(|(lsn, _)| self.floors().any(|floor| lsn < floor));
+        let repeated = (batch.before, batch.repeated.0, batch.repeated.1);
+        if expected != repeated && !(is_below && repeated == (batch.lsn, 0, &[][..])) {
             let (count, bytes) = batch.repeated;
             return violation!(
                 "the batch at {} repeats {count} operations of that at {}, {bytes:?}; it is {expected:?}",
@@ -85,8 +115,21 @@ impl Log {
                 batch.before
             );
         }
-        let mut entry = Entry { end: batch.lsn + batch.bytes, last_tx: tx, repeated: None, collections: Vec::new() };
-        for transaction in batch.records.chunk_by(|one, next| one.kind != COMMIT && next.tx == one.tx) {
+        let mut entry =
+            Entry { end: batch.lsn + batch.bytes, last_tx: tx, repeated: None, floor: None, collections: Vec::new() };
+        let mut ends = true;
+        for record in &batch.records {
+            if record.kind == CHECKPOINT && !ends {
+                return violation!("a checkpoint's record stands within transaction {}", record.tx);
+            }
+            ends = matches!(record.kind, COMMIT | CHECKPOINT);
+            if record.kind == CHECKPOINT {
+                entry.floor = store::floor_of(self.owner.1, record.payload);
+            }
+        }
+        let of_transactions: Vec<Record<'_>> =
+            batch.records.iter().filter(|record| record.kind != CHECKPOINT).cloned().collect();
+        for transaction in of_transactions.chunk_by(|one, next| one.kind != COMMIT && next.tx == one.tx) {
             tx += 1;
             self.transaction(transaction, tx, &mut entry)?;
             if let Some(model) = model {
@@ -94,7 +137,7 @@ impl Log {
             }
         }
         entry.last_tx = tx;
-        let operations = batch.records.iter().filter(|record| record.kind != COMMIT);
+        let operations = of_transactions.iter().filter(|record| record.kind != COMMIT);
         let (mut count, mut bytes) = (0, Vec::new());
         for record in operations {
             record.repeat(&mut bytes);

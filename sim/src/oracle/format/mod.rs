@@ -18,14 +18,18 @@ mod catalog;
 mod catalogs;
 mod fields;
 mod log;
+mod order;
+mod store;
 
 use std::collections::BTreeMap;
 
-use docdb_engine::{DiskOp, FileId, Options};
+use docdb_engine::{Completion, DiskOp, FileId, OpId, Options};
 
 use self::batch::{Batch, Segment};
 use self::catalogs::{Catalogs, Known};
 use self::log::Log;
+use self::order::Order;
+use self::store::Store;
 use super::files::folder_of;
 use super::{Checker, Tracked, Violation, violation};
 use crate::disk::SimDisk;
@@ -36,10 +40,15 @@ use crate::refine::written::{SEGMENT_HEADER_BYTES, bytes_of};
 pub(super) struct Format {
     files: BTreeMap<FileId, File>,
     logs: BTreeMap<String, Log>,
+    stores: BTreeMap<String, Store>,
+    order: Order,
+    /// Manifests that are being written.
+    manifests: BTreeMap<FileId, String>,
     catalogs: Catalogs,
     /// Limits of the engine that runs.
     batch_bytes_max: u64,
     merge_bytes_max: u64,
+    segments_kept: usize,
     directory: u128,
     /// What the wall clock said since the process started, at least and at most.
     walls: Option<(u64, u64)>,
@@ -60,6 +69,7 @@ impl Format {
     pub(super) fn bound(&mut self, options: &Options) {
         self.batch_bytes_max = options.batch_bytes_max as u64;
         self.merge_bytes_max = options.merge_bytes_max;
+        self.segments_kept = options.segments_kept;
         self.directory = options.new_directory.0;
     }
 
@@ -82,6 +92,9 @@ impl Format {
     /// The process died.
     pub(super) fn crashed(&mut self) {
         self.files.clear();
+        self.manifests.clear();
+        self.order.crashed();
+        self.stores.values_mut().for_each(Store::crashed);
         self.walls = None;
     }
 
@@ -146,12 +159,13 @@ impl Format {
         if !follow || !stands || !batches.iter().all(is_same) || (file.header.is_some() && batches.len() > 1) {
             return violation!("batches of {place:?} stand at {offset}: {batches:?}");
         }
-        let is_append = file.header.is_some();
+        let (is_append, folder) = (file.header.is_some(), file.folder.clone());
         if is_in_doubt {
-            self.logs.remove(&file.folder);
+            self.logs.remove(&folder);
         }
-        let Some(log) = self.logs.get_mut(&file.folder) else { return Ok(()) };
-        let tracked = databases.iter().find(|tracked| tracked.name.as_str() == file.folder);
+        let tracked = databases.iter().find(|tracked| tracked.name.as_str() == folder);
+        self.records_are_named(id, &batches, tracked.is_some_and(|tracked| tracked.shown.is_some()))?;
+        let Some(log) = self.logs.get_mut(&folder) else { return Ok(()) };
         let model = tracked.filter(|tracked| tracked.id.is_some()).map(|tracked| &tracked.model);
         for batch in &batches {
             log.append(batch, model)?;
@@ -162,11 +176,28 @@ impl Format {
         self.merges_little(&batches)
     }
 
+    /// The records of checkpoints say what the manifest says that was named last; what an opening writes again may be older.
+    fn records_are_named(&mut self, file: FileId, batches: &[Batch<'_>], is_open: bool) -> Result<(), Violation> {
+        let Some(File { folder, header, .. }) = self.files.get(&file) else { return Ok(()) };
+        let named = self.stores.get(folder).and_then(|store| store.named.as_deref());
+        let mut records =
+            batches.iter().flat_map(|batch| &batch.records).filter(|record| record.kind == batch::CHECKPOINT);
+        let is_named = |record: &batch::Record<'_>| named == Some(record.payload);
+        if header.is_some() && !records.clone().all(is_named) {
+            return violation!("a checkpoint's record is not what the manifest says: {named:?}");
+        }
+        if records.any(is_named) {
+            self.order.recorded(folder, file, is_open)?;
+        }
+        Ok(())
+    }
+
     /// A batch without its last request holds less than it may, or that one would not have come into it.
     fn is_short(&self, batch: &Batch<'_>, model: &docdb_models::Database) -> Result<(), Violation> {
-        let Some(last_tx) = batch.records.last().map(|record| record.tx) else { return Ok(()) };
+        let of_transactions = || batch.records.iter().filter(|record| record.kind != batch::CHECKPOINT);
+        let Some(last_tx) = of_transactions().next_back().map(|record| record.tx) else { return Ok(()) };
         let first_of_last = model.first_of_its_request(last_tx).unwrap_or(last_tx);
-        let others = batch.records.iter().filter(|record| record.tx < first_of_last);
+        let others = of_transactions().filter(|record| record.tx < first_of_last);
         let bytes: usize = others.map(batch::Record::bytes).sum();
         if bytes as u64 >= self.batch_bytes_max {
             let most = self.batch_bytes_max;
@@ -185,15 +216,29 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Whether a batch with this transaction may be the last one below a snapshot that an opening went by: the next one, written
+    /// then, does not repeat it, and a power loss may have brought an older manifest back.
+    pub(super) fn may_be_unrepeated(&self, folder: &str, tx: u64) -> bool {
+        self.stores.get(folder).is_some_and(|store| tx <= store.last_tx)
+    }
+}
+
 impl Checker {
     /// The engine asks for an operation.
     ///
     /// # Errors
     /// When it writes what FORMAT.md does not say.
-    pub(super) fn format_submitted(&mut self, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
+    pub(super) fn format_submitted(&mut self, id: OpId, op: &DiskOp, disk: &SimDisk) -> Result<(), Violation> {
         let is_in_doubt = self.doubt.is_any();
         let Checker { format, databases, stopping, .. } = self;
-        let directory = format.directory;
+        let (directory, segments_kept) = (format.directory, format.segments_kept);
+        let touched = match op {
+            DiskOp::Unlink { path } => folder_of(path.as_str()),
+            _ => None,
+        };
+        let tracked = databases.iter().find(|tracked| Some(tracked.name.as_str()) == touched);
+        format.order.submitted(id, op, tracked.is_some_and(|tracked| tracked.shown.is_some()))?;
         let known = Known { databases, disk, is_stopping: *stopping, is_in_doubt, directory };
         match op {
             DiskOp::Open { file, path, .. } => {
@@ -201,11 +246,14 @@ impl Checker {
                 if path == "catalog.new" {
                     format.catalogs.file = Some(*file);
                 }
+                if let Some(folder) = folder_of(path).filter(|_| path.ends_with(".manifest.new")) {
+                    format.manifests.insert(*file, folder.to_owned());
+                }
                 let Some(folder) = folder_of(path).filter(|_| path.contains(".wal")) else { return Ok(()) };
                 let (folder, is_first) = (folder.to_owned(), path.ends_with(".wal"));
                 format.files.insert(*file, File { folder, is_first, header: None, tail: None });
             }
-            DiskOp::Close { file } => drop(format.files.remove(file)),
+            DiskOp::Close { file } => drop((format.files.remove(file), format.manifests.remove(file))),
             DiskOp::Write { file, offset, buffers } if format.files.contains_key(file) => {
                 let bytes = bytes_of(buffers);
                 let judged = if *offset == 0 {
@@ -227,10 +275,60 @@ impl Checker {
                 };
                 judged.map_err(|Violation(why)| Violation(format!("the catalog is written: {why}")))?;
             }
+            DiskOp::Write { file, buffers, .. } if format.manifests.contains_key(file) => {
+                let folder = format.manifests[file].clone();
+                let tracked = databases.iter().find(|tracked| tracked.name.as_str() == folder);
+                let model =
+                    tracked.filter(|tracked| tracked.id.is_some() && !is_in_doubt).map(|tracked| &tracked.model);
+                let log = format.logs.get(&folder).filter(|_| !is_in_doubt);
+                let known = store::Known { folder: &folder, directory, disk, model, log, is_in_doubt, segments_kept };
+                let store = format.stores.entry(folder.clone()).or_default();
+                let judged = store.manifest(&bytes_of(buffers), &known);
+                let tables = store.written_tables();
+                format.order.manifest(&folder, tables.into_iter());
+                judged.map_err(|Violation(why)| Violation(format!("the manifest of {folder} is written: {why}")))?;
+            }
+            DiskOp::List { path, .. } => {
+                let folder = path.as_str().strip_prefix("db/").unwrap_or_default();
+                let tracked = databases.iter().find(|tracked| tracked.name.as_str() == folder);
+                if let Some((tracked, store)) = tracked.zip(format.stores.get_mut(folder)) {
+                    store.listed(tracked.id, tracked.shown.is_some());
+                }
+                if tracked.is_some_and(|tracked| tracked.shown.is_none()) {
+                    format.order.opens(folder);
+                }
+            }
             DiskOp::Rename { from, .. } if from.as_str() == "catalog" => format.catalogs.put_aside(disk)?,
+            DiskOp::Rename { to, .. } if to.as_str().ends_with(".manifest") => {
+                let folder = folder_of(to.as_str()).unwrap_or_default().to_owned();
+                let Format { logs, stores, .. } = format;
+                let store = stores.entry(folder.clone()).or_default();
+                store.renamed()?;
+                if let Some(log) = logs.get_mut(&folder) {
+                    log.named_floors.extend(store.named.as_ref().and_then(|body| store::floor_of(log.owner.1, body)));
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// The engine hears of a completion.
+    pub(super) fn format_delivered(&mut self, completion: &Completion) {
+        self.format.order.delivered(completion);
+    }
+
+    /// A checkpoint of the database with this name is said to have failed.
+    ///
+    /// # Errors
+    /// When what it made lies about.
+    pub(super) fn checkpoint_failed(&self, name: &str, disk: &SimDisk) -> Result<(), Violation> {
+        let mut left = self.format.order.unnamed(name);
+        let lies_about = |path: &String| disk.listing().contains_key(path) && !self.files.could_not_remove(path);
+        match left.find(lies_about) {
+            Some(path) => violation!("a checkpoint of {name} failed, and {path} is left"),
+            None => Ok(()),
+        }
     }
 
     /// A process starts on what lies on this disk.
