@@ -273,6 +273,12 @@ impl SimDisk {
         contents
     }
 
+    /// All that a file of this name holds, as it is seen.
+    pub(crate) fn content_of(&self, path: &str) -> Option<Vec<u8>> {
+        let (_, file) = self.named_files().find(|(name, _)| name == path)?;
+        Some(self.files[&file].read(0, u64::MAX))
+    }
+
     /// How each file begins, by its names as they are seen.
     pub(crate) fn beginnings(&self, bytes: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
         self.named_files().map(move |(name, file)| (name, self.files[&file].read(0, bytes)))

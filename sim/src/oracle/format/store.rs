@@ -167,7 +167,7 @@ pub(super) fn floor_of(database: u64, body: &[u8]) -> Option<u64> {
 /// Adds what a table holds; keys ascend over all tables.
 fn contents_of(table: &LiveTable, metadata: &Metadata, known: &Known<'_>, state: &mut State) -> Result<(), Violation> {
     let path = format!("db/{0}/{0}.data.{1}", known.folder, table.number);
-    let Some((_, bytes)) = known.disk.beginnings(u64::MAX).find(|(found, _)| *found == path) else {
+    let Some(bytes) = known.disk.content_of(&path) else {
         return violation!("{path} is named, and is not there");
     };
     let header = TableHeader::decode(&bytes[..TABLE_HEADER_BYTES.min(bytes.len())]);
